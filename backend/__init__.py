@@ -1,0 +1,1 @@
+"""Label Studio: config parsing, HTTP server, rounds, publishing, export, command line."""

@@ -1,0 +1,1 @@
+"""Speed and memory against peers from the package index; each module prints a table."""

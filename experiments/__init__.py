@@ -1,0 +1,1 @@
+"""Replay of labelled data: learning curves, comparisons, reports. No Label Studio server needed."""

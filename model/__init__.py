@@ -1,0 +1,1 @@
+"""The multimodal network: decode, encode, fuse, train, look at a pool. No Label Studio."""
