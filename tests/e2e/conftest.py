@@ -1,0 +1,96 @@
+"""A real Label Studio server for the whole session, and real media that it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from backend.demo.avdigits import Digits, unpack_avdigits
+from backend.demo.installation import Installation
+from backend.demo.labelstudio import LabelStudio
+from backend.demo.project import Annotator, create_project, import_tasks, media_url, serve_folder
+
+DIGITS_CONFIG = """
+<View>
+  <Image name="image" value="$image"/>
+  <Audio name="audio" value="$audio"/>
+  <Choices name="label" toName="image" choice="single">
+    {choices}
+  </Choices>
+</View>
+""".format(choices="".join(f'<Choice value="{digit}"/>' for digit in range(10)))
+
+
+@dataclass(frozen=True)
+class DigitsProject:
+    """A project with avdigits tasks. `labels` maps a task's id to its true class."""
+
+    id: int
+    labels: dict[int, str]
+    annotator: Annotator
+
+    def annotate(self, task: int) -> None:
+        """Give a task its true label."""
+        self.annotator.submit(task, self.labels[task])
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """Run a Label Studio: `.url`, `.api_key`, `.personal_access_token()`, `.client()`."""
+    installation = Installation(Path(__file__).resolve().parents[2] / ".labelstudio")
+    folder = tmp_path_factory.mktemp("label-studio")
+    with LabelStudio(folder, installation=installation) as server:
+        yield server
+
+
+@pytest.fixture
+def make_project(label_studio: LabelStudio) -> Iterator[Callable[..., int]]:
+    """Return `make_project(title, label_config, **settings) -> id`; they are deleted afterwards."""
+    made: list[int] = []
+    with label_studio.client() as client:
+
+        def make(title: str, label_config: str, **settings: object) -> int:
+            made.append(create_project(client, title, label_config, **settings))
+            return made[-1]
+
+        yield make
+        for project in made:
+            client.delete(f"/api/projects/{project}/")
+
+
+@pytest.fixture(scope="session")
+def avdigits(label_studio: LabelStudio, shared_data: Path) -> Digits:
+    """Real handwritten and spoken digits, unpacked where Label Studio can serve them."""
+    return unpack_avdigits(shared_data / "avdigits", label_studio.media, train=2700)
+
+
+@pytest.fixture
+def make_digits_project(
+    label_studio: LabelStudio,
+    avdigits: Digits,
+    make_project: Callable[..., int],
+) -> Iterator[Callable[..., DigitsProject]]:
+    """Return `make_digits_project(size, **settings)`: a project with `size` avdigits tasks."""
+    with label_studio.client() as client:
+
+        def make(size: int, **settings: object) -> DigitsProject:
+            chosen = avdigits.train[:size]
+            project = make_project("avdigits", DIGITS_CONFIG, **settings)
+            serve_folder(client, project, label_studio.media / "avdigits")
+            tasks = [
+                {
+                    "data": {
+                        "image": media_url(label_studio.media, item.image),
+                        "audio": media_url(label_studio.media, item.audio),
+                    }
+                }
+                for item in chosen
+            ]
+            ids = import_tasks(client, project, tasks)
+            labels = dict(zip(ids, (item.label for item in chosen), strict=True))
+            return DigitsProject(project, labels, Annotator(client, project))
+
+        yield make
