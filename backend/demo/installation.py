@@ -38,14 +38,15 @@ class LabelStudioError(RuntimeError):
 def find_uv() -> list[str]:
     """Return the command that runs uv.
 
-    Looks at EQUIPOISE_UV, then UV (set by `uv run` itself), PATH and an installed uv package.
+    Looks at EQUIPOISE_UV, UV (set by `uv run` itself), PATH, the `.uv/` that `make` creates and
+    an installed uv package.
     """
     for name in ("EQUIPOISE_UV", "UV"):
         if path := os.environ.get(name):
             if not Path(path).is_file():
                 raise LabelStudioError(f"{name}={path} is not a file; point it to the uv program.")
             return [path]
-    if path := shutil.which("uv"):
+    if path := shutil.which("uv") or shutil.which("uv", path=".uv/bin"):
         return [path]
     if importlib.util.find_spec("uv") is not None:
         return [sys.executable, "-m", "uv"]

@@ -1,0 +1,37 @@
+# Everything below needs git, make and Python 3.11+; uv is put into .uv/ where it is missing.
+#   make demo                 play through the demo; ARGS=--once stops at the end
+#   make test ARGS="-k bmmal" run the tests
+#   make lint                 ruff, mypy, import contracts
+#   make clean                remove environments, demo data and caches
+
+PYTHON ?= python3
+UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.uv/bin/uv)
+export EQUIPOISE_UV := $(UV)
+
+.PHONY: demo test lint format clean
+
+demo: $(UV)
+	$(UV) run --no-dev equipoise demo $(ARGS)
+
+test: $(UV)
+	$(UV) run --extra postgres pytest $(ARGS)
+
+lint: $(UV)
+	$(UV) run ruff check .
+	$(UV) run ruff format --check .
+	$(UV) run mypy
+	$(UV) run lint-imports
+
+format: $(UV)
+	$(UV) run ruff check --fix .
+	$(UV) run ruff format .
+
+clean:
+	rm -rf .venv .uv .demo .labelstudio .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache build dist
+
+$(CURDIR)/.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv --clear .uv
+	.uv/bin/python -m pip install --quiet uv
