@@ -5,27 +5,11 @@ from __future__ import annotations
 import csv
 import random
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
+from backend.demo.digits import Digit, Digits
+
 ARCHIVE = "avdigits_raw.tar.gz"
-
-
-@dataclass(frozen=True)
-class Digit:
-    """One digit, seen and heard. `label` is its class name."""
-
-    image: Path
-    audio: Path
-    label: str
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Digits to be annotated (`train`) and digits that nobody annotates (`held_out`)."""
-
-    train: list[Digit]
-    held_out: list[Digit]
 
 
 def unpack_avdigits(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.demo.avdigits import Digits, unpack_avdigits
+from backend.demo.avdigits import unpack_avdigits
+from backend.demo.digits import Digits
 from backend.demo.installation import Installation
 from backend.demo.labelstudio import LabelStudio
 from backend.demo.project import Annotator, create_project, import_tasks, media_url, serve_folder
