@@ -1,0 +1,83 @@
+"""BADGE: k-means++ on hallucinated last-layer gradients (Ash et al., ICLR 2020).
+
+The gradient embedding of task i is a_i (x) z_i with a_i = p_i - onehot(argmax p_i) and z_i the
+concatenated features: uncertain tasks have long gradients, similar tasks parallel ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from strategies.factors import Dense, PseudoLabelResidual, WeightedBlocks
+from strategies.gradients import OuterProducts
+from strategies.kmeanspp import BLOCK, seed
+from strategies.pool import FloatArray, Need, Pool, Selection, TargetKind
+from strategies.ranking import Candidates, batch_first
+from strategies.strategy import CLASSES, Strategy
+from strategies.uncertainty import probabilities
+
+
+def gradient_embeddings(
+    pool: Pool, weights: npt.NDArray[np.float64] | None = None, device: str | None = None
+) -> OuterProducts:
+    """Return the embeddings a_i (x) [w_i1 z_i1 ; ... ; w_iM z_iM] (BMMAL Eq. 15) as factors.
+
+    Args:
+        pool: with probabilities (N, K) and features (N, D_m).
+        weights: (N, M) w; None: all 1 (BADGE).
+        device: where the factors are kept and the products computed; None: where they are.
+
+    Note: BMMAL Eq. 3 writes logits f_i; its code and BADGE take probabilities p_i, as here.
+    """
+    assert pool.features is not None
+    left = PseudoLabelResidual(
+        Dense(probabilities(pool), device), multilabel=pool.target is TargetKind.MULTILABEL
+    )
+    blocks = [Dense(pool.features[name], device) for name in pool.modalities]
+    scale = None if weights is None else torch.from_numpy(weights)
+    return OuterProducts(left, WeightedBlocks(blocks, scale))
+
+
+def diverse(
+    embeddings: OuterProducts,
+    n: int,
+    rng: np.random.Generator,
+    candidates: Candidates,
+    components: dict[str, FloatArray],
+    block: int,
+) -> Selection:
+    """Rank by k-means++: its order, then the others by falling D^2 to the chosen."""
+    magnitude = embeddings.squared_norms.sqrt().cpu().numpy()
+    seeding = seed(embeddings, n, rng, weights=candidates.weights, block=block)
+    return batch_first(
+        seeding.indices,
+        seeding.squared_distances,
+        magnitude,
+        candidates,
+        {**components, "gradient_magnitude": magnitude},
+    )
+
+
+def select(
+    pool: Pool,
+    n: int,
+    rng: np.random.Generator,
+    candidates: Candidates,
+    *,
+    block: int = BLOCK,
+    device: str | None = None,
+) -> Selection:
+    """Rank by k-means++ on the gradient embeddings; the score is the gradient's magnitude."""
+    return diverse(gradient_embeddings(pool, None, device), n, rng, candidates, {}, block)
+
+
+STRATEGY = Strategy(
+    name="badge",
+    select=select,
+    needs=frozenset({Need.PROBABILITIES, Need.FEATURES}),
+    targets=CLASSES,
+    paper="Ash et al., ICLR 2020",
+    summary="Diverse and uncertain: k-means++ on last-layer gradients.",
+)

@@ -1,0 +1,74 @@
+"""How unsure the model is of one task: entropy, margin and least confidence (Settles 2009).
+
+Multi-label targets are K independent yes/no questions: entropy is summed over them, margin and
+confidence are averaged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import xlogy
+
+from strategies.pool import FloatArray, Pool, TargetKind
+from strategies.rows import map_rows
+
+Values = npt.NDArray[np.float64]
+
+
+def pool_entropy(pool: Pool) -> Values:
+    """Return the entropy of each task's prediction in nats: (N,)."""
+    return map_rows(lambda p: entropy(p, pool.target), probabilities(pool))
+
+
+def pool_margin(pool: Pool) -> Values:
+    """Return the gap between the two most probable answers: (N,)."""
+    return map_rows(lambda p: margin(p, pool.target), probabilities(pool))
+
+
+def pool_confidence(pool: Pool) -> Values:
+    """Return the probability of the most probable answer: (N,)."""
+    return map_rows(lambda p: confidence(p, pool.target), probabilities(pool))
+
+
+def probabilities(pool: Pool) -> FloatArray:
+    """Return pool.probabilities, which the boundary has checked."""
+    assert pool.probabilities is not None
+    return pool.probabilities
+
+
+def entropy(p: Values, target: TargetKind) -> Values:
+    """Return -sum p log p over the last axis (binary entropies if multi-label), 0 log 0 = 0."""
+    p = np.clip(p, 0, 1)
+    total = xlogy(p, p)
+    if target is TargetKind.MULTILABEL:
+        total = total + xlogy(1 - p, 1 - p)
+    # 0 - x rather than -x: no negative zero for a certain prediction.
+    result: Values = 0.0 - total.sum(axis=-1)
+    return result
+
+
+def margin(p: Values, target: TargetKind) -> Values:
+    """Return p_(1) - p_(2) over the last axis; multi-label: the mean of |2p - 1|.
+
+    A single class has no rival: its margin is 1.
+    """
+    result: Values
+    if target is TargetKind.MULTILABEL:
+        result = np.abs(2 * p - 1).mean(axis=-1)
+    elif p.shape[-1] == 1:
+        result = np.ones(p.shape[:-1])
+    else:
+        top = np.partition(p, -2, axis=-1)
+        result = top[..., -1] - top[..., -2]
+    return result
+
+
+def confidence(p: Values, target: TargetKind) -> Values:
+    """Return max p over the last axis; multi-label: the mean of max(p, 1 - p)."""
+    result: Values
+    if target is TargetKind.MULTILABEL:
+        result = np.maximum(p, 1 - p).mean(axis=-1)
+    else:
+        result = p.max(axis=-1)
+    return result
