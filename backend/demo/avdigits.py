@@ -40,6 +40,7 @@ def unpack_avdigits(
             splits[row["fsdd_official"]].append(digit)
     draw = random.Random(seed)
     return Digits(
+        home,
         draw.sample(splits["official_train"], train),
         draw.sample(splits["official_test"], held_out),
     )

@@ -38,8 +38,13 @@ class Digit:
 
 @dataclass(frozen=True)
 class Digits:
-    """Digits to be annotated (`train`) and digits that nobody annotates (`held_out`)."""
+    """Digits to be annotated (`train`) and digits that nobody annotates (`held_out`).
 
+    Attributes:
+        folder: holds all their files.
+    """
+
+    folder: Path
     train: list[Digit]
     held_out: list[Digit]
 
@@ -104,7 +109,7 @@ def synthesise(
         picture.resize((SHOWN, SHOWN), Image.Resampling.NEAREST).save(digit.image)
         soundfile.write(digit.audio, dial(label, how, rng), SAMPLE_RATE, subtype="PCM_16")
         digits.append(digit)
-    return Digits(digits[:train], digits[train:])
+    return Digits(home, digits[:train], digits[train:])
 
 
 def draw(scan: FloatArray, how: Difficulty, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

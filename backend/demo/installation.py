@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from backend.errors import EquipoiseError
+
 LABEL_STUDIO_VERSION = "1.23.2"
 DATABASE = "label_studio.sqlite3"
 QUIET_SETTINGS = {  # no calls to the outside, no prompts
@@ -31,8 +33,8 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "REQUE
 Say = Callable[[str], None]
 
 
-class LabelStudioError(RuntimeError):
-    """Label Studio could not be installed, started or used; the message says what to do."""
+class DemoError(EquipoiseError):
+    """A part of the demo could not be installed, started or used; the message says what to do."""
 
 
 def find_uv() -> list[str]:
@@ -44,13 +46,13 @@ def find_uv() -> list[str]:
     for name in ("EQUIPOISE_UV", "UV"):
         if path := os.environ.get(name):
             if not Path(path).is_file():
-                raise LabelStudioError(f"{name}={path} is not a file; point it to the uv program.")
+                raise DemoError(f"{name}={path} is not a file; point it to the uv program.")
             return [path]
     if path := shutil.which("uv") or shutil.which("uv", path=".uv/bin"):
         return [path]
     if importlib.util.find_spec("uv") is not None:
         return [sys.executable, "-m", "uv"]
-    raise LabelStudioError(
+    raise DemoError(
         "uv is needed to install Label Studio into its own environment: `pip install uv`, or "
         "set EQUIPOISE_UV to the uv program, or EQUIPOISE_LABEL_STUDIO to an installed "
         "label-studio program."
@@ -88,7 +90,7 @@ class Installation:
         """
         if given := os.environ.get("EQUIPOISE_LABEL_STUDIO"):
             if not os.access(given, os.X_OK):
-                raise LabelStudioError(f"EQUIPOISE_LABEL_STUDIO={given} is not a program.")
+                raise DemoError(f"EQUIPOISE_LABEL_STUDIO={given} is not a program.")
             return Path(given)
         venv = self.folder / "venv"
         done = self.folder / "installed"
@@ -158,7 +160,7 @@ def run_with_progress(
     """Run a command to its end, saying every few seconds that it still runs.
 
     Raises:
-        LabelStudioError: the command failed; the message holds the end of its output.
+        DemoError: the command failed; the message holds the end of its output.
     """
     say(f"{what} ...")
     started = time.monotonic()
@@ -172,4 +174,4 @@ def run_with_progress(
             except subprocess.TimeoutExpired:
                 say(f"{what}: {time.monotonic() - started:.0f} s")
     if process.returncode != 0:
-        raise LabelStudioError(f"{what} failed ({process.returncode}):\n{output[-2000:]}")
+        raise DemoError(f"{what} failed ({process.returncode}):\n{output[-2000:]}")

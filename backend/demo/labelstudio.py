@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import secrets
-import signal
-import socket
 import subprocess
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
-from backend.demo.installation import Installation, LabelStudioError, Say, environment
+from backend.demo.background import Background, free_port, is_taken
+from backend.demo.installation import DemoError, Installation, Say, environment
 
 USERNAME = "demo@equipoise.example"
 START_SECONDS = 180.0
-STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class LabelStudio:
         self.port = port
         self._installation = installation or Installation(say=say)
         self._say = say
-        self._process: subprocess.Popen[bytes] | None = None
+        self._server = Background("Label Studio", self.folder / "label-studio.log")
         self.credentials = Credentials(USERNAME, "", "")
 
     @property
@@ -80,30 +76,20 @@ class LabelStudio:
         """Start the server and return when it answers.
 
         Raises:
-            LabelStudioError: it could not be installed, ended at once or did not answer in time.
+            DemoError: it could not be installed, ended at once or did not answer in time.
         """
-        if self._process is not None:
-            raise LabelStudioError("This Label Studio runs already.")
         self._installation.new_database(self.folder)
         self.media.mkdir(parents=True, exist_ok=True)
         self.load_credentials()
         self.port = self.port or free_port()
         if is_taken(self.port):
             # Label Studio itself would silently move to another port.
-            raise LabelStudioError(f"Port {self.port} is taken; choose another one.")
+            raise DemoError(f"Port {self.port} is taken; choose another one.")
         command = [str(self._installation.program()), "start", "--no-browser"]
         command += ["--port", str(self.port), "--internal-host", "127.0.0.1"]
-        with self._log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=self._environment(self.credentials),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._server.start(command, self._environment(self.credentials))
         try:
-            self._wait_until_up()
+            self._server.wait_until_up(f"{self.url}/health", START_SECONDS, self._say)
             self._check_identity()
         except BaseException:
             self.stop()
@@ -112,19 +98,12 @@ class LabelStudio:
 
     def stop(self) -> None:
         """Stop the server and everything it started; does nothing where it does not run."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        self._server.stop()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the server is alive."""
+        return self._server.runs
 
     def __enter__(self) -> LabelStudio:
         return self.start()
@@ -170,17 +149,13 @@ class LabelStudio:
             check=False,
         )
         if done.returncode != 0:
-            raise LabelStudioError(f"Adding user {username} failed:\n{done.stderr[-2000:]}")
+            raise DemoError(f"Adding user {username} failed:\n{done.stderr[-2000:]}")
         return user
 
     def client(self, token: str | None = None) -> httpx.Client:
         """Return an HTTP client of this server, as the administrator or the owner of `token`."""
         headers = {"Authorization": f"Token {token or self.credentials.token}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False)
-
-    @property
-    def _log_file(self) -> Path:
-        return self.folder / "label-studio.log"
 
     def _environment(self, user: Credentials) -> dict[str, str]:
         extra = {
@@ -202,66 +177,24 @@ class LabelStudio:
             json.dump(asdict(credentials), file)
         os.replace(beside, path)
 
-    def _wait_until_up(self) -> None:
-        what = "Starting Label Studio"
-        self._say(f"{what} ...")
-        started = said = time.monotonic()
-        while not self._is_up():
-            now = time.monotonic()
-            if self._process is None or self._process.poll() is not None:
-                raise LabelStudioError(f"Label Studio ended while starting.\n{self._log_end()}")
-            if now - started > START_SECONDS:
-                raise LabelStudioError(
-                    f"Label Studio gave no answer on {self.url} within {START_SECONDS:.0f} s."
-                    f"\n{self._log_end()}"
-                )
-            if now - said > 10:
-                said = now
-                self._say(f"{what}: {now - started:.0f} s")
-            time.sleep(0.2)
-        self._say(f"Label Studio runs on {self.url} ({time.monotonic() - started:.0f} s)")
-
-    def _is_up(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health", timeout=2, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
-
     def _check_identity(self) -> None:
         """Make sure that the answering server is ours: a taken port makes it move to another."""
         with self.client() as client:
             answer = client.get("/api/current-user/whoami")
         ours = answer.is_success and answer.json().get("email") == self.credentials.username
         if not ours:
-            raise LabelStudioError(
+            raise DemoError(
                 f"Another server answers on {self.url}, or {self.folder} holds a database whose "
                 f"user is not the one in credentials.json; choose another port or remove the "
-                f"folder. (HTTP {answer.status_code})\n{self._log_end()}"
+                f"folder. (HTTP {answer.status_code})\n{self._server.last_words()}"
             )
-
-    def _log_end(self) -> str:
-        return self._log_file.read_text(errors="replace")[-2000:]
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_taken(port: int) -> bool:
-    """Whether something listens on a loopback port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def create_personal_access_token(url: str, user: Credentials) -> str:
     """Log in as a browser does and ask for a personal access token.
 
     Raises:
-        LabelStudioError: the login was refused or the user has such a token already.
+        DemoError: the login was refused or the user has such a token already.
     """
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         page = client.get("/user/login/")
@@ -270,12 +203,12 @@ def create_personal_access_token(url: str, user: Credentials) -> str:
         form["csrfmiddlewaretoken"] = found.group(1) if found else ""
         referer = {"Referer": f"{url}/user/login/"}
         if client.post("/user/login/", data=form, headers=referer).status_code != 302:
-            raise LabelStudioError(f"{url} refused the login of {user.username}.")
+            raise DemoError(f"{url} refused the login of {user.username}.")
         headers = {"Referer": url, "X-CSRFToken": client.cookies.get("csrftoken") or ""}
         answer = client.post("/api/token/", headers=headers)
         if answer.status_code == 409:
-            raise LabelStudioError(f"{user.username} has a personal access token already.")
+            raise DemoError(f"{user.username} has a personal access token already.")
         if answer.status_code != 201:
-            raise LabelStudioError(f"No personal access token: HTTP {answer.status_code}.")
+            raise DemoError(f"No personal access token: HTTP {answer.status_code}.")
         token: str = answer.json()["token"]
         return token

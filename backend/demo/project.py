@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from backend.demo.installation import LabelStudioError
+from backend.demo.installation import DemoError
 
 Task = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def import_tasks(client: httpx.Client, project: int, tasks: Sequence[Task]) -> l
     )
     ids = [int(task) for task in _json(answer)["task_ids"]]
     if len(ids) != len(tasks):
-        raise LabelStudioError(f"Label Studio took {len(ids)} of {len(tasks)} tasks.")
+        raise DemoError(f"Label Studio took {len(ids)} of {len(tasks)} tasks.")
     return ids
 
 
@@ -89,7 +89,7 @@ class Annotator:
 def _json(answer: httpx.Response) -> Any:
     if not answer.is_success:
         request = answer.request
-        raise LabelStudioError(
+        raise DemoError(
             f"{request.method} {request.url.path}: HTTP {answer.status_code} {answer.text[:500]}"
         )
     return answer.json()

@@ -13,8 +13,9 @@ import pytest
 
 from backend.demo import installation
 from backend.demo.avdigits import unpack_avdigits
-from backend.demo.installation import Installation, LabelStudioError, run_with_progress
-from backend.demo.labelstudio import LabelStudio, free_port
+from backend.demo.background import free_port
+from backend.demo.installation import DemoError, Installation, run_with_progress
+from backend.demo.labelstudio import LabelStudio
 from tests.conftest import ROOT
 
 
@@ -53,7 +54,7 @@ def test_a_taken_port_is_refused_instead_of_silently_moved(tmp_path: Path) -> No
         server = LabelStudio(
             tmp_path / "ls", port=port, installation=Installation(ROOT / ".labelstudio")
         )
-        with pytest.raises(LabelStudioError, match=f"Port {port} is taken"):
+        with pytest.raises(DemoError, match=f"Port {port} is taken"):
             server.start()
 
 
@@ -71,7 +72,7 @@ def test_free_port_can_be_bound() -> None:
 
 def test_a_failing_command_reports_the_end_of_its_output() -> None:
     said: list[str] = []
-    with pytest.raises(LabelStudioError, match=r"Testing failed \(3\):\nno space left"):
+    with pytest.raises(DemoError, match=r"Testing failed \(3\):\nno space left"):
         run_with_progress(
             ["sh", "-c", "sleep 0.3; echo no space left; exit 3"], "Testing", said.append, every=0.1
         )
@@ -89,7 +90,7 @@ def test_a_wrong_path_in_the_environment_is_named(
     variable: str, call: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "/nowhere/at/all")
-    with pytest.raises(LabelStudioError, match=f"{variable}=/nowhere/at/all"):
+    with pytest.raises(DemoError, match=f"{variable}=/nowhere/at/all"):
         call()
 
 
