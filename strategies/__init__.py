@@ -9,7 +9,7 @@ from strategies.pool import (
     Selection,
     TargetKind,
 )
-from strategies.registry import STRATEGIES
+from strategies.registry import STRATEGIES, cold_start
 from strategies.strategy import Strategy
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "Strategy",
     "TargetKind",
     "UnsupportedTarget",
+    "cold_start",
 ]

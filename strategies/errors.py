@@ -1,6 +1,5 @@
 """What a strategy refuses, and what to do about it."""
 
-# ruff: noqa: N818 - the names say what is the matter.
 from __future__ import annotations
 
 

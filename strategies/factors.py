@@ -24,10 +24,10 @@ class Factor(Protocol):
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         """Return the rows of `index` as a dense (r, width) tensor of `dtype`."""
 
-    def times(self, index: slice, other: torch.Tensor) -> torch.Tensor:
+    def times(self, index: Rows, other: torch.Tensor) -> torch.Tensor:
         """Return rows[index] @ other.T: (r, m) for `other` (m, width)."""
 
-    def squared_norms(self, index: slice) -> torch.Tensor:
+    def squared_norms(self, index: Rows) -> torch.Tensor:
         """Return the squared Euclidean norms of rows[index]: (r,) float64."""
 
 
@@ -57,10 +57,10 @@ class Dense:
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         return self._tensor[index].to(dtype)
 
-    def times(self, index: slice, other: torch.Tensor) -> torch.Tensor:
+    def times(self, index: Rows, other: torch.Tensor) -> torch.Tensor:
         return self.rows(index, other.dtype) @ other.T
 
-    def squared_norms(self, index: slice) -> torch.Tensor:
+    def squared_norms(self, index: Rows) -> torch.Tensor:
         return squared_norms(self.rows(index, self.dtype))
 
 
@@ -73,7 +73,7 @@ class WeightedBlocks:
     """
 
     def __init__(self, blocks: Sequence[Dense], weights: torch.Tensor | None = None) -> None:
-        self._blocks = tuple(blocks)
+        self.blocks = tuple(blocks)
         self._widths = [block.shape[1] for block in blocks]
         self.device = blocks[0].device
         self._weights = None if weights is None else weights.to(self.device)
@@ -89,15 +89,15 @@ class WeightedBlocks:
 
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         parts = []
-        for column, block in enumerate(self._blocks):
+        for column, block in enumerate(self.blocks):
             weight, values = self._weight(index, column, dtype), block.rows(index, dtype)
             parts.append(values if weight is None else values * weight)
         return torch.cat(parts, dim=1)
 
-    def times(self, index: slice, other: torch.Tensor) -> torch.Tensor:
+    def times(self, index: Rows, other: torch.Tensor) -> torch.Tensor:
         total: torch.Tensor | None = None
         others = torch.split(other, self._widths, dim=1)
-        for column, (block, part) in enumerate(zip(self._blocks, others, strict=True)):
+        for column, (block, part) in enumerate(zip(self.blocks, others, strict=True)):
             weight, product = self._weight(index, column, other.dtype), block.times(index, part)
             if weight is not None:  # w (z . c) costs m per row, (w z) . c would cost D_m.
                 product *= weight
@@ -105,9 +105,9 @@ class WeightedBlocks:
         assert total is not None  # M >= 1
         return total
 
-    def squared_norms(self, index: slice) -> torch.Tensor:
+    def squared_norms(self, index: Rows) -> torch.Tensor:
         total = torch.zeros(1, dtype=torch.float64, device=self.device)
-        for column, block in enumerate(self._blocks):
+        for column, block in enumerate(self.blocks):
             norms, weight = block.squared_norms(index), self._weight(index, column, torch.float64)
             total = total + (norms if weight is None else norms * weight.squeeze(1).square())
         return total
@@ -132,8 +132,8 @@ class PseudoLabelResidual:
         label = values.argmax(dim=1, keepdim=True)
         return values.scatter_add(1, label, values.new_full(label.shape, -1.0))
 
-    def times(self, index: slice, other: torch.Tensor) -> torch.Tensor:
+    def times(self, index: Rows, other: torch.Tensor) -> torch.Tensor:
         return self.rows(index, other.dtype) @ other.T
 
-    def squared_norms(self, index: slice) -> torch.Tensor:
+    def squared_norms(self, index: Rows) -> torch.Tensor:
         return squared_norms(self.rows(index, self.dtype))

@@ -40,10 +40,10 @@ class GradientSum:
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         return self._parts[0].rows(index, dtype) + self._parts[1].rows(index, dtype)
 
-    def times(self, index: slice, other: torch.Tensor) -> torch.Tensor:
+    def times(self, index: Rows, other: torch.Tensor) -> torch.Tensor:
         return self.rows(index, other.dtype) @ other.T
 
-    def squared_norms(self, index: slice) -> torch.Tensor:
+    def squared_norms(self, index: Rows) -> torch.Tensor:
         return squared_norms(self.rows(index, torch.float64))
 
 

@@ -28,13 +28,6 @@ class Points:
     right: torch.Tensor
     squared_norms: torch.Tensor
 
-    def to(self, dtype: torch.dtype) -> Points:
-        """Return the same points in another precision."""
-        return Points(self.left.to(dtype), self.right.to(dtype), self.squared_norms)
-
-    def __getitem__(self, index: torch.Tensor) -> Points:
-        return Points(self.left[index], self.right[index], self.squared_norms[index])
-
     def squared_distances(self, other: Points) -> torch.Tensor:
         """Return (m, m') squared distances; rounding below DUPLICATE is an exact 0."""
         inner = (self.left @ other.left.T) * (self.right @ other.right.T)
@@ -99,28 +92,45 @@ class OuterProducts:
             self.left.rows(index, dtype), self.right.rows(index, dtype), self.squared_norms[index]
         )
 
-    def nearest_squared(
-        self, part: slice, centres: Points, bound: torch.Tensor, precise: Points
-    ) -> torch.Tensor:
-        """Return min(bound, squared distance to the nearest centre) for the rows of `part`.
+    def centres(self, rows: torch.Tensor) -> Centres:
+        """Take the rows out as centres to measure distances to."""
+        return Centres(self, rows, self.take(rows, self.dtype))
+
+    def nearest_squared(self, index: Rows, centres: Centres, bound: torch.Tensor) -> torch.Tensor:
+        """Return min(bound, squared distance to the nearest centre) for the rows of `index`.
 
         Args:
-            part: the rows, r of them.
-            centres: m centres in `self.dtype`.
+            index: the rows, r of them.
+            centres: m centres, of these embeddings or of others of the same shape.
             bound: (r,) float64 squared distances already known.
-            precise: the same centres in float64.
 
         Note: a difference of squares loses what float32 cannot hold, so rows that come out closer
         than CANCELLATION to a centre (duplicates above all) are computed again in float64.
         """
-        inner = self.left.times(part, centres.left)
-        inner *= self.right.times(part, centres.right)
-        offsets = centres.squared_norms.to(inner.dtype)
+        points = centres.points
+        inner = self.left.times(index, points.left.to(self.dtype))
+        inner *= self.right.times(index, points.right.to(self.dtype))
+        offsets = points.squared_norms.to(inner.dtype)
         nearest = torch.sub(offsets, inner, alpha=2, out=inner).amin(dim=1).to(torch.float64)
-        norms = self.squared_norms[part]
+        norms = self.squared_norms[index]
         nearest += norms
         close = ((nearest < CANCELLATION * norms) & (bound > 0)).nonzero().squeeze(1)
         if len(close):
-            exact = self.take(close + part.start).squared_distances(precise)
+            rows = close + index.start if isinstance(index, slice) else index[close]
+            exact = self.take(rows).squared_distances(centres.source.take(centres.rows))
             nearest[close] = exact.amin(dim=1)
         return torch.minimum(nearest.clamp_(min=0), bound)
+
+    def shrink(self, nearest: torch.Tensor, centres: Centres) -> None:
+        """Lower `nearest`, (N,) squared distances, in place to those to the nearest new centre."""
+        for part in self.chunks(len(centres.rows)):
+            nearest[part] = self.nearest_squared(part, centres, nearest[part])
+
+
+@dataclass(frozen=True)
+class Centres:
+    """Rows of some embeddings as centres: their source, row numbers (m,) and factors."""
+
+    source: OuterProducts
+    rows: torch.Tensor
+    points: Points

@@ -129,11 +129,9 @@ def _walk(
 
 def _shrink(embeddings: OuterProducts, nearest: torch.Tensor, centres: list[int]) -> None:
     """Update D^2 of all rows, in place, by the new centres."""
-    precise = embeddings.take(torch.tensor(centres, device=embeddings.device))
-    points = precise.to(embeddings.dtype)
-    for part in embeddings.chunks(len(centres)):
-        nearest[part] = embeddings.nearest_squared(part, points, nearest[part], precise)
-    nearest[centres] = 0.0
+    rows = torch.tensor(centres, device=embeddings.device)
+    embeddings.shrink(nearest, embeddings.centres(rows))
+    nearest[rows] = 0.0
 
 
 def _fill(chosen: list[int], n: int, eligible: npt.NDArray[np.bool_]) -> IntArray:

@@ -1,0 +1,55 @@
+"""BALD: where stochastic passes disagree (Houlsby et al. 2011; Gal et al. 2017)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from strategies.pool import Need, Pool, Selection, TargetKind
+from strategies.ranking import Candidates, by_score
+from strategies.rows import as_tensor, chunks
+from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.uncertainty import entropy
+
+Values = npt.NDArray[np.float64]
+
+
+def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates) -> Selection:
+    """Score by the mutual information of prediction and weights: H[mean p] - mean H[p].
+
+    Multi-label: summed over the K yes/no questions. Regression: the variance of the predictions
+    over the passes, in which the mutual information of a Gaussian output is monotone.
+    """
+    assert pool.mc_probabilities is not None
+    passes = as_tensor(pool.mc_probabilities)
+    width = passes.shape[0] * passes.shape[2]
+    parts = [
+        _disagreement(passes[:, part].double().cpu().numpy(), pool.target)
+        for part in chunks(pool.size, width)
+    ]
+    names = ["mutual_information", "predictive_entropy", "expected_entropy"]
+    if pool.target is TargetKind.REGRESSION:
+        names = ["variance"]
+    columns = np.concatenate(parts, axis=1)
+    components = dict(zip(names, columns, strict=True))
+    return by_score(columns[0], candidates, components, {"passes": passes.shape[0]})
+
+
+def _disagreement(p: Values, target: TargetKind) -> Values:
+    """Map (T, r, K) passes to the components' rows: (1, r) or (3, r)."""
+    if target is TargetKind.REGRESSION:
+        variance: Values = p.var(axis=0).mean(axis=-1)[None]
+        return variance
+    predictive = entropy(p.mean(axis=0), target)
+    expected = entropy(p, target).mean(axis=0)
+    return np.stack([np.maximum(predictive - expected, 0), predictive, expected])
+
+
+STRATEGY = Strategy(
+    name="bald",
+    select=select,
+    needs=frozenset({Need.MC_PROBABILITIES}),
+    targets=EVERY_TARGET,
+    paper="Houlsby et al. 2011; Gal et al., ICML 2017",
+    summary="Tasks on which stochastic passes (dropout on) disagree.",
+)

@@ -1,0 +1,80 @@
+"""DBAL: diverse mini-batches by weighted k-means (Zhdanov 2019)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from strategies.clusters import weighted_k_means
+from strategies.features import pool_features
+from strategies.pool import IntArray, Need, Pool, Selection
+from strategies.ranking import Candidates, Values, batch_first, descending
+from strategies.strategy import CLASSES, Strategy
+from strategies.uncertainty import pool_margin
+
+# Bounds the distances held at once to this many rows of beta n.
+CENTRES_AT_ONCE = 256
+
+
+def select(
+    pool: Pool,
+    n: int,
+    rng: np.random.Generator,
+    candidates: Candidates,
+    *,
+    beta: int = 10,
+) -> Selection:
+    """Keep the beta n least certain tasks, cluster them into n, take the one nearest each centre.
+
+    The informativeness, 1 - margin, weights the k-means. The batch is in order of it, then comes
+    every other candidate, likewise.
+
+    Args:
+        pool: with probabilities and features.
+        n: size of the batch.
+        rng: seeds the k-means.
+        candidates: rows to choose from.
+        beta: how many times n the pre-filter keeps (the paper's beta).
+    """
+    if beta < 1:
+        raise ValueError(f"beta must be at least 1, not {beta}.")
+    gap = pool_margin(pool)
+    informativeness = 1 - gap
+    kept = descending(informativeness, candidates.rows)[: beta * n]
+    features = pool_features(pool).rows(torch.from_numpy(kept), torch.float32)
+    batch = kept[_nearest_to_centres(features, n, informativeness[kept], rng)]
+    return batch_first(
+        descending(informativeness, np.sort(batch)),
+        informativeness,
+        informativeness,
+        candidates,
+        {"margin": gap},
+        {"prefiltered": len(kept)},
+    )
+
+
+def _nearest_to_centres(
+    features: torch.Tensor, n: int, weights: Values, rng: np.random.Generator
+) -> IntArray:
+    """Return n distinct rows of (F, D): per centre the nearest row that is still free."""
+    if len(features) <= n:
+        return np.arange(len(features), dtype=np.int64)
+    centres = weighted_k_means(features, n, weights, rng)
+    free = torch.ones(len(features), dtype=torch.bool)
+    chosen: list[int] = []
+    for some in torch.split(centres, CENTRES_AT_ONCE):
+        for distances in torch.cdist(some, features):
+            row = int(torch.where(free, distances, torch.inf).argmin())
+            free[row] = False
+            chosen.append(row)
+    return np.asarray(chosen, dtype=np.int64)
+
+
+STRATEGY = Strategy(
+    name="dbal",
+    select=select,
+    needs=frozenset({Need.PROBABILITIES, Need.FEATURES}),
+    targets=CLASSES,
+    paper="Zhdanov 2019",
+    summary="The least certain tasks, thinned by weighted k-means.",
+)

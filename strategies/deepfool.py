@@ -1,0 +1,62 @@
+"""DeepFool: nearest to the decision boundary first (Ducoffe and Precioso 2018)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from strategies.pool import Need, Pool, Selection, TargetKind
+from strategies.ranking import Candidates, by_score
+from strategies.rows import as_tensor, chunks
+from strategies.strategy import CLASSES, Strategy
+
+# Reported where there is no boundary at all: one class, or classes with equal weights.
+NO_BOUNDARY = float(np.finfo(np.float32).max)
+
+
+def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates) -> Selection:
+    """Score by 1 / (1 + distance to the nearest boundary of the linear head).
+
+    On a linear head DeepFool's smallest perturbation of the features has a closed form,
+    min over k != y^ of |f_k - f_y^| / |W_k - W_y^|; multi-label: min over k of |f_k| / |W_k|.
+
+    Note: the published code perturbs towards the last of ten classes, not the nearest; this
+    follows the paper.
+    """
+    assert pool.linear_head is not None
+    weight = as_tensor(pool.linear_head.weight).to(torch.float64)
+    logits = as_tensor(pool.linear_head.logits)
+    multilabel = pool.target is TargetKind.MULTILABEL
+    widths = torch.linalg.vector_norm(weight, dim=1) if multilabel else torch.cdist(weight, weight)
+    distances = torch.empty(pool.size, dtype=torch.float64)
+    for part in chunks(pool.size, 2 * len(weight)):
+        values = logits[part].to(torch.float64)
+        gaps = _multilabel(values, widths) if multilabel else _softmax(values, widths)
+        distances[part] = gaps.cpu()
+    boundary = distances.clamp(max=NO_BOUNDARY).numpy()
+    return by_score(1 / (1 + boundary), candidates, {"boundary_distance": boundary})
+
+
+def _multilabel(logits: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    return _quotients(logits.abs(), widths.expand_as(logits)).amin(dim=1)
+
+
+def _softmax(logits: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    top, label = logits.max(dim=1, keepdim=True)
+    distances = _quotients(top - logits, widths[label.squeeze(1)])
+    return distances.scatter_(1, label, torch.inf).amin(dim=1)
+
+
+def _quotients(gaps: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    """Return gaps / widths; where both are 0 the task lies on the boundary, at distance 0."""
+    return torch.where(gaps == 0, 0.0, gaps / widths)
+
+
+STRATEGY = Strategy(
+    name="deepfool",
+    select=select,
+    needs=frozenset({Need.LINEAR_HEAD}),
+    targets=CLASSES,
+    paper="Ducoffe and Precioso 2018; Moosavi-Dezfooli et al., CVPR 2016",
+    summary="Nearest to the linear head's decision boundary first.",
+)

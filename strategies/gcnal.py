@@ -1,0 +1,167 @@
+"""GCNAL: CoreSet on the features of a graph network that tells labelled from unlabelled.
+
+CoreGCN of Caramalau et al. (CVPR 2021): a two-layer graph network over all tasks is trained to
+score labelled tasks 1 and unlabelled ones 0; k-centre greedy then works on its hidden layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from strategies.coreset import cover
+from strategies.features import as_embeddings, labelled_features, pool_features
+from strategies.neighbours import Neighbours, nearest_neighbours
+from strategies.pool import Need, Pool, Selection
+from strategies.ranking import Candidates
+from strategies.rows import chunks
+from strategies.strategy import EVERY_TARGET, Strategy
+
+LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 5e-4
+DROPOUT = 0.3
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the trained graph network says: hidden (V, H) and labelledness (V,) in (0, 1)."""
+
+    hidden: torch.Tensor
+    labelledness: torch.Tensor
+
+
+def select(
+    pool: Pool,
+    n: int,
+    rng: np.random.Generator,
+    candidates: Candidates,
+    *,
+    neighbours: int = 10,
+    hidden: int = 128,
+    epochs: int = 200,
+    balance: float = 1.2,
+) -> Selection:
+    """Rank by k-centre greedy on [hidden layer ; labelledness], from the labelled tasks.
+
+    Args:
+        pool: with features.
+        n: size of the batch.
+        rng: seeds the network.
+        candidates: rows to choose from.
+        neighbours: edges per task of the graph.
+        hidden: width of the hidden layer.
+        epochs: full-graph steps of Adam.
+        balance: weight of the unlabelled tasks' loss (the paper's lambda).
+
+    Note: the paper's graph is complete (N x N); this one has the k nearest neighbours. With
+    nothing labelled there is nothing to tell apart, and CoreSet on the raw features decides.
+    """
+    if min(neighbours, hidden, epochs) < 1 or balance < 0:
+        raise ValueError("neighbours, hidden and epochs must be at least 1, balance at least 0.")
+    points, labelled = _nodes(pool, candidates)
+    found = None
+    nodes = points
+    components = {}
+    if bool(labelled.any()):
+        found = nearest_neighbours(points, min(neighbours, max(1, len(points) - 1)), rng)
+        scored = _train(points, _propagation(found), labelled, (hidden, epochs, balance), rng)
+        nodes = torch.cat([scored.hidden, scored.labelledness[:, None]], dim=1)
+        components["labelledness"] = scored.labelledness[: pool.size].double().numpy()
+    graph = as_embeddings(nodes[: pool.size])
+    nearest = torch.full((pool.size,), torch.inf, dtype=torch.float64)
+    centres = as_embeddings(nodes[labelled])
+    for some in torch.split(torch.arange(centres.size), 1024):
+        graph.shrink(nearest, centres.centres(some))
+    selection = cover(graph, nearest, n, candidates, components)
+    method = "none: nothing is labelled" if found is None else found.method
+    return Selection(
+        selection.order, selection.scores, selection.components, {"neighbours": method}
+    )
+
+
+def _nodes(pool: Pool, candidates: Candidates) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the features of pool and labelled tasks at length 1, (V, D), and who is labelled."""
+    sources = [pool_features(pool), labelled_features(pool)]
+    parts = [
+        torch.nn.functional.normalize(source.rows(part, torch.float32).cpu(), dim=1)
+        for source in sources
+        if source is not None
+        for part in chunks(source.shape[0], source.shape[1])
+    ]
+    points = torch.cat(parts)
+    labelled = torch.zeros(len(points), dtype=torch.bool)
+    labelled[torch.from_numpy(candidates.labelled)] = True
+    labelled[pool.size :] = True
+    return points, labelled
+
+
+def _propagation(found: Neighbours) -> torch.Tensor:
+    """Return A = D^-1 S + I, sparse (V, V), with S the symmetric graph of positive cosines."""
+    size, k = found.indices.shape
+    source = torch.arange(size).repeat_interleave(k)
+    target, weight = found.indices.flatten(), found.cosines.flatten()
+    keep = (target >= 0) & (weight > 0)
+    source, target, weight = source[keep], target[keep], weight[keep] / 2
+    edges = torch.cat([torch.stack([source, target]), torch.stack([target, source])], dim=1)
+    graph = torch.sparse_coo_tensor(edges, weight.repeat(2), (size, size)).coalesce()
+    degree = torch.zeros(size).index_add_(0, graph.indices()[0], graph.values())
+    values = graph.values() / degree[graph.indices()[0]]
+    loops = torch.arange(size).expand(2, size)
+    return torch.sparse_coo_tensor(
+        torch.cat([graph.indices(), loops], dim=1),
+        torch.cat([values, torch.ones(size)]),
+        (size, size),
+    ).coalesce()
+
+
+def _train(
+    points: torch.Tensor,
+    propagation: torch.Tensor,
+    labelled: torch.Tensor,
+    settings: tuple[int, int, float],
+    rng: np.random.Generator,
+) -> Scored:
+    """Train f = sigmoid(A relu(A X W_1) w_2) on the balanced binary cross-entropy."""
+    width, epochs, balance = settings
+    random = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    weights = [
+        torch.empty(shape).uniform_(-bound, bound, generator=random).requires_grad_()
+        for shape, bound in _layers(points.shape[1], width)
+    ]
+    optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+
+    def forward(keep: float) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = torch.relu(torch.sparse.mm(propagation, points @ weights[0]) + weights[1])
+        mask = torch.rand(hidden.shape, generator=random) < keep
+        dropped = hidden * mask / keep
+        return hidden, (torch.sparse.mm(propagation, dropped @ weights[2]) + weights[3]).squeeze(1)
+
+    for _ in range(epochs):
+        _, logits = forward(1 - DROPOUT)
+        loss = -torch.nn.functional.logsigmoid(logits[labelled]).mean()
+        if not bool(labelled.all()):
+            loss = loss - balance * torch.nn.functional.logsigmoid(-logits[~labelled]).mean()
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    with torch.no_grad():
+        hidden, logits = forward(1.0)
+    return Scored(hidden, torch.sigmoid(logits))
+
+
+def _layers(inputs: int, width: int) -> list[tuple[tuple[int, ...], float]]:
+    """Return shape and bound of the uniform start of W_1, b_1, w_2, b_2."""
+    first, second = (6 / max(1, inputs + width)) ** 0.5, (6 / (width + 1)) ** 0.5
+    return [((inputs, width), first), ((width,), 0.0), ((width, 1), second), ((1,), 0.0)]
+
+
+STRATEGY = Strategy(
+    name="gcnal",
+    select=select,
+    needs=frozenset({Need.FEATURES, Need.LABELLED_FEATURES}),
+    targets=EVERY_TARGET,
+    paper="Caramalau et al., CVPR 2021 (CoreGCN)",
+    summary="CoreSet on a graph network's view of what is unlike the labelled tasks.",
+)
