@@ -1,0 +1,118 @@
+"""The HTTP server: Label Studio's protocol, a small API, /metrics and the status page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from backend import dashboard
+from backend.errors import EquipoiseError, NotConnected
+from backend.gate import BodyTooLarge, Gate
+from backend.metrics import collector
+from backend.protocol import Protocol
+from backend.reconciler import Reconciler
+from backend.serving import Serving
+from backend.settings import Settings
+from backend.status import history, status
+from backend.store import Kind, Store
+
+log = structlog.get_logger(__name__)
+Json = dict[str, Any]
+
+
+def create_app(settings: Settings, store: Store) -> FastAPI:
+    """Build the application around one store."""
+    serving = Serving(store, settings)
+    reconciler = Reconciler(store, settings, serving)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reconciler.start()
+        yield
+        reconciler.stop()
+
+    app = FastAPI(title="Equipoise", version=version("equipoise"), lifespan=lifespan, docs_url=None)
+    app.add_middleware(Gate, auth=settings.basic_auth, max_body=settings.max_body_bytes)
+    Protocol(settings, store, serving, reconciler).register(app)
+    _api(app, settings, store, reconciler)
+    _errors(app)
+    return app
+
+
+def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler) -> None:
+    @app.get("/ready")
+    def ready() -> Json:
+        store.projects()
+        return {"status": "READY"}
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        collector.update(store)
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", response_class=HTMLResponse)
+    def page() -> str:
+        return dashboard.page(
+            [
+                (status(store, settings, owner.id), history(store, owner.id))
+                for owner in store.projects()
+            ]
+        )
+
+    @app.get("/api/projects")
+    def projects() -> list[Json]:
+        return [status(store, settings, owner.id) for owner in store.projects()]
+
+    @app.get("/api/projects/{project}/status")
+    def project_status(project: int) -> Json:
+        return status(store, settings, project)
+
+    @app.get("/api/projects/{project}/rounds")
+    def rounds(project: int) -> list[Json]:
+        return history(store, project)
+
+    @app.post("/api/projects/{project}/retrain", status_code=202)
+    def retrain(project: int) -> Json:
+        store.project(project)
+        store.request(project, Kind.TRAIN, "requested")
+        reconciler.wake()
+        return {"requested": "retrain"}
+
+    @app.post("/api/projects/{project}/cancel", status_code=202)
+    def cancel(project: int) -> Json:
+        store.project(project)
+        found = reconciler.cancel(project)
+        return {"cancelled": found.version if found else None}
+
+    @app.post("/api/wake", status_code=202)
+    def wake() -> Json:
+        """Look for requests in the store now; the command line calls this."""
+        reconciler.wake()
+        return {}
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(NotConnected)
+    def not_connected(_: Request, error: NotConnected) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 404)
+
+    @app.exception_handler(EquipoiseError)
+    def refused(_: Request, error: EquipoiseError) -> JSONResponse:
+        log.warning("refused", reason=str(error))
+        return JSONResponse({"detail": str(error)}, 400)
+
+    @app.exception_handler(ValueError)
+    def invalid(_: Request, error: ValueError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)[:1000]}, 400)
+
+    @app.exception_handler(BodyTooLarge)
+    def too_large(_: Request, error: BodyTooLarge) -> JSONResponse:
+        return JSONResponse({"detail": "The body is larger than allowed."}, 413)

@@ -1,0 +1,31 @@
+"""The errors users see; every message says what to do."""
+
+from __future__ import annotations
+
+
+class EquipoiseError(Exception):
+    """Something a user can mend; the command line prints it without a traceback."""
+
+
+class UnsupportedConfig(EquipoiseError):
+    """The label config holds nothing this backend can learn, or an input it cannot read."""
+
+
+class LabelStudioError(EquipoiseError):
+    """Label Studio refused a request or could not be reached.
+
+    Attributes:
+        status: HTTP status, or None when no answer came.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotConnected(EquipoiseError):
+    """The project is unknown to this backend's store."""
+
+
+class RoundLost(EquipoiseError):
+    """The round's lease is gone: it was cancelled, or another server took the project over."""

@@ -1,0 +1,219 @@
+"""Task data -> Sample: where each raw value is and how it may be fetched.
+
+Media come from Label Studio itself or from hosts that the settings allow, never from anywhere
+else: a task can name any URL, so every address (and every redirect) is checked first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import ipaddress
+import socket
+import time
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urljoin, urlsplit
+
+import httpx
+
+from backend.labelconfig import LabelConfig
+from backend.labelstudio import LabelStudio
+from backend.settings import Settings
+from model.sample import MediaError, RawValue, Reference, Sample
+from model.schema import ModalityKind
+
+_CLOUD = ("s3", "gs", "azure-blob", "azure_spi", "gcs")
+_REDIRECTS = 5
+
+
+class MediaSource:
+    """Turns task data into samples whose media are fetched on demand. Thread-safe."""
+
+    def __init__(self, studio: LabelStudio, settings: Settings) -> None:
+        """Remember where media may come from."""
+        self._studio = studio
+        self._settings = settings
+        self._http = httpx.Client(
+            timeout=settings.media_timeout, trust_env=False, follow_redirects=False
+        )
+
+    def sample(self, task: Mapping[str, Any], config: LabelConfig) -> Sample:
+        """Return a task's raw values by data key; a value of the wrong type is absent."""
+        data = task.get("data") or {}
+        return {
+            modality.key: self._value(
+                data.get(modality.key), modality.kind, task, modality.key in config.markup
+            )
+            for modality in config.schema.modalities
+        }
+
+    def _value(
+        self, value: Any, kind: ModalityKind, task: Mapping[str, Any], markup: bool
+    ) -> RawValue:
+        if kind is ModalityKind.TEXT:
+            if value is None or isinstance(value, dict | list):
+                return None
+            return plain_text(str(value)) if markup else str(value)
+        if kind is ModalityKind.SEQUENCE and isinstance(value, list):
+            return value
+        if not isinstance(value, str) or not value.strip():
+            return None
+        return self._reference(value.strip(), task)
+
+    def _reference(self, value: str, task: Mapping[str, Any]) -> Reference:
+        try:
+            local = self._local_file(value)
+        except MediaError:
+            local = None  # fetch() says why when the value is wanted
+        stamp = ""
+        if local is not None and local.is_file():
+            found = local.stat()
+            stamp = f"{found.st_size}:{found.st_mtime_ns}"
+        key = hashlib.sha256(f"{self._studio.url}|{value}|{stamp}".encode()).hexdigest()
+        task_id = task.get("id")
+        return Reference(key=key, load=lambda: self.fetch(value, task_id))
+
+    def fetch(self, value: str, task: int | None = None) -> bytes:
+        """Return the bytes behind one task value.
+
+        Args:
+            value: path on Label Studio, URL, data URI or cloud URI.
+            task: task id, needed for cloud URIs.
+
+        Raises:
+            MediaError: the address is not allowed, or nothing useful came from it.
+        """
+        if value.startswith("data:"):
+            return _data_uri(value, self._settings.max_media_bytes)
+        local = self._local_file(value)
+        if local is not None:
+            return self._read(local)
+        scheme = urlsplit(value).scheme
+        if scheme in _CLOUD:
+            if task is None:
+                raise MediaError(f"{scheme}:// needs a task id to be resolved by Label Studio")
+            encoded = base64.urlsafe_b64encode(value.encode()).decode()
+            return self._download(f"{self._studio.url}/tasks/{task}/resolve/?fileuri={encoded}")
+        if scheme in ("http", "https"):
+            return self._download(value)
+        if value.startswith("/") and not value.startswith("//"):
+            return self._download(self._studio.url + value)
+        raise MediaError(f"not an address: {value[:80]!r}")
+
+    def _local_file(self, value: str) -> Path | None:
+        """Return the file behind /data/local-files/ when a root is configured."""
+        root = self._settings.local_files_root
+        parts = urlsplit(value)
+        if root is None or not parts.path.rstrip("/").endswith("/data/local-files"):
+            return None
+        wanted = parse_qs(parts.query).get("d", [""])[0]
+        path = (root.resolve() / unquote(wanted).lstrip("/")).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise MediaError("a local file outside of local_files_root")
+        return path
+
+    def _read(self, path: Path) -> bytes:
+        if not path.is_file():
+            raise MediaError("no such local file")
+        if path.stat().st_size > self._settings.max_media_bytes:
+            raise MediaError(f"larger than {self._settings.max_media_bytes} bytes")
+        return path.read_bytes()
+
+    def _download(self, url: str) -> bytes:
+        deadline = time.monotonic() + self._settings.media_timeout
+        for _ in range(_REDIRECTS):
+            try:
+                answer = self._get(url, deadline)
+            except httpx.HTTPError as error:
+                raise MediaError(f"could not be fetched: {type(error).__name__}") from error
+            if isinstance(answer, bytes):
+                return answer
+            url = urljoin(url, answer)
+        raise MediaError(f"more than {_REDIRECTS} redirects")
+
+    def _get(self, url: str, deadline: float) -> bytes | str:
+        """Return the body, or the address of a redirect."""
+        target, headers, extensions = self._route(url)
+        with self._http.stream("GET", target, headers=headers, extensions=extensions) as answer:
+            if answer.is_redirect:
+                return str(answer.headers["location"])
+            if answer.status_code != 200:
+                raise MediaError(f"HTTP {answer.status_code}")
+            chunks, size = [], 0
+            for chunk in answer.iter_bytes():
+                size += len(chunk)
+                if size > self._settings.max_media_bytes:
+                    raise MediaError(f"larger than {self._settings.max_media_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise MediaError(f"took longer than {self._settings.media_timeout:g} s")
+                chunks.append(chunk)
+            return b"".join(chunks)
+
+    def _route(self, url: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+        """Check an address and say how to reach it; the token goes to Label Studio only."""
+        if self._studio.is_own(url):
+            return url, self._studio.headers(), {}
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme not in ("http", "https") or host not in self._settings.media_hosts:
+            raise MediaError(f"host {host!r} is not allowed (setting media_hosts)")
+        address = _address(host, parts.port, self._settings.media_private)
+        # The checked address itself is dialled, so that a second DNS answer cannot differ.
+        netloc = f"[{address}]" if ":" in address else address
+        if parts.port:
+            netloc += f":{parts.port}"
+        pinned = parts._replace(netloc=netloc).geturl()
+        return pinned, {"Host": parts.netloc.rpartition("@")[2]}, {"sni_hostname": host}
+
+
+def _address(host: str, port: int | None, private: bool) -> str:
+    try:
+        found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise MediaError(f"host {host!r} cannot be resolved") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        if not private and not ipaddress.ip_address(address.split("%")[0]).is_global:
+            raise MediaError(f"host {host!r} resolves to a private address (media_private)")
+    return addresses[0]
+
+
+def _data_uri(value: str, limit: int) -> bytes:
+    head, comma, body = value.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise MediaError("a data URI that is not base64")
+    if len(body) > limit * 4 // 3 + 4:
+        raise MediaError(f"larger than {limit} bytes")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise MediaError("a data URI that is not base64") from error
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self._hidden += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("script", "style") and self._hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.parts.append(data)
+
+
+def plain_text(markup: str) -> str:
+    """Return the text of an HTML fragment, tags, scripts and styles left out."""
+    parser = _Text()
+    parser.feed(markup)
+    parser.close()
+    return " ".join(" ".join(parser.parts).split())

@@ -1,0 +1,145 @@
+"""Label Studio's ML-backend protocol: /health, /setup, /predict, /webhook, /train, /versions.
+
+Nothing here trains: /webhook and /train only note that something changed and wake the reconciler.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.errors import EquipoiseError
+from backend.labelconfig import parse
+from backend.metrics import PREDICT_SECONDS, WEBHOOKS
+from backend.reconciler import Reconciler
+from backend.serving import Serving, project_id
+from backend.settings import Settings
+from backend.status import history
+from backend.store import Kind, Store
+
+Json = dict[str, Any]
+MAX_TASKS = 100_000
+CHANGES = (
+    "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_CREATED",
+    "TASKS_DELETED",
+    "PROJECT_UPDATED",
+)
+
+
+class Loose(BaseModel):
+    """A body whose unknown fields are kept out of the way."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class SetupBody(Loose):
+    """What Label Studio posts to /setup."""
+
+    project: str | int
+    label_schema: str = Field("", alias="schema")
+    extra_params: Any = None
+
+
+class PredictBody(Loose):
+    """What Label Studio posts to /predict."""
+
+    tasks: list[Json] = Field(max_length=MAX_TASKS)
+    project: str | int
+    label_config: str = ""
+
+
+class WebhookBody(Loose):
+    """What Label Studio posts to /webhook."""
+
+    action: str = ""
+    project: Any = None
+
+
+class Protocol:
+    """The endpoints that Label Studio calls."""
+
+    def __init__(
+        self, settings: Settings, store: Store, serving: Serving, reconciler: Reconciler
+    ) -> None:
+        """Remember what answers."""
+        self._settings = settings
+        self._store = store
+        self._serving = serving
+        self._reconciler = reconciler
+
+    def register(self, app: FastAPI) -> None:
+        """Add the routes to an application."""
+        app.add_api_route("/health", self.health, methods=["GET"])
+        app.add_api_route("/setup", self.setup, methods=["POST"])
+        app.add_api_route("/predict", self.predict, methods=["POST"])
+        app.add_api_route("/webhook", self.webhook, methods=["POST"], status_code=201)
+        app.add_api_route("/train", self.train, methods=["POST"], status_code=201)
+        app.add_api_route("/versions", self.versions, methods=["GET", "POST"])
+
+    def health(self) -> Json:
+        """Answer at once, whatever else goes on."""
+        return {"status": "UP", "model_class": "Equipoise"}
+
+    def setup(self, body: SetupBody) -> Json:
+        """Check the config, note extra params, name the version that serves. Loads nothing."""
+        project = project_id(body.project)
+        parse(body.label_schema)
+        fields: Json = {"label_config": body.label_schema}
+        if isinstance(body.extra_params, dict):
+            self._settings.for_project(project, body.extra_params, {})
+            fields["extra_params"] = body.extra_params
+        elif body.extra_params not in (None, ""):
+            raise EquipoiseError('Extra params must be a JSON object, like {"strategy": "grace"}.')
+        known = {found.id: found for found in self._store.projects()}.get(project)
+        if known is None or any(getattr(known, k) != v for k, v in fields.items()):
+            self._store.save_project(project, **fields)
+            self._reconciler.wake()
+        return {"model_version": self._serving.version(project)}
+
+    def predict(self, body: PredictBody) -> Json:
+        """Return one prediction per task, in order."""
+        with PREDICT_SECONDS.time():
+            project = project_id(body.project)
+            return {"results": self._serving.predict(project, body.tasks, body.label_config)}
+
+    def webhook(self, body: WebhookBody) -> Json:
+        """Note that something changed, or that training is wanted."""
+        WEBHOOKS.labels(action=body.action if body.action in CHANGES else "other").inc()
+        project = self._known_project(body.project)
+        if project is None:
+            return {}
+        if body.action == "START_TRAINING":
+            self._store.request(project, Kind.TRAIN, "Start Training in Label Studio")
+        elif body.action in CHANGES:
+            self._store.mark_changed(project)
+        self._reconciler.wake()
+        return {}
+
+    def train(self, body: WebhookBody) -> Json:
+        """Serve Label Studio before 1.13, which posts here instead of START_TRAINING."""
+        return self.webhook(WebhookBody(action="START_TRAINING", project=body.project))
+
+    def versions(self, project: str = "") -> Json:
+        """Return finished versions, newest first."""
+        names = [
+            found["version"]
+            for owner in self._store.projects()
+            if not project or owner.id == project_id(project)
+            for found in history(self._store, owner.id)
+            if found["state"] == "done"
+        ]
+        return {"versions": names[::-1]}
+
+    def _known_project(self, value: Any) -> int | None:
+        """Return the project of an event; None for events of projects that are not ours."""
+        try:
+            found = project_id(value.get("id") if isinstance(value, dict) else value)
+            return self._store.project(found).id
+        except EquipoiseError:
+            return None

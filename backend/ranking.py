@@ -1,0 +1,114 @@
+"""A round's ranking as one Arrow table: what is exported, published and served."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.schema import Schema
+from strategies import Pool, Selection
+from strategies.pool import TargetKind
+
+OUTPUT = "output:"
+Array = np.ndarray[Any, Any]
+
+
+def build(
+    tasks: Sequence[int],
+    pool: Pool,
+    selection: Selection,
+    outputs: Mapping[str, Array],
+    schema: Schema,
+    facts: Mapping[str, str | int],
+) -> pa.Table:
+    """Put a selection into a table, most valuable task first.
+
+    Args:
+        tasks: (N,) task ids in the pool's row order.
+        pool: the pool that was ranked.
+        selection: its ranking.
+        outputs: target name -> (N, K) probabilities or (N,) values.
+        schema: classes of the targets.
+        facts: constant columns (strategy, round, model_version).
+
+    Returns:
+        A table with task, rank (from 1), queue_score (position in [0, 1], lower = first),
+        priority (1 - queue_score), score (the strategy's own), what is predicted, the components
+        that explain the position, and `output:<target>` columns.
+    """
+    order = selection.order
+    count = len(order)
+    queue = np.arange(count) / max(count - 1, 1)
+    columns: dict[str, Any] = {
+        "task": np.asarray(tasks, dtype=np.int64)[order],
+        "rank": np.arange(1, count + 1),
+        "priority": 1.0 - queue,
+        "queue_score": queue,
+        "score": np.asarray(selection.scores, dtype=np.float64)[order],
+        **_predicted(outputs, schema, order),
+    }
+    for name, values in selection.components.items():
+        columns[name] = np.asarray(values, dtype=np.float32)[order]
+    if pool.present is not None:
+        for column, name in enumerate(pool.modalities):
+            columns[f"present:{name}"] = np.asarray(pool.present)[order, column]
+    for name, values in outputs.items():
+        matrix = np.asarray(values, dtype=np.float32)[order]
+        columns[OUTPUT + name] = list(matrix) if matrix.ndim == 2 else matrix
+    for name, fact in facts.items():
+        columns[name] = [fact] * count
+    return pa.table(columns)
+
+
+def _predicted(outputs: Mapping[str, Array], schema: Schema, order: Array) -> dict[str, Any]:
+    target = schema.multimodal
+    if target.name not in outputs:
+        return {}
+    values = np.asarray(outputs[target.name])[order]
+    if target.kind is TargetKind.REGRESSION:
+        return {"predicted": values.reshape(len(order)).astype(np.float64)}
+    if target.kind is TargetKind.MULTILABEL:
+        names = [
+            "|".join(c for c, p in zip(target.classes, row, strict=True) if p >= 0.5)
+            for row in values
+        ]
+        sure = np.maximum(values, 1 - values).min(axis=1) if len(values) else np.zeros(0)
+        return {"predicted": names, "probability": sure.astype(np.float64)}
+    best = values.argmax(axis=1) if len(values) else np.zeros(0, dtype=int)
+    return {
+        "predicted": [target.classes[i] for i in best],
+        "probability": values.max(axis=1, initial=0).astype(np.float64),
+    }
+
+
+def outputs_of(table: pa.Table) -> dict[str, Array]:
+    """Return target name -> (N, K) or (N,) outputs in the table's row order."""
+    found = {}
+    for name in table.column_names:
+        if name.startswith(OUTPUT):
+            column = table.column(name)
+            nested = pa.types.is_list(column.type)
+            values = column.to_pylist() if nested else column.to_numpy()
+            found[name[len(OUTPUT) :]] = np.array(values, dtype=np.float32)
+    return found
+
+
+def save(table: pa.Table, path: Path) -> None:
+    """Write a ranking beside its place and rename it, so that no half file is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".writing")
+    pq.write_table(table, beside)
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load(path: Path) -> pa.Table:
+    """Read what `save` wrote."""
+    return pq.read_table(path)

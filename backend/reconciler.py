@@ -1,0 +1,298 @@
+"""The loop that keeps every project in step: compares Label Studio with the last round.
+
+Webhooks only wake it up. What a round needs is read from Label Studio itself, so a lost, doubled
+or late webhook, a crash or a restart changes nothing but the moment a round starts.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from backend import connecting, publishing
+from backend.annotations import read_task
+from backend.errors import EquipoiseError
+from backend.labelconfig import parse
+from backend.labelstudio import LabelStudio
+from backend.serving import Serving
+from backend.settings import ProjectSettings, Settings
+from backend.store import Claim, Kind, Project, Round, State, Store
+from backend.worker import TOKEN
+from model.schema import Schema
+
+log = structlog.get_logger(__name__)
+_FIRST_DELAY = 30.0
+_LONGEST_DELAY = 1800.0
+_DEBOUNCE = 0.5
+_TIDY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Due:
+    """A round that should start now."""
+
+    kind: Kind
+    cause: str
+    options: dict[str, Any]
+
+
+@dataclass
+class Child:
+    """A running worker process."""
+
+    process: subprocess.Popen[bytes]
+    claim: Claim
+
+
+class Reconciler:
+    """Starts rounds, watches their processes, repairs what Label Studio shows."""
+
+    def __init__(self, store: Store, settings: Settings, serving: Serving) -> None:
+        """Prepare; `start` starts the thread."""
+        self._store = store
+        self._settings = settings
+        self._serving = serving
+        self._children: dict[int, Child] = {}
+        self._cleaned: dict[int, str] = {}
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop in its own thread."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now instead of at the next poll."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop the loop and the rounds it started; they start again after a restart."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        for child in self._children.values():
+            child.process.terminate()
+        for child in self._children.values():
+            try:
+                child.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+
+    def cancel(self, project: int) -> Round | None:
+        """Cancel the running round of a project, if any."""
+        found = self._store.cancel(project)
+        child = self._children.get(project)
+        if child is not None:
+            child.process.terminate()
+        return found
+
+    def _loop(self) -> None:
+        polled = 0.0
+        while not self._stop.is_set():
+            self._wake.clear()
+            full = time.monotonic() - polled >= self._settings.poll_seconds
+            polled = time.monotonic() if full else polled
+            for project in self._store.projects():
+                if not self._stop.is_set() and (full or self._may_be_due(project)):
+                    self._look(project.id)
+            # A running worker is watched closely; its end must not wait for the next poll.
+            self._wake.wait(0.5 if self._children else self._settings.poll_seconds)
+            # Events come in bursts; Label Studio is asked once for all of them.
+            self._stop.wait(_DEBOUNCE)
+
+    def _may_be_due(self, owner: Project) -> bool:
+        """Tell from the store alone whether a look between two polls is worth a request."""
+        if owner.id in self._children or owner.requested or not owner.connected:
+            return True
+        wanted = effective(self._settings, owner).retrain_after
+        return owner.new_labels + owner.changes >= wanted
+
+    def _look(self, project: int) -> None:
+        try:
+            self._reap(project)
+            if project not in self._children and self._store.running(project) is None:
+                self.reconcile(project)
+        except EquipoiseError as error:
+            self._note(project, str(error))
+        except Exception as error:
+            log.exception("reconcile failed", project=project)
+            self._note(project, f"{type(error).__name__}: {error}"[:500])
+
+    def _note(self, project: int, problem: str) -> None:
+        if self._store.project(project).problem != problem:
+            log.warning("problem", project=project, reason=problem)
+            self._store.save_project(project, problem=problem)
+
+    def _reap(self, project: int) -> None:
+        child = self._children.get(project)
+        if child is None or child.process.poll() is None:
+            return
+        del self._children[project]
+        code = child.process.returncode
+        self._store.finish(
+            child.claim, State.FAILED, f"The worker ended with status {code}; it will be retried."
+        )
+        self._serving.warm(project)
+        self._store.prune_files(project, self._settings.keep_rounds)
+
+    # What is due
+
+    def reconcile(self, project: int) -> None:
+        """Bring one project in step: repair the queue, start a round, or tidy up."""
+        owner = self._store.project(project)
+        with LabelStudio(self._settings.label_studio_url, self._settings.key) as studio:
+            if not owner.connected:
+                if not self._settings.auto_connect:
+                    return
+                connecting.connect(studio, self._store, self._settings, project)
+                owner = self._store.project(project)
+            remote = studio.project(project)
+            self._repair(studio, owner, remote)
+            due = self._due(studio, owner, remote)
+            if due is not None:
+                self.start_round(project, due)
+                return
+            self._tidy(studio, owner)
+        if owner.problem:
+            self._store.save_project(project, problem="")
+
+    def _repair(self, studio: LabelStudio, owner: Project, remote: dict[str, Any]) -> None:
+        """Name the current version again wherever Label Studio has lost it."""
+        current = self._store.current(owner.id)
+        if current is None:
+            return
+        if remote["model_version"] == current.version == owner.announced:
+            return
+        changed = publishing.announce(
+            studio, owner.id, owner.backend_id, self._settings.url, current.version
+        )
+        self._store.save_project(owner.id, announced=current.version)
+        log.info("announced", project=owner.id, version=current.version, changed=changed)
+
+    def _due(self, studio: LabelStudio, owner: Project, remote: dict[str, Any]) -> Due | None:
+        if owner.requested:
+            wish = owner.requested
+            return Due(Kind(wish["kind"]), wish["cause"], wish.get("options") or {})
+        current = self._store.current(owner.id)
+        if self._must_wait(owner.id):
+            return None
+        options = effective(self._settings, owner)
+        new = self._new_labels(studio, owner, remote, options.retrain_after)
+        if new >= options.retrain_after:
+            return Due(Kind.TRAIN, f"{new} new labels", {})
+        if current is None:
+            return Due(Kind.COLD, "first look at the pool", {}) if remote["task_number"] else None
+        changes = parse(remote["label_config"]).schema.changes_since(
+            Schema.from_json(current.schema)
+        )
+        if changes:
+            kind = Kind.TRAIN if current.kind != Kind.COLD else Kind.COLD
+            return Due(kind, f"label config changed: {'; '.join(changes)}"[:300], {})
+        if current.kind != Kind.COLD and options.strategy != current.strategy:
+            return Due(Kind.RANK, f"strategy changed to {options.strategy}", {})
+        added = remote["task_number"] - current.tasks
+        if added >= options.retrain_after:
+            kind = Kind.COLD if current.kind == Kind.COLD else Kind.RANK
+            return Due(kind, f"{added} new tasks", {})
+        return None
+
+    def _must_wait(self, project: int) -> bool:
+        """Tell whether the last rounds failed too recently to try again."""
+        failed = 0
+        rounds = self._store.rounds(project)
+        for found in reversed(rounds):
+            if found.state != State.FAILED:
+                break
+            failed += 1
+        if not failed:
+            return False
+        delay: float = min(_FIRST_DELAY * 2.0 ** (failed - 1), _LONGEST_DELAY)
+        waited = time.time() - (rounds[-1].finished or 0.0)
+        return waited < delay
+
+    def _new_labels(
+        self, studio: LabelStudio, owner: Project, remote: dict[str, Any], wanted: int
+    ) -> int:
+        """Count tasks whose labels differ from what the last trained round used.
+
+        All annotations are read only when the counts or the webhooks say that it may be worth
+        it, and every `full_compare_seconds` in any case.
+        """
+        total = int(remote["total_annotations_number"])
+        moved = abs(total - owner.compared_annotations) + owner.changes
+        stale = time.time() - owner.compared > self._settings.full_compare_seconds
+        if owner.compared_annotations >= 0 and not stale:
+            if owner.new_labels + moved < wanted:
+                return owner.new_labels
+            if not moved:
+                return owner.new_labels
+        config = parse(remote["label_config"])
+        now = {
+            str(found.task): found.stamp
+            for task in studio.annotated(owner.id)
+            if (found := read_task(task, config)) is not None
+        }
+        old = self._store.trained_on(owner.id)
+        new = sum(old.get(task) != stamp for task, stamp in now.items())
+        new += sum(task not in now for task in old)
+        self._store.forget_changes(owner.id, owner.changes)
+        self._store.save_project(
+            owner.id, new_labels=new, compared=time.time(), compared_annotations=total
+        )
+        return new
+
+    def start_round(self, project: int, due: Due) -> None:
+        """Claim a round and start its worker process."""
+        owner = self._store.project(project)
+        options = effective(self._settings, owner)
+        wish = {k: v for k, v in due.options.items() if k in ProjectSettings.model_fields}
+        options = ProjectSettings(**{**options.model_dump(), **wish})
+        strategy = "random" if due.kind is Kind.COLD else options.strategy
+        claim = self._store.claim(
+            project,
+            due.kind,
+            strategy,
+            due.cause,
+            {"settings": options.model_dump(), "dry": bool(due.options.get("dry"))},
+        )
+        if claim is None:
+            return
+        log.info("round starts", project=project, cause=due.cause, kind=due.kind)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backend.worker", str(claim.round)],
+            env={**os.environ, TOKEN: claim.token},
+        )
+        self._children[project] = Child(process, claim)
+        self._store.save_project(project, compared_annotations=-1)
+
+    def _tidy(self, studio: LabelStudio, owner: Project) -> None:
+        """Delete predictions of versions beyond the newest `keep_versions`, once per version."""
+        current = self._store.current(owner.id)
+        if current is None or self._cleaned.get(owner.id) == current.version:
+            return
+        done = [r.version for r in self._store.rounds(owner.id) if r.state == State.DONE]
+        keep = {current.version, *done[-self._settings.keep_versions :]}
+        end = time.monotonic() + _TIDY_SECONDS
+        publishing.delete_versions(
+            studio,
+            owner.id,
+            lambda name: name not in keep,
+            pause=0.05,
+            go_on=lambda: not self._stop.is_set() and time.monotonic() < end,
+        )
+        if time.monotonic() < end:
+            self._cleaned[owner.id] = current.version
+
+
+def effective(settings: Settings, owner: Project) -> ProjectSettings:
+    """Return the settings in force for a project."""
+    return settings.for_project(owner.id, owner.extra_params, owner.overrides)

@@ -1,0 +1,178 @@
+"""Answers to /predict: from the current ranking where the task is ranked, else from the model.
+
+Per project one immutable `Served` value, swapped whole when a new round is committed, so that a
+request sees either the old version or the new one and never waits for a load.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+
+from backend import ranking
+from backend.annotations import prediction_result
+from backend.errors import EquipoiseError
+from backend.labelconfig import LabelConfig, parse
+from backend.labelstudio import LabelStudio
+from backend.media import MediaSource
+from backend.publishing import UNRANKED
+from backend.settings import Settings
+from backend.store import Round, Store
+from model import checkpoint
+from model.cache import FeatureCache
+from model.model import Model
+from model.preparation import prepare
+from model.schema import Schema
+
+log = structlog.get_logger(__name__)
+INITIAL_VERSION = "equipoise-r0000"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Served:
+    """One committed version, ready to answer.
+
+    Attributes:
+        round: the round.
+        rows: task id -> row of the ranking.
+        positions: (N,) queue scores.
+        outputs: target name -> (N, K) or (N,) outputs by ranking row.
+    """
+
+    round: Round
+    rows: Mapping[int, int]
+    positions: np.ndarray[Any, Any]
+    outputs: Mapping[str, np.ndarray[Any, Any]]
+
+
+class Serving:
+    """The versions this process serves. Thread-safe."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Start with nothing loaded."""
+        self._store = store
+        self._settings = settings
+        self._served: dict[int, Served] = {}
+        self._models: dict[str, Model] = {}
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+
+    def version(self, project: int) -> str:
+        """Return the version that /setup names: the current round's."""
+        current = self._store.current(project)
+        return current.version if current else INITIAL_VERSION
+
+    def refresh(self, project: int) -> Served | None:
+        """Load the current round's ranking if it is not served yet, and return what is served."""
+        current = self._store.current(project)
+        if current is None:
+            return None
+        served = self._served.get(project)
+        if served is not None and served.round.id == current.id:
+            return served
+        with self._loading:
+            table = ranking.load(self._store.path(current.folder) / "ranking.parquet")
+            tasks = table.column("task").to_pylist()
+            fresh = Served(
+                current,
+                {int(task): row for row, task in enumerate(tasks)},
+                table.column("queue_score").to_numpy(),
+                ranking.outputs_of(table),
+            )
+            with self._lock:
+                self._served[project] = fresh
+        return fresh
+
+    def warm(self, project: int) -> None:
+        """Load ranking and model ahead of the first request."""
+        served = self.refresh(project)
+        if served is not None and served.round.checkpoint:
+            self._model(served.round)
+
+    def predict(self, project: int, tasks: Sequence[Json], label_config: str) -> list[Json]:
+        """Return one prediction per task, in order; broken tasks get an empty one.
+
+        Args:
+            project: project id.
+            tasks: tasks as Label Studio posts them.
+            label_config: the config Label Studio has now; answers use its controls only.
+        """
+        served = self.refresh(project)
+        if served is None:
+            return [_item([], UNRANKED, INITIAL_VERSION) for _ in tasks]
+        version = served.round.version
+        config = parse(label_config)
+        same = bool(served.round.schema) and not config.schema.changes_since(
+            Schema.from_json(served.round.schema)
+        )
+        items: list[Json | None] = [None] * len(tasks)
+        unknown: list[int] = []
+        for position, task in enumerate(tasks):
+            row = served.rows.get(_task_id(task))
+            if row is None:
+                unknown.append(position)
+                continue
+            result = prediction_result(config, served.outputs, row) if same else []
+            items[position] = _item(result, float(served.positions[row]), version)
+        if unknown and same and served.round.checkpoint:
+            found = self._on_the_fly(served.round, [tasks[i] for i in unknown], config)
+            for position, result in zip(unknown, found, strict=True):
+                items[position] = _item(result, UNRANKED, version)
+        return [item or _item([], UNRANKED, version) for item in items]
+
+    def _on_the_fly(
+        self, found: Round, tasks: Sequence[Json], config: LabelConfig
+    ) -> list[list[Json]]:
+        model = self._model(found)
+        with LabelStudio(self._settings.label_studio_url, self._settings.key) as studio:
+            source = MediaSource(studio, self._settings)
+            inputs = prepare(
+                [source.sample(task, config) for task in tasks],
+                config.schema,
+                model.preset,
+                FeatureCache(self._store.cache),
+                workers=self._settings.workers,
+            )
+        outputs = model.predict(inputs)
+        return [prediction_result(config, outputs, row) for row in range(len(tasks))]
+
+    def _model(self, found: Round) -> Model:
+        with self._loading:
+            if found.checkpoint not in self._models:
+                folder = self._store.path(found.checkpoint)
+                loaded = checkpoint.load(folder, device="cpu")
+                owned = f"projects/{found.project}/"
+                self._models = {
+                    name: model
+                    for name, model in self._models.items()
+                    if not name.startswith(owned)
+                }
+                self._models[found.checkpoint] = loaded
+            return self._models[found.checkpoint]
+
+
+def _task_id(task: Any) -> int:
+    value = task.get("id") if isinstance(task, Mapping) else None
+    return value if isinstance(value, int) else -1
+
+
+def _item(result: list[Json], score: float, version: str) -> Json:
+    return {"result": result, "score": score, "model_version": version}
+
+
+def project_id(value: Any) -> int:
+    """Read a project id as Label Studio sends it: 37, "37" or "37.1795313106".
+
+    Raises:
+        EquipoiseError: it is neither.
+    """
+    text = str(value).split(".", 1)[0]
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 18:
+        raise EquipoiseError(f"No project id: {str(value)[:60]!r}")
+    return int(text)

@@ -1,0 +1,231 @@
+"""Settings: environment `EQUIPOISE_*`, then `equipoise.toml`, then these defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from backend.errors import EquipoiseError
+from model.presets import PRESETS, preset
+from strategies import STRATEGIES
+
+
+class ProjectSettings(BaseModel):
+    """What can differ between projects.
+
+    Later sources win: defaults < environment and TOML < TOML `[projects.ID]` <
+    Label Studio's extra params < `equipoise set` on the command line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    strategy: str = Field("bmmal", description="How the pool is ranked.")
+    batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
+    retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
+    publish: int = Field(1000, ge=1, description="Top tasks whose rank Label Studio is told.")
+    seed: int = Field(0, ge=0, description="Seed of training and selection.")
+    preset: str = Field("quick", description="Encoders, fusion and training recipe.")
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description="Preset fields to change, e.g. fusion or epochs."
+    )
+
+    @field_validator("strategy")
+    @classmethod
+    def _known_strategy(cls, value: str) -> str:
+        if value not in STRATEGIES:
+            raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(STRATEGIES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _known_preset(self) -> ProjectSettings:
+        if self.preset not in PRESETS:
+            raise ValueError(f"unknown preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+        preset(self.preset, **self.overrides)
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything one server needs to know, read once at start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EQUIPOISE_",
+        env_nested_delimiter="__",
+        toml_file="equipoise.toml",
+        extra="forbid",
+    )
+
+    label_studio_url: str = Field(
+        "http://localhost:8080", description="Where this backend reaches Label Studio."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Label Studio personal access token or legacy token."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(9090, ge=1, le=65535)
+    public_url: str | None = Field(
+        None, description="Where Label Studio reaches this backend; default http://HOST:PORT."
+    )
+    basic_auth_user: str | None = None
+    basic_auth_pass: SecretStr | None = None
+    allow_open: bool = Field(
+        False, description="Listen on a non-loopback address without basic auth."
+    )
+    data_dir: Path = Field(Path(".equipoise"), description="Store, feature cache, checkpoints.")
+    store_url: str | None = Field(
+        None, description="SQLAlchemy URL; default SQLite inside data_dir."
+    )
+    auto_connect: bool = Field(
+        True, description="Set up sampling, tab and webhook of projects that add our URL by hand."
+    )
+    poll_seconds: float = Field(
+        20.0, gt=0, description="How often the state of Label Studio is compared with ours."
+    )
+    full_compare_seconds: float = Field(
+        600.0, gt=0, description="How often every annotation is compared, whatever the counts say."
+    )
+    keep_versions: int = Field(
+        2, ge=1, description="Versions whose predictions stay in Label Studio."
+    )
+    keep_rounds: int = Field(5, ge=1, description="Rounds whose checkpoints stay on disk.")
+    local_files_root: Path | None = Field(
+        None, description="Read /data/local-files/ from this folder instead of over HTTP."
+    )
+    media_hosts: list[str] = Field(
+        default_factory=list, description="Other hosts that task media may be fetched from."
+    )
+    media_private: bool = Field(
+        False, description="Allow media_hosts that resolve to private addresses."
+    )
+    max_media_bytes: int = Field(200_000_000, ge=1)
+    media_timeout: float = Field(60.0, gt=0, description="Seconds one media file may take.")
+    max_body_bytes: int = Field(100_000_000, ge=1, description="Largest request body accepted.")
+    workers: int = Field(2, ge=1, description="Threads that fetch and decode media.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    log_level: str = "INFO"
+
+    strategy: str | None = None
+    batch: int | None = None
+    retrain_after: int | None = None
+    publish: int | None = None
+    seed: int | None = None
+    preset: str | None = None
+    overrides: dict[str, Any] | None = None
+    projects: dict[int, dict[str, Any]] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator("label_studio_url", "public_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"must start with http:// or https://, got {value!r}")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _safe(self) -> Settings:
+        if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
+            raise ValueError("set both basic_auth_user and basic_auth_pass, or neither")
+        self.for_project(None, {}, {})
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where Label Studio reaches this backend."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the store."""
+        return self.store_url or f"sqlite:///{(self.data_dir / 'equipoise.db').absolute()}"
+
+    @property
+    def basic_auth(self) -> tuple[str, str] | None:
+        """User and password, where set."""
+        if self.basic_auth_user is None or self.basic_auth_pass is None:
+            return None
+        return self.basic_auth_user, self.basic_auth_pass.get_secret_value()
+
+    @property
+    def key(self) -> str:
+        """The Label Studio token.
+
+        Raises:
+            EquipoiseError: none is set.
+        """
+        if self.api_key is None or not self.api_key.get_secret_value():
+            raise EquipoiseError(
+                "No Label Studio token: set EQUIPOISE_API_KEY to a personal access token "
+                "(Label Studio > Account & Settings > Personal Access Token)."
+            )
+        return self.api_key.get_secret_value()
+
+    def refuse_open_listening(self) -> None:
+        """Raise EquipoiseError when anybody on the network could reach an open server."""
+        if self.basic_auth or self.allow_open or _is_loopback(self.host):
+            return
+        raise EquipoiseError(
+            f"Refusing to listen on {self.host} without a password: set "
+            "EQUIPOISE_BASIC_AUTH_USER and EQUIPOISE_BASIC_AUTH_PASS, listen on 127.0.0.1, or "
+            "set EQUIPOISE_ALLOW_OPEN=true if the network itself is trusted."
+        )
+
+    def for_project(
+        self, project: int | None, extra_params: dict[str, Any], overrides: dict[str, Any]
+    ) -> ProjectSettings:
+        """Merge all sources for one project.
+
+        Raises:
+            ValueError: a value is unknown or out of range (pydantic's message names it).
+        """
+        merged = {
+            name: getattr(self, name)
+            for name in ProjectSettings.model_fields
+            if getattr(self, name) is not None
+        }
+        for source in (self.projects.get(project or -1, {}), extra_params, overrides):
+            merged.update(source)
+        return ProjectSettings(**merged)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@cache
+def settings() -> Settings:
+    """Return the process's settings, read once.
+
+    Raises:
+        EquipoiseError: a setting is invalid; the message names it.
+    """
+    try:
+        return Settings()
+    except ValueError as error:
+        raise EquipoiseError(f"Invalid settings. {error}") from error

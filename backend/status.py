@@ -1,0 +1,77 @@
+"""What a project's state is, as plain values for the API and the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.reconciler import effective
+from backend.settings import Settings
+from backend.store import Round, Store
+
+
+def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
+    """Return a project's state.
+
+    Raises:
+        NotConnected: the project is unknown.
+    """
+    owner = store.project(project)
+    current, running = store.current(project), store.running(project)
+    options = effective(settings, owner)
+    last = next(iter(reversed(store.rounds(project))), None)
+    return {
+        "project": project,
+        "title": owner.title,
+        "connected": owner.connected,
+        "state": (running.phase or "starting") if running else "idle",
+        "progress": {"done": running.done, "total": running.total} if running else {},
+        "problem": owner.problem,
+        "last_error": last.error if last is not None and last.error else "",
+        "strategy": options.strategy,
+        "settings": options.model_dump(),
+        "new_labels": owner.new_labels,
+        "requested": owner.requested.get("cause", ""),
+        **(_of_round(current, store) if current else {"version": None, "round": 0, "labels": 0}),
+    }
+
+
+def _of_round(found: Round, store: Store) -> dict[str, Any]:
+    prefix = "pool_contribution:"
+    return {
+        "version": found.version,
+        "round": found.number,
+        "kind": found.kind,
+        "cause": found.cause,
+        "labels": found.labels,
+        "pool": found.pool,
+        "published": found.published,
+        "finished": found.finished,
+        "seconds": round((found.finished or found.started) - found.started, 2),
+        "durations": found.durations,
+        "metrics": {k: v for k, v in found.metrics.items() if not k.startswith("pool_")},
+        "contributions": {
+            k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
+        },
+        "absent_media": found.failures,
+        "checkpoint": str(store.path(found.checkpoint)) if found.checkpoint else "",
+    }
+
+
+def history(store: Store, project: int) -> list[dict[str, Any]]:
+    """Return a project's rounds, oldest first, for people."""
+    store.project(project)
+    return [
+        {
+            "version": found.version,
+            "state": found.state,
+            "kind": found.kind,
+            "cause": found.cause,
+            "labels": found.labels,
+            "pool": found.pool,
+            "seconds": round((found.finished or found.started) - found.started, 2),
+            "durations": found.durations,
+            "accuracy": found.metrics.get("accuracy"),
+            "error": found.error,
+        }
+        for found in store.rounds(project)
+    ]

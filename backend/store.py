@@ -1,0 +1,403 @@
+"""The store: projects, rounds and leases in SQLite (WAL) or PostgreSQL; files per round beside it.
+
+Every change is one transaction. A round owns its project through a lease (a token and a time that
+the worker keeps renewing); whoever has lost the token can change nothing any more.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, Engine, ForeignKey, create_engine, event, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from backend.errors import NotConnected, RoundLost
+
+LEASE_SECONDS = 60.0
+
+
+class State(StrEnum):
+    """Where a round is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Kind(StrEnum):
+    """What a round does: train and rank, or only rank with the model there is."""
+
+    TRAIN = "train"
+    RANK = "rank"
+    COLD = "cold"
+
+
+class Base(DeclarativeBase):
+    """Declarative base."""
+
+    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012 - SQLAlchemy reads it
+
+
+class Project(Base):
+    """One Label Studio project that has this backend."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    title: Mapped[str] = mapped_column(default="")
+    label_config: Mapped[str] = mapped_column(default="")
+    extra_params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    overrides: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    backend_id: Mapped[int | None] = mapped_column(default=None)
+    connected: Mapped[bool] = mapped_column(default=False)
+    changes: Mapped[int] = mapped_column(default=0)
+    requested: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str] = mapped_column(default="")
+    current: Mapped[int | None] = mapped_column(default=None)
+    announced: Mapped[str] = mapped_column(default="")
+    compared: Mapped[float] = mapped_column(default=0.0)
+    compared_annotations: Mapped[int] = mapped_column(default=-1)
+    pool: Mapped[int] = mapped_column(default=0)
+    new_labels: Mapped[int] = mapped_column(default=0)
+
+
+class Round(Base):
+    """One round: its cause, its state and what came of it."""
+
+    __tablename__ = "rounds"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
+    number: Mapped[int]
+    kind: Mapped[str]
+    version: Mapped[str]
+    strategy: Mapped[str]
+    cause: Mapped[str]
+    state: Mapped[str]
+    token: Mapped[str]
+    lease: Mapped[float]
+    started: Mapped[float]
+    finished: Mapped[float | None] = mapped_column(default=None)
+    phase: Mapped[str] = mapped_column(default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    labels: Mapped[int] = mapped_column(default=0)
+    pool: Mapped[int] = mapped_column(default=0)
+    tasks: Mapped[int] = mapped_column(default=0)
+    published: Mapped[int] = mapped_column(default=0)
+    folder: Mapped[str] = mapped_column(default="")
+    checkpoint: Mapped[str] = mapped_column(default="")
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    durations: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    schema: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    trained_on: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    failures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str] = mapped_column(default="")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A round that this process may run: its id and the token that proves it."""
+
+    round: int
+    token: str
+
+
+class Store:
+    """All reads and writes of the store."""
+
+    def __init__(self, url: str, files: Path) -> None:
+        """Open the store and create its tables where missing.
+
+        Args:
+            url: SQLAlchemy URL.
+            files: folder for checkpoints, rankings and the feature cache.
+        """
+        self.files = files
+        files.mkdir(parents=True, exist_ok=True)
+        self.engine = _engine(url)
+        Base.metadata.create_all(self.engine)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        with self._sessions.begin() as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    # Projects
+
+    def project(self, project: int) -> Project:
+        """Return one project.
+
+        Raises:
+            NotConnected: the project is unknown here.
+        """
+        with self._sessions() as session:
+            found = session.get(Project, project)
+        if found is None:
+            raise NotConnected(
+                f"Project {project} is not connected: run `equipoise connect --project {project}`."
+            )
+        return found
+
+    def projects(self) -> Sequence[Project]:
+        """Return every known project."""
+        with self._sessions() as session:
+            return session.scalars(select(Project).order_by(Project.id)).all()
+
+    def save_project(self, project: int, **fields: Any) -> Project:
+        """Create or change a project."""
+        with self._write() as session:
+            found = session.get(Project, project)
+            if found is None:
+                found = Project(id=project)
+                session.add(found)
+            for name, value in fields.items():
+                setattr(found, name, value)
+        return found
+
+    def mark_changed(self, project: int) -> None:
+        """Count one event that may have changed labels, tasks or config."""
+        with self._write() as session:
+            session.execute(
+                update(Project).where(Project.id == project).values(changes=Project.changes + 1)
+            )
+
+    def forget_changes(self, project: int, seen: int) -> None:
+        """Take off the events that a comparison has seen; later ones stay."""
+        with self._write() as session:
+            session.execute(
+                update(Project).where(Project.id == project).values(changes=Project.changes - seen)
+            )
+
+    def request(self, project: int, kind: Kind, cause: str, **options: Any) -> None:
+        """Ask for a round; it starts when no other one runs."""
+        self.save_project(project, requested={"kind": kind, "cause": cause, "options": options})
+
+    # Rounds
+
+    def claim(
+        self,
+        project: int,
+        kind: Kind,
+        strategy: str,
+        cause: str,
+        options: dict[str, Any],
+    ) -> Claim | None:
+        """Start a round unless one runs already.
+
+        Returns:
+            The claim, or None when another process holds a live lease on the project.
+        """
+        now = time.time()
+        token = secrets.token_hex(16)
+        with self._write() as session:
+            owner = session.get(Project, project, with_for_update=True)
+            if owner is None:
+                raise NotConnected(f"Project {project} is not connected.")
+            owner.requested = dict(owner.requested)  # take SQLite's write lock before reading
+            session.flush()
+            running = session.scalars(
+                select(Round).where(Round.project == project, Round.state == State.RUNNING)
+            ).all()
+            if any(found.lease > now for found in running):
+                return None
+            for dead in running:
+                dead.state, dead.finished = State.FAILED, now
+                dead.error = f"The worker died in phase {dead.phase or 'start'}; nothing is lost."
+            number = _next_number(session, project, kind)
+            found = Round(
+                project=project,
+                number=number,
+                kind=kind,
+                strategy=strategy,
+                cause=cause,
+                state=State.RUNNING,
+                token=token,
+                lease=now + LEASE_SECONDS,
+                started=now,
+                options=options,
+                version=_free_version(session, project, number, strategy),
+            )
+            session.add(found)
+            owner.requested = {}
+            session.flush()
+            found.folder = f"projects/{project}/{found.version}"
+            return Claim(found.id, token)
+
+    def renew(self, claim: Claim, **fields: Any) -> None:
+        """Renew the lease and note progress.
+
+        Raises:
+            RoundLost: the round is no longer this worker's.
+        """
+        with self._write() as session:
+            found = self._owned(session, claim)
+            found.lease = time.time() + LEASE_SECONDS
+            for name, value in fields.items():
+                setattr(found, name, value)
+
+    def commit(self, claim: Claim, **fields: Any) -> None:
+        """Make a round the project's current one, in one transaction.
+
+        Raises:
+            RoundLost: the round is no longer this worker's.
+        """
+        with self._write() as session:
+            found = self._owned(session, claim)
+            for name, value in fields.items():
+                setattr(found, name, value)
+            found.state, found.finished = State.DONE, time.time()
+            owner = session.get(Project, found.project)
+            if owner is None:
+                raise RoundLost("The project was disconnected meanwhile.")
+            owner.current, owner.problem, owner.pool = found.id, "", found.pool
+
+    def finish(self, claim: Claim, state: State, error: str = "") -> None:
+        """End a round without making it current; a round already ended stays as it is."""
+        with self._write() as session:
+            found = session.get(Round, claim.round)
+            if found is not None and found.token == claim.token and found.state == State.RUNNING:
+                found.state, found.finished, found.error = state, time.time(), error
+
+    def cancel(self, project: int) -> Round | None:
+        """Take the lease away from the running round, if any."""
+        with self._write() as session:
+            found = _running(session, project)
+            if found is not None:
+                found.state, found.finished = State.CANCELLED, time.time()
+                found.error = "Cancelled by request."
+        return found
+
+    def running(self, project: int) -> Round | None:
+        """Return the running round with a live lease, if any."""
+        with self._sessions() as session:
+            found = _running(session, project)
+        return found if found is not None and found.lease > time.time() else None
+
+    def current(self, project: int) -> Round | None:
+        """Return the round whose version serves, if any."""
+        with self._sessions() as session:
+            owner = session.get(Project, project)
+            return session.get(Round, owner.current) if owner and owner.current else None
+
+    def round(self, round_id: int) -> Round:
+        """Return one round."""
+        with self._sessions() as session:
+            return session.get_one(Round, round_id)
+
+    def rounds(self, project: int) -> Sequence[Round]:
+        """Return a project's rounds, oldest first."""
+        with self._sessions() as session:
+            query = select(Round).where(Round.project == project).order_by(Round.id)
+            return session.scalars(query).all()
+
+    def trained_on(self, project: int) -> dict[str, str]:
+        """Return task id -> stamp of the labels that the newest trained round used."""
+        with self._sessions() as session:
+            found = session.scalars(
+                select(Round)
+                .where(
+                    Round.project == project,
+                    Round.kind == Kind.TRAIN,
+                    Round.state == State.DONE,
+                )
+                .order_by(Round.id.desc())
+                .limit(1)
+            ).first()
+        return dict(found.trained_on) if found else {}
+
+    def _owned(self, session: Session, claim: Claim) -> Round:
+        session.execute(update(Round).where(Round.id == claim.round).values(id=claim.round))
+        found = session.get(Round, claim.round)
+        if found is None or found.token != claim.token or found.state != State.RUNNING:
+            raise RoundLost("This round was cancelled or taken over.")
+        return found
+
+    # Files
+
+    def path(self, relative: str) -> Path:
+        """Return the place of a round's folder or checkpoint."""
+        return self.files / relative
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the feature cache."""
+        return self.files / "cache"
+
+    def prune_files(self, project: int, keep: int) -> None:
+        """Delete the folders of all but the newest `keep` finished rounds and the current one."""
+        rounds = self.rounds(project)
+        current = self.current(project)
+        done = [r for r in rounds if r.state == State.DONE][-keep:]
+        busy = [r for r in rounds if r.state == State.RUNNING]
+        kept = {r.folder for r in [*done, *busy, *([current] if current else [])]}
+        kept |= {str(Path(r.checkpoint).parent) for r in done if r.checkpoint}
+        if current and current.checkpoint:
+            kept.add(str(Path(current.checkpoint).parent))
+        for found in rounds:
+            if found.folder and found.folder not in kept:
+                shutil.rmtree(self.path(found.folder), ignore_errors=True)
+
+
+def open_store(settings: Any) -> Store:
+    """Open the store that the settings name."""
+    return Store(settings.database, settings.data_dir)
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return engine
+
+
+def _running(session: Session, project: int) -> Round | None:
+    return session.scalars(
+        select(Round)
+        .where(Round.project == project, Round.state == State.RUNNING)
+        .order_by(Round.id.desc())
+    ).first()
+
+
+def _next_number(session: Session, project: int, kind: Kind) -> int:
+    """Trained rounds count 1, 2, ...; a re-ranking keeps the number of the model it uses."""
+    numbers = session.scalars(
+        select(Round.number).where(
+            Round.project == project, Round.kind == Kind.TRAIN, Round.state == State.DONE
+        )
+    ).all()
+    newest = max(numbers, default=0)
+    return newest + 1 if kind is Kind.TRAIN else newest
+
+
+def _free_version(session: Session, project: int, number: int, strategy: str) -> str:
+    """Name a version that was never used: a name on stored predictions must stay unambiguous."""
+    used = set(session.scalars(select(Round.version).where(Round.project == project)))
+    base = f"equipoise-r{number:04d}-{strategy}"
+    names = (base if i == 1 else f"{base}.{i}" for i in range(1, len(used) + 2))
+    return next(name for name in names if name not in used)

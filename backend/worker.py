@@ -1,0 +1,80 @@
+"""Entry point of the process that runs one round: `python -m backend.worker ROUND`.
+
+A process of its own, so that training never blocks annotators, a crash harms one round only, and
+the round goes on when the server restarts. The lease token comes by environment, never by
+argument, so that it is not in process listings.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import structlog
+
+from backend import publishing
+from backend.errors import EquipoiseError, RoundLost
+from backend.labelstudio import LabelStudio
+from backend.logs import configure
+from backend.rounds import Run, run_round
+from backend.settings import ProjectSettings, Settings, settings
+from backend.store import Claim, State, Store, open_store
+
+TOKEN = "EQUIPOISE_ROUND_TOKEN"
+log = structlog.get_logger(__name__)
+
+
+class Stopped(Exception):
+    """The server asked this worker to stop."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the round whose id is the only argument."""
+    config = settings()
+    configure(config.log_level)
+    claim = Claim(int(argv[0]), os.environ.pop(TOKEN))
+    signal.signal(signal.SIGTERM, _stop)
+    os.nice(5)  # annotators' requests come first on a busy machine
+    store = open_store(config)
+    found = store.round(claim.round)
+    structlog.contextvars.bind_contextvars(project=found.project, version=found.version)
+    try:
+        _work(store, config, claim)
+    except RoundLost as error:
+        log.warning("round lost", reason=str(error))
+        return 3
+    except Stopped:
+        store.finish(claim, State.CANCELLED, "The server was stopped; it starts again by itself.")
+        return 4
+    except EquipoiseError as error:
+        log.warning("round failed", reason=str(error))
+        store.finish(claim, State.FAILED, str(error))
+        return 1
+    except Exception as error:
+        log.exception("round failed")
+        store.finish(claim, State.FAILED, f"{type(error).__name__}: {error}"[:1000])
+        return 2
+    return 0
+
+
+def _work(store: Store, config: Settings, claim: Claim) -> None:
+    found = store.round(claim.round)
+    options = ProjectSettings(**found.options["settings"])
+    with LabelStudio(config.label_studio_url, config.key) as studio:
+        run_round(Run(store, config, studio, claim, found, options))
+        if store.round(claim.round).state == State.RUNNING:
+            store.finish(claim, State.DONE)  # a ranking that was not to be published
+            return
+        owner = store.project(found.project)
+        publishing.announce(studio, owner.id, owner.backend_id, config.url, found.version)
+        store.save_project(owner.id, announced=found.version)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
