@@ -207,11 +207,11 @@ class Store:
         now = time.time()
         token = secrets.token_hex(16)
         with self._write() as session:
-            owner = session.get(Project, project, with_for_update=True)
+            # Writing first takes the row (PostgreSQL) or the database (SQLite) before reading.
+            session.execute(update(Project).where(Project.id == project).values(id=project))
+            owner = session.get(Project, project)
             if owner is None:
                 raise NotConnected(f"Project {project} is not connected.")
-            owner.requested = dict(owner.requested)  # take SQLite's write lock before reading
-            session.flush()
             running = session.scalars(
                 select(Round).where(Round.project == project, Round.state == State.RUNNING)
             ).all()

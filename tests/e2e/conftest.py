@@ -13,6 +13,7 @@ from backend.demo.digits import Digits
 from backend.demo.installation import Installation
 from backend.demo.labelstudio import LabelStudio
 from backend.demo.project import Annotator, create_project, import_tasks, media_url, serve_folder
+from tests.e2e.server import Equipoise
 
 DIGITS_CONFIG = """
 <View>
@@ -95,3 +96,23 @@ def make_digits_project(
             return DigitsProject(project, labels, Annotator(client, project))
 
         yield make
+
+
+@pytest.fixture
+def make_equipoise(label_studio: LabelStudio, tmp_path: Path) -> Iterator[Callable[..., Equipoise]]:
+    """Return `make_equipoise(**EQUIPOISE_variables) -> Equipoise`, started; stopped afterwards."""
+    made: list[Equipoise] = []
+
+    def make(*, api_key: str = "", **extra: str) -> Equipoise:
+        server = Equipoise(
+            tmp_path / f"equipoise-{len(made)}",
+            label_studio.url,
+            api_key or label_studio.api_key,
+            {f"EQUIPOISE_{name.upper()}": value for name, value in extra.items()},
+        )
+        made.append(server)
+        return server.start()
+
+    yield make
+    for server in made:
+        server.stop()

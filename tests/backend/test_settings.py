@@ -1,0 +1,71 @@
+"""Settings and their sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend.errors import EquipoiseError
+from backend.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run without the caller's settings."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_later_sources_win() -> None:
+    Path("equipoise.toml").write_text(
+        'strategy = "entropy"\nbatch = 7\n[projects.3]\nbatch = 8\nretrain_after = 9\n'
+    )
+    found = Settings().for_project(3, {"retrain_after": 10}, {"seed": 11})
+    assert (found.strategy, found.batch, found.retrain_after, found.seed) == ("entropy", 8, 10, 11)
+    assert Settings().for_project(4, {}, {}).batch == 7
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("equipoise.toml").write_text('strategy = "entropy"\n')
+    monkeypatch.setenv("EQUIPOISE_STRATEGY", "random")
+    assert Settings().for_project(1, {}, {}).strategy == "random"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("strategy", "best", "bmmal"),
+        ("preset", "huge", "quick"),
+        ("batch", 0, "greater than or equal to 1"),
+        ("colour", "red", "colour"),
+    ],
+)
+def test_wrong_values_are_refused_and_named(field: str, value: object, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Settings().for_project(1, {field: value}, {})
+
+
+def test_an_open_server_listens_on_loopback_only() -> None:
+    Settings(host="127.0.0.1").refuse_open_listening()
+    Settings(host="::1").refuse_open_listening()
+    Settings(host="0.0.0.0", allow_open=True).refuse_open_listening()
+    Settings(host="0.0.0.0", basic_auth_user="u", basic_auth_pass="p").refuse_open_listening()
+    for host in ("0.0.0.0", "192.168.1.5", "::", "example.org"):
+        with pytest.raises(EquipoiseError, match="BASIC_AUTH"):
+            Settings(host=host).refuse_open_listening()
+
+
+def test_secrets_do_not_show() -> None:
+    shown = repr(Settings(api_key="top-secret", basic_auth_user="u", basic_auth_pass="hidden"))
+    assert "top-secret" not in shown
+    assert "hidden" not in shown
+
+
+def test_a_missing_token_says_what_to_set() -> None:
+    with pytest.raises(EquipoiseError, match="EQUIPOISE_API_KEY"):
+        _ = Settings().key
+
+
+def test_half_a_password_is_refused() -> None:
+    with pytest.raises(ValueError, match="both"):
+        Settings(basic_auth_user="u")

@@ -1,0 +1,152 @@
+"""`equipoise doctor` is green on a connected project and names each thing that is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from backend.demo.labelstudio import LabelStudio
+from tests.e2e.conftest import DigitsProject
+from tests.e2e.server import Equipoise
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+def failing(printed: str) -> set[str]:
+    """Names of the checks that failed or were noted."""
+    return {
+        line[5:].split(":")[0].strip()
+        for line in printed.splitlines()
+        if line.startswith(("FAIL", "note"))
+    }
+
+
+def test_each_broken_condition_is_named_and_connect_mends_it(
+    label_studio: LabelStudio,
+    make_digits_project: Callable[..., DigitsProject],
+    make_equipoise: Callable[..., Equipoise],
+) -> None:
+    project = make_digits_project(30).id
+    # The poll is slow here, so that what is broken on purpose stays broken for the doctor.
+    backend = make_equipoise(poll_seconds="3600", basic_auth_user="u", basic_auth_pass="p")
+    assert "fix: run `equipoise connect" in backend.run(
+        "doctor", "--project", str(project), fails=True
+    )
+    backend.run("connect", "--project", str(project))
+    backend.wait_for_version(project, "equipoise-r0000-random")
+    assert not failing(backend.run("doctor", "--project", str(project)))
+
+    with label_studio.client() as client:
+        hook = mine(client.get("/api/webhooks/", params={"project": project}).json(), project)
+        row = client.get("/api/ml", params={"project": project}).json()[0]
+        tab = next(t for t in client.get("/api/dm/views/", params={"project": project}).json())
+
+        def patch(**fields: Any) -> Callable[[], httpx.Response]:
+            return lambda: client.patch(f"/api/projects/{project}/", json=fields)
+
+        breakages: list[tuple[str, Callable[[], httpx.Response], bool]] = [
+            ("sampling", patch(sampling="Sequential sampling"), True),
+            ("project.model_version", patch(show_collab_predictions=False), True),
+            (
+                "webhook",
+                lambda: client.patch(f"/api/webhooks/{hook['id']}/", json={"headers": {}}),
+                True,
+            ),
+            (
+                "webhook",
+                lambda: client.patch(f"/api/webhooks/{hook['id']}/", json={"is_active": False}),
+                True,
+            ),
+            (
+                "backend title",
+                lambda: client.patch(
+                    f"/api/ml/{row['id']}",
+                    json={"title": "mine", "url": row["url"], "project": project},
+                ),
+                True,
+            ),
+            ("Data Manager tab", lambda: client.delete(f"/api/dm/views/{tab['id']}/"), True),
+            (
+                "Label Studio's own training trigger",
+                patch(min_annotations_to_start_training=3),
+                True,
+            ),
+            ("annotations per task", patch(maximum_annotations=2), False),
+        ]
+        for name, act, mended in breakages:
+            assert act().is_success, name
+            printed = backend.run("doctor", "--project", str(project), fails=name[0] not in "La")
+            assert name in failing(printed), (name, printed)
+            backend.run("connect", "--project", str(project))
+            left = failing(backend.run("doctor", "--project", str(project)))
+            assert (name not in left) == mended, (name, left)
+        client.patch(f"/api/projects/{project}/", json={"maximum_annotations": 1})
+
+        # Predictions that somebody deleted.
+        client.request(
+            "DELETE",
+            f"/api/projects/{project}/model-versions",
+            json={"model_version": "equipoise-r0000-random"},
+        )
+        found = failing(backend.run("doctor", "--project", str(project), fails=True))
+        assert "predictions of this version" in found
+
+    # The server itself is down.
+    backend.stop()
+    found = failing(backend.run("doctor", "--project", str(project), fails=True))
+    assert "backend reachable from Label Studio" in found
+
+
+def test_disconnect_takes_everything_back(
+    label_studio: LabelStudio,
+    make_digits_project: Callable[..., DigitsProject],
+    make_equipoise: Callable[..., Equipoise],
+) -> None:
+    project = make_digits_project(10, sampling="Uniform sampling").id
+    backend = make_equipoise()
+    backend.run("connect", "--project", str(project))
+    backend.wait_for_version(project, "equipoise-r0000-random")
+    printed = backend.run("disconnect", "--project", str(project), "--delete-predictions")
+    assert "deleted 10 predictions" in printed
+    with label_studio.client() as client:
+        assert client.get("/api/ml", params={"project": project}).json() == []
+        hooks = client.get("/api/webhooks/", params={"project": project}).json()
+        assert not [hook for hook in hooks if hook["project"] == project]
+        assert client.get("/api/dm/views/", params={"project": project}).json() == []
+        assert client.get(f"/api/projects/{project}/").json()["sampling"] == "Uniform sampling"
+
+
+def test_a_personal_access_token_works_as_well(
+    label_studio: LabelStudio,
+    make_digits_project: Callable[..., DigitsProject],
+    make_equipoise: Callable[..., Equipoise],
+) -> None:
+    project = make_digits_project(5).id
+    backend = make_equipoise(api_key=label_studio.personal_access_token())
+    backend.run("connect", "--project", str(project))
+    backend.wait_for_version(project, "equipoise-r0000-random")
+    assert "FAIL" not in backend.run("doctor", "--project", str(project))
+
+
+def test_a_wrong_token_and_an_unsupported_project_are_explained(
+    make_project: Callable[..., int],
+    make_equipoise: Callable[..., Equipoise],
+) -> None:
+    config = '<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>'
+    project = make_project("unsupported", config)
+    backend = make_equipoise()
+    printed = backend.run("connect", "--project", str(project), fails=True)
+    assert "TextArea" in printed
+    assert "Choices" in printed
+    assert "Traceback" not in printed
+    backend.api_key = "0" * 40
+    printed = backend.run("doctor", "--project", str(project), fails=True)
+    assert "EQUIPOISE_API_KEY" in printed
+
+
+def mine(hooks: list[dict[str, Any]], project: int) -> dict[str, Any]:
+    """Return the project's webhook."""
+    return next(hook for hook in hooks if hook["project"] == project)

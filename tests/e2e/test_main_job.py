@@ -1,0 +1,137 @@
+"""The main job on a real Label Studio: connect, label, a round by webhook alone, a new queue."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from backend.demo.labelstudio import LabelStudio
+from backend.demo.project import Annotator
+from tests.e2e.conftest import DigitsProject
+from tests.e2e.server import Equipoise
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def queue(label_studio: LabelStudio, project: int, version: str) -> list[int]:
+    """Task ids in the order of the scores that Label Studio holds for a version."""
+    with label_studio.client() as client:
+        rows = client.get("/api/predictions/", params={"project": project}).json()
+    rows = [row for row in rows if row["model_version"] == version]
+    return [row["task"] for row in sorted(rows, key=lambda row: row["score"])]
+
+
+def test_the_main_job_end_to_end(
+    label_studio: LabelStudio,
+    make_digits_project: Callable[..., DigitsProject],
+    make_equipoise: Callable[..., Equipoise],
+) -> None:
+    project = make_digits_project(300)
+    backend = make_equipoise(basic_auth_user="ls", basic_auth_pass="secret word")
+    printed = backend.run("connect", "--project", str(project.id))
+    assert "Uncertainty sampling" in printed
+    assert "equipoise disconnect" in printed
+
+    # A first order is there before anything is learnt.
+    backend.wait_for_version(project.id, "equipoise-r0000-random")
+    assert "FAIL" not in backend.run("doctor", "--project", str(project.id))
+
+    # 40 labels: a round starts from the webhooks alone.
+    for _ in range(40):
+        task = project.annotator.next_task()
+        assert task is not None
+        project.annotate(task["id"])
+    first = backend.wait_for(project.id, lambda s: s["round"] >= 1 and s["state"] == "idle")
+    version = first["version"]
+    if first["labels"] < 40:  # the round began before the last labels came
+        assert first["labels"] >= 20
+
+    # One annotator is served exactly the published order.
+    published = queue(label_studio, project.id, version)
+    assert len(published) == first["published"]
+    done = set(project.annotator.done)
+    expected = [task for task in published if task not in done][:5]
+    served = []
+    for _ in range(5):
+        task = project.annotator.next_task()
+        assert task is not None
+        assert task["predictions"], "the annotator sees no pre-annotation"
+        assert task["predictions"][0]["result"][0]["score"] > 0
+        served.append(task["id"])
+        project.annotate(task["id"])
+    assert served == expected
+
+    # Two annotators working in turn get distinct tasks from the top of it.
+    second = label_studio.add_user("second@equipoise.example")
+    with label_studio.client(second.token) as client:
+        other = Annotator(client, project.id)
+        top = [task for task in published if task not in set(project.annotator.done)]
+        pairs = []
+        for _ in range(4):
+            one, two = project.annotator.next_task(), other.next_task()
+            assert one is not None
+            assert two is not None
+            assert one["id"] != two["id"]
+            pairs += [one["id"], two["id"]]
+            project.annotate(one["id"])
+            other.submit(two["id"], project.labels[two["id"]])
+        assert sorted(pairs) == sorted(top[:8])
+        project.annotator.done += other.done
+
+    # Export equals what was published.
+    out = backend.folder / "scores.csv"
+    backend.run("export", "--project", str(project.id), "--out", str(out), "--version", version)
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    exported = [int(row["task"]) for row in rows if int(row["task"]) in set(published)]
+    assert exported == published
+    for column in ("rank", "priority", "predicted", "probability", "contribution:image"):
+        assert column in rows[0]
+
+    # More labels start the next round; the old version answers meanwhile.
+    asked = 0
+    while backend.status(project.id)["state"] == "idle" and asked < 40:
+        task = project.annotator.next_task()
+        assert task is not None
+        project.annotate(task["id"])
+        asked += 1
+    slowest = {"/health": 0.0, "/predict": 0.0, "/webhook": 0.0}
+    body = {
+        "tasks": [{"id": published[-1], "data": {}}],
+        "project": str(project.id),
+        "label_config": label_studio_config(label_studio, project.id),
+    }
+    while backend.status(project.id)["state"] != "idle":
+        for path, send in (
+            ("/health", lambda: httpx.get(backend.url + "/health", trust_env=False)),
+            ("/predict", lambda: backend.post("/predict", body)),
+            ("/webhook", lambda: backend.post("/webhook", {"action": "X", "project": {"id": 1}})),
+        ):
+            started = time.monotonic()
+            answer = send()
+            assert answer.is_success, answer.text
+            slowest[path] = max(slowest[path], time.monotonic() - started)
+            if path == "/predict":
+                (item,) = answer.json()["results"]
+                assert item["model_version"].startswith("equipoise-r000")
+                assert item["result"]
+    print("slowest answers while a round ran:", slowest)
+    assert slowest["/health"] < 1.0
+    last = backend.status(project.id)
+    assert last["round"] > first["round"]
+    assert last["version"] != version
+    assert queue(label_studio, project.id, last["version"]) != published
+    assert "FAIL" not in backend.run("doctor", "--project", str(project.id))
+    assert "secret word" not in backend.log
+    assert label_studio.api_key not in backend.log
+
+
+def label_studio_config(label_studio: LabelStudio, project: int) -> str:
+    """The project's label config."""
+    with label_studio.client() as client:
+        config: str = client.get(f"/api/projects/{project}/").json()["label_config"]
+    return config

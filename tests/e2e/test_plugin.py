@@ -1,0 +1,80 @@
+"""The same model under label-studio-ml's own server (1.0.9, as the package index has it)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.demo.background import Background
+from backend.demo.labelstudio import LabelStudio
+from tests.e2e.conftest import DIGITS_CONFIG, DigitsProject
+from tests.e2e.server import Equipoise
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+WSGI = """
+from label_studio_ml.api import init_app
+from backend.plugin import EquipoiseModel
+
+if __name__ == "__main__":
+    app = init_app(model_class=EquipoiseModel)
+    app.run(host="127.0.0.1", port={port}, threaded=True)
+"""
+
+
+def test_label_studio_ml_serves_the_plugin(
+    label_studio: LabelStudio,
+    make_digits_project: Callable[..., DigitsProject],
+    tmp_path: Path,
+) -> None:
+    project = make_digits_project(120)
+    backend = Equipoise(tmp_path, label_studio.url, label_studio.api_key)
+    script = tmp_path / "wsgi.py"
+    script.write_text(WSGI.format(port=backend.port))
+    server = Background("label-studio-ml", tmp_path / "serve.log")
+    root = str(Path(__file__).resolve().parents[2])
+    server.start(
+        [sys.executable, str(script)],
+        {**backend.environment, "MODEL_DIR": str(tmp_path / "models"), "PYTHONPATH": root},
+    )
+    try:
+        server.wait_until_up(f"{backend.url}/health", 120, lambda _: None)
+        printed = backend.run("connect", "--project", str(project.id))
+        assert "registered" in printed
+        wait_for_round(backend, project.id, 0)
+        for _ in range(24):
+            task = project.annotator.next_task()
+            assert task is not None
+            project.annotate(task["id"])
+        wait_for_round(backend, project.id, 1)
+        tasks = [{"id": task, "project": project.id, "data": {}} for task in project.labels]
+        answer = httpx.post(
+            f"{backend.url}/predict",
+            json={"tasks": tasks, "project": f"{project.id}.1", "label_config": DIGITS_CONFIG},
+            timeout=60,
+            trust_env=False,
+        )
+        results = answer.json()["results"]
+        assert len(results) == len(tasks)
+        assert all(item["model_version"].startswith("equipoise-r0001") for item in results)
+        assert sum(bool(item["result"]) for item in results) >= 96
+    finally:
+        server.stop()
+
+
+def wait_for_round(backend: Equipoise, project: int, number: int) -> None:
+    """Wait until the store names a finished round; the command line reads it without a server."""
+    import json
+    import time
+
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
+        state = json.loads(backend.run("status", "--project", str(project), "--json"))
+        if state["version"] and state["round"] >= number and state["state"] == "idle":
+            return
+        time.sleep(2)
+    raise AssertionError(state)
