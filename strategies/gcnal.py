@@ -6,10 +6,13 @@ score labelled tasks 1 and unlabelled ones 0; k-centre greedy then works on its 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from strategies.coreset import cover
 from strategies.features import as_embeddings, labelled_features, pool_features
@@ -22,6 +25,14 @@ from strategies.strategy import EVERY_TARGET, Strategy
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 5e-4
 DROPOUT = 0.3
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The sparse propagation A (V, V) and its transpose, both as CSR."""
+
+    forward: torch.Tensor
+    backward: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ def select(
     components = {}
     if bool(labelled.any()):
         found = nearest_neighbours(points, min(neighbours, max(1, len(points) - 1)), rng)
-        scored = _train(points, _propagation(found), labelled, (hidden, epochs, balance), rng)
+        scored = _train(points, propagation(found), labelled, (hidden, epochs, balance), rng)
         nodes = torch.cat([scored.hidden, scored.labelledness[:, None]], dim=1)
         components["labelledness"] = scored.labelledness[: pool.size].double().numpy()
     graph = as_embeddings(nodes[: pool.size])
@@ -97,28 +108,48 @@ def _nodes(pool: Pool, candidates: Candidates) -> tuple[torch.Tensor, torch.Tens
     return points, labelled
 
 
-def _propagation(found: Neighbours) -> torch.Tensor:
+class _Propagate(torch.autograd.Function):
+    """x -> A x with A^T at hand for the way back, which torch would transpose at each step."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, graph: Graph) -> torch.Tensor:
+        ctx.graph = graph
+        return graph.forward @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.graph.backward @ gradients[0], None
+
+
+def propagation(found: Neighbours) -> Graph:
     """Return A = D^-1 S + I, sparse (V, V), with S the symmetric graph of positive cosines."""
     size, k = found.indices.shape
-    source = torch.arange(size).repeat_interleave(k)
-    target, weight = found.indices.flatten(), found.cosines.flatten()
-    keep = (target >= 0) & (weight > 0)
-    source, target, weight = source[keep], target[keep], weight[keep] / 2
-    edges = torch.cat([torch.stack([source, target]), torch.stack([target, source])], dim=1)
-    graph = torch.sparse_coo_tensor(edges, weight.repeat(2), (size, size)).coalesce()
-    degree = torch.zeros(size).index_add_(0, graph.indices()[0], graph.values())
-    values = graph.values() / degree[graph.indices()[0]]
-    loops = torch.arange(size).expand(2, size)
-    return torch.sparse_coo_tensor(
-        torch.cat([graph.indices(), loops], dim=1),
-        torch.cat([values, torch.ones(size)]),
-        (size, size),
-    ).coalesce()
+    source, target = np.repeat(np.arange(size), k), found.indices.flatten().numpy()
+    cosine = found.cosines.flatten().numpy()
+    edge = (target >= 0) & (cosine > 0)
+    directed = sparse.csr_array((cosine[edge], (source[edge], target[edge])), shape=(size, size))
+    similar = (directed + directed.T) / 2
+    degree = similar.sum(axis=1)
+    scale = np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)
+    whole = sparse.diags_array(scale) @ similar + sparse.eye_array(size, dtype=np.float32)
+    return Graph(_to_torch(whole), _to_torch(whole.T))
+
+
+def _to_torch(matrix: Any) -> torch.Tensor:
+    rows = sparse.csr_array(matrix, dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse ")  # Beta notice, unchecked invariants.
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(rows.indptr.astype(np.int64)),
+            torch.from_numpy(rows.indices.astype(np.int64)),
+            torch.from_numpy(rows.data),
+            rows.shape,
+        )
 
 
 def _train(
     points: torch.Tensor,
-    propagation: torch.Tensor,
+    graph: Graph,
     labelled: torch.Tensor,
     settings: tuple[int, int, float],
     rng: np.random.Generator,
@@ -133,10 +164,10 @@ def _train(
     optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
     def forward(keep: float) -> tuple[torch.Tensor, torch.Tensor]:
-        hidden = torch.relu(torch.sparse.mm(propagation, points @ weights[0]) + weights[1])
+        hidden = torch.relu(_propagate(points @ weights[0], graph) + weights[1])
         mask = torch.rand(hidden.shape, generator=random) < keep
         dropped = hidden * mask / keep
-        return hidden, (torch.sparse.mm(propagation, dropped @ weights[2]) + weights[3]).squeeze(1)
+        return hidden, (_propagate(dropped @ weights[2], graph) + weights[3]).squeeze(1)
 
     for _ in range(epochs):
         _, logits = forward(1 - DROPOUT)
@@ -149,6 +180,11 @@ def _train(
     with torch.no_grad():
         hidden, logits = forward(1.0)
     return Scored(hidden, torch.sigmoid(logits))
+
+
+def _propagate(x: torch.Tensor, graph: Graph) -> torch.Tensor:
+    result: torch.Tensor = _Propagate.apply(x, graph)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _layers(inputs: int, width: int) -> list[tuple[tuple[int, ...], float]]:
