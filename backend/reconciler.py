@@ -23,8 +23,7 @@ from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
-from backend.store import Claim, Kind, Project, Round, State, Store
-from backend.worker import TOKEN
+from backend.store import TOKEN, Claim, Kind, Project, Round, State, Store, effective
 from model.schema import Schema
 
 log = structlog.get_logger(__name__)
@@ -291,8 +290,3 @@ class Reconciler:
         )
         if time.monotonic() < end:
             self._cleaned[owner.id] = current.version
-
-
-def effective(settings: Settings, owner: Project) -> ProjectSettings:
-    """Return the settings in force for a project."""
-    return settings.for_project(owner.id, owner.extra_params, owner.overrides)

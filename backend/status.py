@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.reconciler import effective
 from backend.settings import Settings
-from backend.store import Round, Store
+from backend.store import Round, Store, effective
 
 
 def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:

@@ -20,8 +20,11 @@ from sqlalchemy import JSON, Engine, ForeignKey, create_engine, event, select, u
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from backend.errors import NotConnected, RoundLost
+from backend.settings import ProjectSettings, Settings
 
 LEASE_SECONDS = 60.0
+TOKEN = "EQUIPOISE_ROUND_TOKEN"
+"""Environment variable that hands a claim's token to the worker process."""
 
 
 class State(StrEnum):
@@ -355,7 +358,12 @@ class Store:
                 shutil.rmtree(self.path(found.folder), ignore_errors=True)
 
 
-def open_store(settings: Any) -> Store:
+def effective(settings: Settings, owner: Project) -> ProjectSettings:
+    """Return the settings in force for a project."""
+    return settings.for_project(owner.id, owner.extra_params, owner.overrides)
+
+
+def open_store(settings: Settings) -> Store:
     """Open the store that the settings name."""
     return Store(settings.database, settings.data_dir)
 

@@ -20,9 +20,8 @@ from backend.labelstudio import LabelStudio
 from backend.logs import configure
 from backend.rounds import Run, run_round
 from backend.settings import ProjectSettings, Settings, settings
-from backend.store import Claim, State, Store, open_store
+from backend.store import TOKEN, Claim, State, Store, open_store
 
-TOKEN = "EQUIPOISE_ROUND_TOKEN"
 log = structlog.get_logger(__name__)
 
 
