@@ -123,6 +123,8 @@ class OuterProducts:
 
     def shrink(self, nearest: torch.Tensor, centres: Centres) -> None:
         """Lower `nearest`, (N,) squared distances, in place to those to the nearest new centre."""
+        if not len(centres.rows):
+            return
         for part in self.chunks(len(centres.rows)):
             nearest[part] = self.nearest_squared(part, centres, nearest[part])
 
