@@ -1,0 +1,241 @@
+"""The wire protocol with bodies as a real Label Studio 1.23.2 sends them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from backend import ranking
+from backend.app import create_app
+from backend.labelconfig import parse
+from backend.settings import Settings
+from backend.store import Kind, Store
+from strategies import Pool, Selection
+
+CONFIG = (
+    '<View><Text name="txt" value="$text"/><Choices name="label" toName="txt">'
+    '<Choice value="A"/><Choice value="B"/></Choices></View>'
+)
+VERSION = "equipoise-r0001-entropy"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return a store without projects."""
+    opened = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(store: Store, tmp_path: Path) -> Iterator[TestClient]:
+    """Return a client of the application; nothing listens where Label Studio should be."""
+    settings = Settings(
+        label_studio_url="http://127.0.0.1:9", api_key="key", data_dir=tmp_path, poll_seconds=3600
+    )
+    with TestClient(create_app(settings, store), raise_server_exceptions=False) as client:
+        yield client
+
+
+def setup_body(**more: Any) -> dict[str, Any]:
+    """Return the body of /setup."""
+    return {
+        "project": "3.1795312716",
+        "schema": CONFIG,
+        "hostname": "http://localhost:8080",
+        "access_token": "legacy",
+        "extra_params": None,
+        **more,
+    }
+
+
+def predict_body(*tasks: dict[str, Any], config: str = CONFIG) -> dict[str, Any]:
+    """Return the body of /predict."""
+    return {
+        "tasks": list(tasks),
+        "project": "3.1795313106",
+        "label_config": config,
+        "params": {"login": None, "password": None, "context": None},
+    }
+
+
+def commit_ranking(store: Store) -> None:
+    """Commit a round that ranks tasks 12, 11, 10 with known outputs."""
+    store.save_project(3, label_config=CONFIG)
+    claim = store.claim(3, Kind.TRAIN, "entropy", "test", {})
+    assert claim is not None
+    schema = parse(CONFIG).schema
+    table = ranking.build(
+        [10, 11, 12],
+        Pool(size=3),
+        Selection(order=np.array([2, 1, 0]), scores=np.array([0.1, 0.2, 0.3])),
+        {"label": np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])},
+        schema,
+        {"strategy": "entropy", "round": 1, "model_version": VERSION},
+    )
+    ranking.save(table, store.path(store.round(claim.round).folder) / "ranking.parquet")
+    store.commit(claim, schema=schema.to_json(), pool=3)
+
+
+def test_setup_twice_is_the_same_and_names_a_version(client: TestClient) -> None:
+    first = client.post("/setup", json=setup_body())
+    second = client.post("/setup", json=setup_body(extra_params={"strategy": "grace"}))
+    assert first.json() == second.json() == {"model_version": "equipoise-r0000"}
+    assert client.get("/api/projects/3/status").json()["strategy"] == "grace"
+    client.post("/setup", json=setup_body())  # the null of a health check forgets nothing
+    assert client.get("/api/projects/3/status").json()["strategy"] == "grace"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"schema": "<View/>"}, "Supported"),
+        ({"extra_params": {"strategy": "best"}}, "bmmal"),
+        ({"extra_params": {"batch": -1}}, "batch"),
+        ({"extra_params": "strategy=grace"}, "JSON object"),
+        ({"project": "x"}, "project id"),
+    ],
+)
+def test_setup_refuses_with_a_reason(client: TestClient, change: Any, named: str) -> None:
+    answer = client.post("/setup", json=setup_body(**change))
+    assert answer.status_code == 400
+    assert named in answer.json()["detail"]
+
+
+def test_ranked_tasks_are_answered_in_order_from_the_ranking(
+    client: TestClient, store: Store
+) -> None:
+    commit_ranking(store)
+    results = client.post(
+        "/predict", json=predict_body({"id": 10, "data": {}}, {"id": 12, "data": {}})
+    ).json()["results"]
+    assert [item["score"] for item in results] == [1.0, 0.0]
+    assert results[0] == {
+        "result": [
+            {
+                "from_name": "label",
+                "to_name": "txt",
+                "type": "choices",
+                "score": 0.9,
+                "value": {"choices": ["A"]},
+            }
+        ],
+        "score": 1.0,
+        "model_version": VERSION,
+    }
+    assert client.post("/setup", json=setup_body()).json() == {"model_version": VERSION}
+    assert client.get("/versions").json() == {"versions": [VERSION]}
+    assert client.post("/versions", json={"project": "3.1"}).json() == {"versions": [VERSION]}
+
+
+def test_predictions_are_never_null_and_never_nan(client: TestClient, store: Store) -> None:
+    strange: list[Any] = [{}, {"id": None}, {"id": "x", "data": 3}, {"id": 99, "data": {"text": 1}}]
+    for prepare in (lambda: None, lambda: commit_ranking(store)):
+        prepare()
+        results = client.post("/predict", json=predict_body(*strange)).json()["results"]
+        assert len(results) == len(strange)
+        for item in results:
+            assert item["result"] == []
+            assert math.isfinite(item["score"])
+            assert item["model_version"].startswith("equipoise-")
+
+
+def test_a_changed_config_gets_no_labels_of_the_old_one(client: TestClient, store: Store) -> None:
+    commit_ranking(store)
+    config = CONFIG.replace('value="B"', 'value="C"')
+    body = predict_body({"id": 10, "data": {}}, config=config)
+    (item,) = client.post("/predict", json=body).json()["results"]
+    assert item["result"] == []
+    assert item["score"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_DELETED",
+        "ANNOTATIONS_CREATED",
+        "TASKS_CREATED",
+        "TASKS_DELETED",
+        "PROJECT_UPDATED",
+    ],
+)
+def test_events_of_our_projects_are_counted(client: TestClient, store: Store, action: str) -> None:
+    store.save_project(60, connected=False)
+    answer = client.post(
+        "/webhook", json={"action": action, "annotations": [{"id": 1}], "project": {"id": 60}}
+    )
+    assert answer.status_code == 201
+    assert answer.json() == {}
+    assert store.project(60).changes == 1
+
+
+def test_start_training_is_noted_on_both_paths(client: TestClient, store: Store) -> None:
+    store.save_project(60)
+    for path, body in (
+        ("/webhook", {"action": "START_TRAINING", "project": {"id": 60}}),
+        ("/train", {"annotations": [], "project": "60.1795312716", "label_config": CONFIG}),
+    ):
+        store.save_project(60, requested={})
+        assert client.post(path, json=body).status_code == 201
+        assert store.project(60).requested["kind"] == "train"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"action": "ANNOTATION_CREATED"},
+        {"action": "ANNOTATION_CREATED", "project": None},
+        {"action": "ANNOTATION_CREATED", "project": {"id": 61}},
+        {"action": "ANNOTATION_CREATED", "project": {"id": "x"}},
+        {"action": "ANNOTATION_CREATED", "project": {"id": [1]}},
+        {"action": "NEW_EVENT", "project": {"id": 60}},
+    ],
+)
+def test_events_that_are_not_ours_are_let_pass(
+    client: TestClient, store: Store, body: dict[str, Any]
+) -> None:
+    store.save_project(60)
+    assert client.post("/webhook", json=body).status_code == 201
+    assert store.project(60).changes == 0
+
+
+@pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook", "/train"])
+@pytest.mark.parametrize("body", ["", "null", "[]", "3", "{", '{"tasks": 3}', '"x"'])
+def test_garbage_is_refused_not_crashed_on(client: TestClient, path: str, body: str) -> None:
+    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500 or answer.status_code == 201
+    json.loads(answer.content)
+
+
+def test_unknown_projects_are_404_with_a_way_out(client: TestClient) -> None:
+    answer = client.get("/api/projects/9/status")
+    assert answer.status_code == 404
+    assert "equipoise connect --project 9" in answer.json()["detail"]
+
+
+def test_the_page_shows_projects_and_escapes_what_people_typed(
+    client: TestClient, store: Store
+) -> None:
+    commit_ranking(store)
+    store.save_project(3, title="<script>alert(1)</script>")
+    page = client.get("/").text
+    assert VERSION in page
+    assert "<script>" not in page
+
+
+def test_metrics_are_there(client: TestClient, store: Store) -> None:
+    commit_ranking(store)
+    client.post("/predict", json=predict_body({"id": 10, "data": {}}))
+    text = client.get("/metrics").text
+    assert 'equipoise_rounds{project="3",state="done"} 1.0' in text
+    assert "equipoise_predict_seconds_count" in text
