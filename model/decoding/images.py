@@ -1,0 +1,82 @@
+"""Images through Pillow: any mode and depth, first frame of an animation, EXIF turned upright."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from model.decoding.limits import LIMITS, Limits, check_bytes
+from model.sample import MediaError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+
+
+def decode_image(data: bytes, limits: Limits = LIMITS) -> Image.Image:
+    """Return the picture as an upright 8-bit RGB image.
+
+    Note: an animation is represented by its first frame, 16-bit grey is scaled to 8 bits, CMYK is
+    converted, and transparency is put on white.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    check_bytes(data, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image: Image.Image = Image.open(io.BytesIO(data))
+            width, height = image.size
+            if width * height > limits.pixels:
+                raise MediaError(
+                    f"the image has {width}x{height} pixels; at most {limits.pixels:,} are decoded"
+                )
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image) or image)
+    except MediaError:
+        raise
+    except UnidentifiedImageError as error:
+        raise MediaError("not an image that Pillow can read") from error
+    except Exception as error:  # Pillow's plug-ins raise nearly anything on broken files
+        raise MediaError(f"broken image: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if image.mode in _DEEP_MODES:
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        values = np.nan_to_num(values / top * 255.0).clip(0, 255)
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def fit_inside(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    """Scale into a square, keeping the aspect, and pad with the border's mean colour.
+
+    Returns:
+        (3, size, size) pixels.
+    """
+    from PIL import Image
+
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    if width == height == size:
+        return pixels.transpose(2, 0, 1)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    square = np.empty((size, size, 3), np.uint8)
+    square[:] = edge.mean(axis=0).round().astype(np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = pixels
+    return square.transpose(2, 0, 1)

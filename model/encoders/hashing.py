@@ -1,0 +1,77 @@
+"""`hashing`: word n-grams by the hashing trick, no vocabulary and no download."""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from model.arrays import Array
+from model.decoding.limits import LIMITS
+from model.encoders.base import Encoder, Module
+from model.presets import Preset
+from model.sample import MediaError
+
+BUCKETS = 2048
+_TAG = re.compile(r"<[^>]{0,2000}>")
+
+
+class Hashing(Module):
+    """Hashed n-gram counts (B, buckets) through a dropout that hides single n-grams."""
+
+    def __init__(self, width: int, augment: bool) -> None:
+        super().__init__()
+        self.width = width
+        self.dropout = nn.Dropout(0.3 if augment else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width)."""
+        return self.dropout(x)
+
+
+def text_encoder(preset: Preset) -> Encoder:
+    """Prepare texts as (buckets,) unit vectors of hashed word 1- and 2-grams."""
+
+    def decode(raw: bytes | str | list) -> Array:
+        counts = _vectorizer().transform([plain_text(raw)])
+        return counts.toarray()[0].astype(np.float16)
+
+    fingerprint = f"hashing/1 words=1-2 buckets={BUCKETS}"
+    return Encoder(fingerprint, decode, lambda shape: Hashing(shape[0], preset.augment))
+
+
+def plain_text(raw: bytes | str | list) -> str:
+    """Return text without HTML tags, cut to the limit; a list's items are joined by newlines."""
+    if isinstance(raw, bytes):
+        try:
+            raw = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MediaError("the text file is not UTF-8") from error
+    if isinstance(raw, list):
+        raw = "\n".join(_line(item) for item in raw)
+    text = raw[: LIMITS.characters]
+    if "<" in text:
+        text = html.unescape(_TAG.sub(" ", text))
+    if not text.strip():
+        raise MediaError("the text is empty")
+    return text
+
+
+def _line(item: Any) -> str:
+    """Return one paragraph or turn of a dialogue as text."""
+    if isinstance(item, dict):
+        return " ".join(str(value) for value in item.values() if value is not None)
+    return str(item)
+
+
+@lru_cache(maxsize=1)
+def _vectorizer() -> Any:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(
+        n_features=BUCKETS, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b|[^\w\s]"
+    )

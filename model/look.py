@@ -1,0 +1,251 @@
+"""Look at a pool: one streaming pass that gives exactly the arrays a strategy needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model import fusion, pseudo_labels
+from model.arrays import Array, Float32Array
+from model.inputs import Batch, Inputs
+from model.model import Model
+from model.network import Encoded, features_of
+from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
+
+_BATCH = 1024
+
+
+@dataclass
+class _Arrays:
+    """Result arrays by name, allocated when the first batch shows their width."""
+
+    size: int
+    found: dict[str, Float32Array] = field(default_factory=dict)
+
+    def put(self, name: str, rows: slice, values: Tensor) -> None:
+        if name not in self.found:
+            self.found[name] = np.zeros((self.size, *values.shape[1:]), np.float32)
+        self.found[name][rows] = values.float().cpu().numpy()
+
+
+def look(
+    model: Model,
+    inputs: Inputs,
+    needs: frozenset[Need],
+    *,
+    labelled: Inputs | None = None,
+    round: int = 1,
+    mc_passes: int = 5,
+    seed: int = 0,
+    pseudo_label: str = "polarity",
+) -> Pool:
+    """Compute what a strategy needs of a pool, in one streaming pass.
+
+    Memory: the arrays that are returned, one batch, and nothing of the media. With N tasks and
+    features of width D_m: 4 N (K + sum D_m) bytes for gradient embeddings, 4 N sum (H_m + 2 D_m)
+    for GRACE's gradients.
+
+    Args:
+        model: a trained model.
+        inputs: N prepared tasks.
+        needs: the arrays to compute.
+        labelled: prepared labelled tasks, where LABELLED_FEATURES is needed.
+        round: the project's round number.
+        mc_passes: stochastic passes T, where MC_PROBABILITIES is needed.
+        seed: of the stochastic passes.
+        pseudo_label: GRACE's rule for regression: `polarity`, `mc_mean` or `teacher`.
+
+    Raises:
+        ValueError: the network cannot give what is needed; the message says what can be done.
+    """
+    _check(model, needs, labelled, pseudo_label)
+    names, target = model.schema.names, model.schema.multimodal
+    arrays = _Arrays(inputs.size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for rows, batch in model.stream(inputs, _BATCH):
+            _look_at(model, batch, rows, needs, arrays, mc_passes, pseudo_label)
+    found = arrays.found
+    if not inputs.size:
+        raise ValueError("the pool is empty: there is nothing to look at")
+    return Pool(
+        size=inputs.size,
+        modalities=names,
+        target=target.kind,
+        probabilities=found.get("probabilities"),
+        features=_by_modality(found, "features", names),
+        present=model.fitting(inputs).present,
+        coalitions=_coalitions_of(found, names),
+        gradients=_gradients_of(found, names),
+        mc_probabilities=_passes_first(found.get("mc")),
+        labelled_features=_features(model, labelled) if Need.LABELLED_FEATURES in needs else None,
+        linear_head=_linear_head(model, found.get("logits")),
+        pretrained=bool(model.metadata.get("pretrained", False)),
+        round=round,
+    )
+
+
+def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
+    kind = model.schema.multimodal.kind
+    if Need.COALITIONS in needs and kind is TargetKind.REGRESSION:
+        raise ValueError(
+            "coalition values V(S) are the probability of a pseudo-class and are not defined for "
+            "regression; choose grace, coreset or random"
+        )
+    if Need.LINEAR_HEAD in needs and not isinstance(model.network.fused, fusion.Additive):
+        raise ValueError(
+            f"fusion {model.preset.fusion!r} is not one linear layer, which this strategy needs; "
+            "choose fusion concat or sum, or another strategy"
+        )
+    if Need.LABELLED_FEATURES in needs and labelled is None:
+        raise ValueError("this strategy needs the labelled tasks: pass labelled=")
+    if rule not in pseudo_labels.RULES:
+        choices = ", ".join(pseudo_labels.RULES)
+        raise ValueError(f"no pseudo-label rule {rule!r}; choose one of {choices}")
+
+
+def _look_at(
+    model: Model,
+    batch: Batch,
+    rows: slice,
+    needs: frozenset[Need],
+    arrays: _Arrays,
+    mc_passes: int,
+    pseudo_label: str,
+) -> None:
+    network, target = model.network, model.schema.multimodal
+    with torch.no_grad():
+        encoded = network.encode(batch)
+        features = encoded.features()
+        logits = network.fused(features)
+        probabilities = model.activate(target, logits)
+        arrays.put("probabilities", rows, probabilities)
+        if Need.LINEAR_HEAD in needs:
+            arrays.put("logits", rows, logits)
+        if Need.FEATURES in needs:
+            for name, z in zip(model.schema.names, features, strict=True):
+                arrays.put(f"features:{name}", rows, z)
+        if Need.COALITIONS in needs:
+            arrays.put("coalitions", rows, _coalition_values(model, features, probabilities))
+        if Need.MC_PROBABILITIES in needs:
+            passes = _stochastic(model, features, mc_passes)
+            arrays.put("mc", rows, torch.stack([model.activate(target, f) for f in passes], 1))
+    if Need.GRADIENTS in needs:
+        _put_gradients(model, encoded, rows, arrays, pseudo_label, mc_passes)
+
+
+def _coalition_values(model: Model, features: list[Tensor], probabilities: Tensor) -> Tensor:
+    """Return (B, 2^M) probabilities of the full prediction's pseudo-class (BMMAL Eq. 10)."""
+    target = model.schema.multimodal
+    members = fusion.membership(model.schema.names).to(probabilities)
+    logits = model.network.fused.coalitions(features, members).float()
+    if target.kind is TargetKind.MULTILABEL:
+        guess = (probabilities >= 0.5).float()
+        p = logits.sigmoid()
+        return (guess * p + (1 - guess) * (1 - p)).mean(dim=2).T
+    guess = probabilities.argmax(dim=1)
+    place = guess[None, :, None].expand(len(logits), -1, 1)
+    # Only one class is read: its logit less the log-normaliser, not a softmax over all classes.
+    return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
+
+
+def _stochastic(model: Model, features: list[Tensor], passes: int) -> list[Tensor]:
+    """Return multimodal logits (B, K) of T passes with dropout on."""
+    network = model.network
+    network.fused.train()
+    try:
+        return [network.fused(network.drop(features, active=True)) for _ in range(passes)]
+    finally:
+        network.fused.eval()
+
+
+def _put_gradients(
+    model: Model,
+    encoded: Encoded,
+    rows: slice,
+    arrays: _Arrays,
+    pseudo_label: str,
+    mc_passes: int,
+) -> None:
+    """Store h_k, d_k and d_mk of every modality (GRACE, section 3.2), unweighted losses."""
+    unimodal, multimodal = layer_gradients(model, encoded, pseudo_label, mc_passes)
+    for column, name in enumerate(model.schema.names):
+        here = encoded.present[:, column, None]
+        arrays.put(f"inputs:{name}", rows, encoded.inputs[column].detach() * here)
+        arrays.put(f"unimodal:{name}", rows, unimodal[column])
+        arrays.put(f"multimodal:{name}", rows, multimodal[column])
+
+
+def layer_gradients(
+    model: Model, encoded: Encoded, pseudo_label: str = "polarity", mc_passes: int = 5
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return d_k = dL_k/da_k and d_mk = dL_m/da_k for pre-activations a_k, (B, D_k) each.
+
+    One backward pass from the sum of all samples' losses serves every sample, because a sample's
+    pre-activations only enter its own loss.
+    """
+    network = model.network
+    leaves = [a.detach().requires_grad_() for a in encoded.activations]
+    with torch.enable_grad():
+        features = features_of(leaves, encoded.present)
+        own, fused = network.unimodal_logits(features), network.fused(features)
+        stochastic = None
+        if pseudo_label == "mc_mean" and model.schema.multimodal.kind is TargetKind.REGRESSION:
+            stochastic = pseudo_labels.mean_of_passes(network, features, mc_passes)
+        truths = pseudo_labels.labels(model, own, fused, pseudo_label, stochastic)
+        unimodal_loss = pseudo_labels.total(model, own, truths.unimodal, encoded.present)
+        multimodal_loss = pseudo_labels.fused_total(model, fused, truths.multimodal)
+        unimodal = torch.autograd.grad(unimodal_loss, leaves, retain_graph=True)
+        multimodal = torch.autograd.grad(multimodal_loss, leaves)
+    return unimodal, multimodal
+
+
+@torch.no_grad()
+def _features(model: Model, inputs: Inputs | None) -> Mapping[str, Float32Array]:
+    """Return modality -> (L, D_m) features."""
+    names = model.schema.names
+    if inputs is None or not inputs.size:
+        return {n: np.empty((0, model.preset.projection), np.float32) for n in names}
+    arrays = _Arrays(inputs.size)
+    for rows, batch in model.stream(inputs, _BATCH):
+        for name, z in zip(names, model.network.encode(batch).features(), strict=True):
+            arrays.put(name, rows, z)
+    return arrays.found
+
+
+def _by_modality(found: dict, kind: str, names: tuple[str, ...]) -> dict | None:
+    if f"{kind}:{names[0]}" not in found:
+        return None
+    return {name: found[f"{kind}:{name}"] for name in names}
+
+
+def _coalitions_of(found: dict, names: tuple[str, ...]) -> Mapping[Coalition, Array] | None:
+    if "coalitions" not in found:
+        return None
+    values = found["coalitions"]
+    return {group: values[:, place] for place, group in enumerate(fusion.subsets(names))}
+
+
+def _gradients_of(found: dict, names: tuple[str, ...]) -> Mapping[str, LayerGradients] | None:
+    if f"inputs:{names[0]}" not in found:
+        return None
+    return {
+        name: LayerGradients(*(found[f"{k}:{name}"] for k in ("inputs", "unimodal", "multimodal")))
+        for name in names
+    }
+
+
+def _passes_first(values: Array | None) -> Array | None:
+    return None if values is None else values.swapaxes(0, 1)
+
+
+def _linear_head(model: Model, logits: Array | None) -> LinearHead | None:
+    if logits is None:
+        return None
+    fused = model.network.fused
+    assert isinstance(fused, fusion.Additive)  # _check has made sure
+    return LinearHead(fused.weight().detach().float().cpu().numpy(), logits)

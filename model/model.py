@@ -1,0 +1,128 @@
+"""A trained network with everything needed to use it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.arrays import Float32Array
+from model.inputs import Batch, Inputs
+from model.network import Network
+from model.presets import Preset
+from model.schema import Schema, Target
+from strategies.pool import TargetKind
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 512
+
+
+@dataclass
+class Model:
+    """A trained network.
+
+    Attributes:
+        schema: modalities and targets it was trained for.
+        preset: how it was built and trained.
+        network: the weights.
+        shapes: modality -> shape of its prepared arrays; () where no training sample had it.
+        fingerprints: modality -> fingerprint of the encoder that prepared them.
+        ranges: regression target -> (low, high).
+        metadata: library versions, metrics, seed, n_labels.
+        device: where it computes.
+    """
+
+    schema: Schema
+    preset: Preset
+    network: Network
+    shapes: dict[str, tuple[int, ...]]
+    fingerprints: dict[str, str]
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @torch.no_grad()
+    def predict(self, inputs: Inputs) -> dict[str, Float32Array]:
+        """Predict every target.
+
+        Returns:
+            target name -> (N, K) probabilities, or (N,) values for regression. The multimodal
+            target by the fused head, a modality's own target by its own head.
+        """
+        multimodal = self.schema.multimodal
+        own = [t for t in self.schema.targets if t.modality is not None]
+        collected: dict[str, list[Tensor]] = {target.name: [] for target in self.schema.targets}
+        for _, batch in self.stream(inputs):
+            unimodal, fused = self.network(batch)
+            collected[multimodal.name].append(self.activate(multimodal, fused))
+            for target in own:
+                logits = unimodal[self.schema.names.index(str(target.modality))]
+                collected[target.name].append(self.activate(target, logits))
+        return {
+            target.name: self._joined(target, collected[target.name])
+            for target in self.schema.targets
+        }
+
+    @torch.no_grad()
+    def predict_unimodal(self, inputs: Inputs) -> dict[str, Float32Array]:
+        """Predict with each modality alone: name -> (N, K) probabilities or (N,) values."""
+        names = self.schema.names
+        collected: dict[str, list[Tensor]] = {name: [] for name in names}
+        for _, batch in self.stream(inputs):
+            for name, logits in zip(names, self.network(batch)[0], strict=True):
+                collected[name].append(self.activate(self.schema.unimodal(name), logits))
+        return {name: self._joined(self.schema.unimodal(name), collected[name]) for name in names}
+
+    def stream(self, inputs: Inputs, size: int = _BATCH) -> Iterator[tuple[slice, Batch]]:
+        """Stream batches to a network in evaluation mode."""
+        self.network.eval()
+        return self.fitting(inputs).batches(size, self.device)
+
+    def activate(self, target: Target, logits: Tensor) -> Tensor:
+        """Turn logits (B, K) into probabilities (B, K), or values (B, 1) for regression."""
+        if target.kind is TargetKind.CLASSIFICATION:
+            return logits.float().softmax(dim=1)
+        if target.kind is TargetKind.MULTILABEL:
+            return logits.float().sigmoid()
+        low, high = self.ranges[target.name]
+        return (low + high) / 2 + logits.float() * (high - low) / 2
+
+    def fitting(self, inputs: Inputs) -> Inputs:
+        """Return inputs this network can read; a modality of another shape counts as absent.
+
+        Raises:
+            ValueError: the inputs were prepared for another schema or by other encoders.
+        """
+        names = self.schema.names
+        if len(inputs.columns) != len(names):
+            raise ValueError(
+                f"inputs have {len(inputs.columns)} modalities, the model has {len(names)}: "
+                "prepare them with the model's schema"
+            )
+        odd = []
+        for place, (name, column) in enumerate(zip(names, inputs.columns, strict=True)):
+            if column.fingerprint != self.fingerprints[name]:
+                raise ValueError(
+                    f"modality {name!r} was prepared by {column.fingerprint!r}, the model was "
+                    f"trained on {self.fingerprints[name]!r}: prepare with the model's preset"
+                )
+            if column.shape and column.shape != self.shapes[name]:
+                logger.warning(
+                    "modality ignored name=%s shape=%s expected=%s",
+                    *(name, column.shape, self.shapes[name]),
+                )
+                odd.append(place)
+        return inputs.without(odd) if odd else inputs
+
+    def _joined(self, target: Target, parts: list[Tensor]) -> Float32Array:
+        if not parts:
+            joined = np.empty((0, max(1, len(target.classes))), np.float32)
+        else:
+            joined = torch.cat(parts).cpu().numpy()
+        return joined[:, 0] if target.kind is TargetKind.REGRESSION else joined
