@@ -48,21 +48,18 @@ def k_centre_greedy(
         eligible: (N,) bool.
 
     Returns:
-        The choice. Without an earlier centre the first row's distance is that of the second, or
-        0 if there is none.
+        The choice. Without an earlier centre the first row counts as far as the farthest other.
     """
     search = _Search(points, n, nearest, eligible)
     if bool(torch.isinf(nearest).all()):
         search.choose(_central(points, eligible))
         search.catch_up()
+        search.at_choice[0] = max(0.0, float(search.bound.max()))
     while len(search.chosen) < n:
         search.choose(search.farthest())
     search.catch_up()
-    at_choice = search.at_choice
-    if not np.isfinite(at_choice[0]):
-        at_choice[0] = at_choice[1] if n > 1 else 0.0
     squared = search.nearest.cpu().numpy()
-    squared[search.chosen] = at_choice
+    squared[search.chosen] = search.at_choice
     return KCentre(np.asarray(search.chosen, np.int64), squared)
 
 
