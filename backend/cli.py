@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from backend.demo.command import demo
 from backend.errors import EquipoiseError
 from backend.logs import configure
 from backend.settings import ProjectSettings, Settings, settings
@@ -294,6 +295,8 @@ def _print_state(state: dict[str, Any]) -> None:
         if value:
             out.print(f"  {name + ':':14}{value}", highlight=False, soft_wrap=True)
 
+
+app.command()(demo)
 
 if __name__ == "__main__":
     main()

@@ -47,7 +47,7 @@ def connect(studio: LabelStudio, store: Store, settings: Settings, project: int)
     done.append(_webhook(studio, settings, project))
     done += _sampling(studio, remote, project, undo)
     done.append(_tab(studio, project, undo))
-    publishing.announce(studio, project, backend, settings.url, version)
+    publishing.announce(studio, settings, project, backend, version)
     done.append(f"serves version {version}")
     store.save_project(
         project, backend_id=backend, undo=undo, connected=True, announced=version, problem=""
@@ -65,22 +65,17 @@ def _describe(schema: Any) -> str:
 def _backend(
     studio: LabelStudio, settings: Settings, project: int, version: str
 ) -> tuple[int, str]:
-    fields: Json = {"title": version}
-    if settings.basic_auth:
-        user, password = settings.basic_auth
-        fields.update(auth_method="BASIC_AUTH", basic_auth_user=user, basic_auth_pass=password)
+    fields: Json = {**settings.backend_fields, "title": version}
     ours = [b for b in studio.backends(project) if b["url"].rstrip("/") == settings.url]
     if not ours:
         try:
-            ours = [studio.create_backend(project, {"url": settings.url, **fields})]
+            ours = [studio.create_backend(project, fields)]
         except LabelStudioError as error:
             raise _explained(studio, settings, project, error) from error
         return int(ours[0]["id"]), f"registered {settings.url} as the project's backend"
     for double in ours[1:]:
         studio.delete_backend(int(double["id"]))
     backend = int(ours[0]["id"])
-    if settings.basic_auth:
-        studio.update_backend(backend, project, settings.url, **fields)
     return backend, f"found {settings.url} among the project's backends"
 
 

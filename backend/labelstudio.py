@@ -213,9 +213,9 @@ class LabelStudio:
         made: Json = self.call("POST", "/api/ml", json={"project": project, **fields})
         return made
 
-    def update_backend(self, backend: int, project: int, url: str, **fields: Any) -> Json:
-        """Change a backend; Label Studio needs url and project in every change."""
-        body = {"url": url, "project": project, **fields}
+    def update_backend(self, backend: int, project: int, **fields: Any) -> Json:
+        """Change a backend; the fields must hold its url and, where it has one, its password."""
+        body = {"project": project, **fields}
         changed: Json = self.call("PATCH", f"/api/ml/{backend}", json=body)
         return changed
 

@@ -25,6 +25,7 @@ from backend.errors import LabelStudioError
 from backend.labelconfig import LabelConfig
 from backend.labelstudio import LabelStudio
 from backend.ranking import outputs_of
+from backend.settings import Settings
 
 Json = dict[str, Any]
 PREFIX = "equipoise-"
@@ -87,7 +88,7 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
 
 
 def announce(
-    studio: LabelStudio, project: int, backend: int | None, url: str, version: str
+    studio: LabelStudio, settings: Settings, project: int, backend: int | None, version: str
 ) -> list[str]:
     """Make Label Studio serve `version`: project.model_version, then the backend's title.
 
@@ -101,7 +102,7 @@ def announce(
         studio.update_project(project, model_version=version)
         changed.append(f"project.model_version = {version}")
     if backend is not None:
-        studio.update_backend(backend, project, url, title=version)
+        studio.update_backend(backend, project, **settings.backend_fields, title=version)
         changed.append(f"backend title = {version}")
     now = studio.project(project)["model_version"]
     if now != version:

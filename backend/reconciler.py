@@ -172,7 +172,7 @@ class Reconciler:
         if remote["model_version"] == current.version == owner.announced:
             return
         changed = publishing.announce(
-            studio, owner.id, owner.backend_id, self._settings.url, current.version
+            studio, self._settings, owner.id, owner.backend_id, current.version
         )
         self._store.save_project(owner.id, announced=current.version)
         log.info("announced", project=owner.id, version=current.version, changed=changed)

@@ -168,6 +168,23 @@ class Settings(BaseSettings):
         return self.basic_auth_user, self.basic_auth_pass.get_secret_value()
 
     @property
+    def backend_fields(self) -> dict[str, str]:
+        """Fields of our row in Label Studio that every change of it must repeat.
+
+        Label Studio checks a change with the fields it carries, not with the stored ones: without
+        the password its own call to /setup would be refused.
+        """
+        if self.basic_auth is None:
+            return {"url": self.url}
+        user, password = self.basic_auth
+        return {
+            "url": self.url,
+            "auth_method": "BASIC_AUTH",
+            "basic_auth_user": user,
+            "basic_auth_pass": password,
+        }
+
+    @property
     def key(self) -> str:
         """The Label Studio token.
 

@@ -67,7 +67,7 @@ def _work(store: Store, config: Settings, claim: Claim) -> None:
             store.finish(claim, State.DONE)  # a ranking that was not to be published
             return
         owner = store.project(found.project)
-        publishing.announce(studio, owner.id, owner.backend_id, config.url, found.version)
+        publishing.announce(studio, config, owner.id, owner.backend_id, found.version)
         store.save_project(owner.id, announced=found.version)
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ class Status:
     labels: int
     checkpoint: str
     progress: dict[str, Any]
+    problem: str
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Status:
@@ -41,17 +43,17 @@ class Status:
             value["round"],
             value["version"] or "",
             value["labels"],
-            value["checkpoint"] or "",
+            value.get("checkpoint") or "",
             value["progress"] or {},
+            value.get("problem") or value.get("last_error") or "",
         )
 
     @property
     def activity(self) -> str:
         """What goes on, in a few words."""
-        phase = self.progress.get("phase") or self.state
         if total := self.progress.get("total"):
-            return f"{phase} {self.progress.get('done', 0)} of {total}"
-        return str(phase)
+            return f"{self.state} {self.progress['done']} of {total}"
+        return f"{self.state} {self.problem}".strip()
 
 
 class Equipoise:
@@ -123,21 +125,43 @@ class Equipoise:
         Raises:
             DemoError: the server ended, or the round took far too long.
         """
-        started = time.monotonic()
-        while True:
-            status = self.status(project)
-            if status.version and status.round >= number and status.state == "idle":
-                return status
+        found: list[Status] = []
+
+        def done() -> bool:
             if not self.runs:
                 raise DemoError(f"Equipoise ended.\n{self._server.last_words()}")
-            seconds = time.monotonic() - started
-            if seconds > ROUND_SECONDS:
-                raise DemoError(
-                    f"Round {number} is not done after {ROUND_SECONDS:.0f} s "
-                    f"({status.state}).\n{self._server.last_words()}"
-                )
+            status = self.status(project)
+            found[:] = [status]
             self._say(f"Round {number}: {status.activity}")
-            time.sleep(POLL_SECONDS)
+            return bool(status.version) and status.round >= number and status.state == "idle"
+
+        wait_for(done, f"round {number} to end", say=self._say, hint=self._server.last_words)
+        return found[0]
+
+
+def wait_for(
+    happens: Callable[[], bool], what: str, *, say: Say, hint: Callable[[], str] = str
+) -> None:
+    """Return when something is the case.
+
+    Args:
+        happens: looks whether it is.
+        what: the thing that is awaited, for people.
+        say: receives progress.
+        hint: text for the error.
+
+    Raises:
+        DemoError: it was not the case for far too long.
+    """
+    started = said = time.monotonic()
+    while not happens():
+        now = time.monotonic()
+        if now - started > ROUND_SECONDS:
+            raise DemoError(f"Waited {ROUND_SECONDS:.0f} s for {what}.\n{hint()}")
+        if now - said > 10:
+            said = now
+            say(f"Waiting for {what}: {now - started:.0f} s")
+        time.sleep(POLL_SECONDS)
 
 
 _COMMAND = (sys.executable, "-m", "backend.cli")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backend.demo.curve import Comparison
 from backend.demo.digits import Digits
-from backend.demo.equipoise import Equipoise, Status
+from backend.demo.equipoise import Equipoise, Status, wait_for
 from backend.demo.installation import DemoError
 from backend.demo.judge import Judge
 from backend.demo.labelstudio import LabelStudio
@@ -65,11 +65,12 @@ class Play:
         ]
         ids = import_tasks(client, self.project, tasks)
         self._row = {task: row for row, task in enumerate(ids)}
+        self._client = client
         self._annotator = Annotator(client, self.project)
         screen.tell(f"Project {self.project} '{TITLE}': {len(ids)} tasks, each picture and sound")
         screen.say("Connecting Equipoise to the project")
         backend.connect(self.project)
-        backend.wait_for_round(self.project, 0)
+        self._live(0)
 
     def round(self, number: int, labels: int) -> None:
         """Label what is served, wait for the round that this starts, measure its model."""
@@ -80,7 +81,7 @@ class Play:
                 raise DemoError("Label Studio serves no more tasks; ask for fewer rounds.")
             self._annotator.submit(task["id"], self._digits.train[self._row[task["id"]]].label)
         started = time.monotonic()
-        status = self._backend.wait_for_round(self.project, number)
+        status = self._live(number)
         self.lines.append(self._measure(number, status, time.monotonic() - started))
         self._screen.round(self.lines[-1])
 
@@ -104,6 +105,20 @@ class Play:
                 accuracies.append(scores.accuracy)
             replays.append(accuracies)
         return Comparison(strategy, self.lines, replays)
+
+    def _live(self, number: int) -> Status:
+        """Wait until a round is done and Label Studio serves its order."""
+        status = self._backend.wait_for_round(self.project, number)
+        wait_for(
+            lambda: self._served_version() == status.version,
+            f"Label Studio to serve by {status.version}",
+            say=self._screen.say,
+        )
+        return status
+
+    def _served_version(self) -> str:
+        answer = self._client.get(f"/api/projects/{self.project}/")
+        return str(answer.json()["model_version"])
 
     def _measure(self, number: int, status: Status, seconds: float) -> RoundLine:
         self._screen.say(f"Round {number}: measuring on held-out digits")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
+
+SECONDS_BETWEEN_LINES = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
         self._status: Status | None = None
-        self._said = ""
+        self._said = -SECONDS_BETWEEN_LINES
         self._headed = False
 
     def __enter__(self) -> Screen:
@@ -62,9 +65,9 @@ class Screen:
         """Show what goes on now; it is replaced by what comes next."""
         if self._status is not None:
             self._status.update(text)
-        elif text != self._said:
+        elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self.console.print(f"  {text}", markup=False)
-        self._said = text
+            self._said = time.monotonic()
 
     def tell(self, text: str) -> None:
         """Print a line that stays."""
