@@ -27,7 +27,7 @@ def unpack_avdigits(
     Raises:
         FileNotFoundError: there is no such archive.
     """
-    archive = source / ARCHIVE if source.is_dir() else source
+    archive = find_archive(source)
     if not archive.is_file():
         raise FileNotFoundError(f"{archive} not found: give the folder that holds {ARCHIVE}.")
     with tarfile.open(archive) as tar:
@@ -44,3 +44,8 @@ def unpack_avdigits(
         draw.sample(splits["official_train"], train),
         draw.sample(splits["official_test"], held_out),
     )
+
+
+def find_archive(source: Path) -> Path:
+    """Return the archive's path, given itself or its folder; it need not exist."""
+    return source if source.is_file() else source / ARCHIVE

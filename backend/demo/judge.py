@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.demo.digits import Digit, Digits
-from backend.demo.installation import Say
+from backend.demo.installation import DemoError, Say
 from model import checkpoint
 from model.cache import FeatureCache
+from model.look import look
 from model.model import Model
 from model.preparation import Inputs, prepare
 from model.sample import Reference, Sample
 from model.schema import ModalityKind, Schema
 from model.training import evaluate, train
+from strategies.pool import Need
+from strategies.shapley import contributions
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,14 @@ class Judge:
         labels = {model.schema.multimodal.name: classes(self._digits.held_out, model.schema)}
         found = evaluate(model, held_out, labels)
         names = model.schema.names
+        coalitions = look(model, held_out, frozenset({Need.COALITIONS})).coalitions
+        if coalitions is None:
+            raise DemoError("The model gave no coalition values.")
+        shares = contributions(coalitions, names).mean(axis=0)
         return Scores(
             found["accuracy"],
             {name: found[f"accuracy:{name}"] for name in names},
-            {name: found[f"contribution:{name}"] for name in names},
+            {name: float(share) for name, share in zip(names, shares, strict=True)},
         )
 
     def replay(self, like: Path, chosen: Sequence[int], *, seed: int = 0) -> Scores:

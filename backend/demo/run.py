@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backend.demo.avdigits import unpack_avdigits
+from backend.demo.avdigits import ARCHIVE, find_archive, unpack_avdigits
 from backend.demo.background import free_port
 from backend.demo.curve import plot
 from backend.demo.digits import Digits, synthesise
@@ -65,7 +65,7 @@ def run(options: Options) -> None:
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
         stack.enter_context(_interruptible())
-        folder = stack.enter_context(_workspace(options.folder))
+        folder = stack.enter_context(workspace(options.folder))
         studio = stack.enter_context(_label_studio(options, folder, screen))
         screen.tell(f"Label Studio {LABEL_STUDIO_VERSION} runs on {studio.url}")
         started = time.monotonic()
@@ -99,6 +99,10 @@ def _check(options: Options) -> None:
         raise DemoError(
             f"No strategy {options.strategy!r}; choose one of {', '.join(sorted(STRATEGIES))}."
         )
+    if options.orders < 1:
+        raise DemoError("The comparison needs at least 1 random order.")
+    if options.data is not None and not find_archive(options.data).is_file():
+        raise DemoError(f"{options.data} holds no {ARCHIVE}; give the folder that does.")
     if options.rounds < 2:
         raise DemoError("A curve needs at least 2 rounds.")
     if options.rounds * options.labels > TASKS:
@@ -106,7 +110,7 @@ def _check(options: Options) -> None:
 
 
 @contextlib.contextmanager
-def _workspace(folder: Path) -> Iterator[Path]:
+def workspace(folder: Path) -> Iterator[Path]:
     """Give an empty folder that no other demo uses; only a demo's own folder is ever emptied."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise DemoError(f"{folder} holds something that no demo made; name another folder.")
