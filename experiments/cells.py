@@ -29,7 +29,7 @@ class Cell:
         batch: rows chosen next, in order; [] in the last round.
         pool: means over the pool: weight and contribution per modality, criteria, uncertainty.
         chosen: the same over the batch.
-        predictions: packed predictions on all training rows.
+        predictions: packed predictions on the seed's pool, in row order.
         seconds: time spent per step.
     """
 

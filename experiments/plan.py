@@ -66,6 +66,7 @@ class Plan:
         batch: labels added per round.
         rounds: number of models trained per contender and seed, the initial one included.
         seeds: number of repetitions.
+        pool: number of samples that may be labelled, drawn anew per seed; 0 means all.
         preset: every hyper-parameter.
         data: fingerprint of the prepared data.
     """
@@ -77,6 +78,7 @@ class Plan:
     batch: int
     rounds: int
     seeds: int
+    pool: int
     preset: Preset
     data: str
 
@@ -94,10 +96,11 @@ class Plan:
         """Raise DataError, saying what to change, if the plan cannot be run."""
         if min(self.initial, self.batch, self.rounds, self.seeds) < 1 or self.rounds < 2:
             raise DataError("initial, batch and seeds must be at least 1, rounds at least 2")
-        if self.labels[-1] > train:
-            most = (train - self.initial) // self.batch + 1
+        size = min(self.pool or train, train)
+        if self.labels[-1] > size:
+            most = (size - self.initial) // self.batch + 1
             raise DataError(
-                f"{self.labels[-1]} labels are planned but only {train} samples can be labelled; "
+                f"{self.labels[-1]} labels are planned but only {size} samples can be labelled; "
                 f"with this initial and batch size at most {most} rounds are possible"
             )
         if len(set(self.contenders)) != len(self.contenders):
@@ -118,7 +121,7 @@ class Plan:
             old = Plan.read(folder)
             differing = [
                 name
-                for name in ("name", "initial", "batch", "preset", "data")
+                for name in ("name", "initial", "batch", "pool", "preset", "data")
                 if _plain(getattr(old, name)) != _plain(getattr(self, name))
             ]
             if differing:

@@ -28,10 +28,15 @@ def data_of(folder: Path) -> Prepared:
     return prepared.read(folder / DATA)
 
 
+def pool_rows(data: Prepared, plan: Plan, seed: int) -> IntArray:
+    """Draw the samples that may be labelled with a seed, in the order of the draw."""
+    order = np.random.default_rng([seed, 0]).permutation(data.train)
+    return order[: plan.pool or len(order)]
+
+
 def initial_rows(data: Prepared, plan: Plan, seed: int) -> IntArray:
     """Draw a seed's initial labels, the same for every contender."""
-    rng = np.random.default_rng([seed, 0])
-    return np.sort(rng.permutation(data.train)[: plan.initial])
+    return np.sort(pool_rows(data, plan, seed)[: plan.initial])
 
 
 def train_initial(folder: Path, seed: int) -> None:
@@ -75,7 +80,7 @@ def _cell(
         model = _trained(data, plan, rows, seed)
     seconds["train"] = time.perf_counter() - started
     found, classes = measure(model, data)
-    predictions = _predictions(model, data)
+    predictions = _predictions(model, data, pool_rows(data, plan, seed))
     started = time.perf_counter()
     batch: list[int] = []
     whole: dict[str, float] = {}
@@ -114,7 +119,7 @@ def _choose(
     number: int,
 ) -> tuple[list[int], dict[str, float], dict[str, float]]:
     """Choose the next batch; returns its rows and means over pool and batch."""
-    rest = np.setdiff1d(data.train, rows)
+    rest = np.setdiff1d(pool_rows(data, plan, seed), rows)
     strategy = contender.strategy
     needs = strategy.needs | {Need.PROBABILITIES}
     if explainable(data.schema.multimodal, len(data.schema.names)):
@@ -136,10 +141,10 @@ def _choose(
     return rest[batch].tolist(), whole, chosen
 
 
-def _predictions(model: Model, data: Prepared) -> str:
-    """Pack the multimodal predictions on all training rows, for the stopping criteria."""
+def _predictions(model: Model, data: Prepared, rows: IntArray) -> str:
+    """Pack the multimodal predictions on a seed's pool, for the stopping criteria."""
     target = data.schema.multimodal
-    outputs = model.predict(data.inputs.take(data.train))[target.name]
+    outputs = model.predict(data.inputs.take(np.sort(rows)))[target.name]
     if target.kind is TargetKind.CLASSIFICATION:
         return pack(outputs.argmax(axis=1).astype(np.int16))
     if target.kind is TargetKind.MULTILABEL:

@@ -38,6 +38,7 @@ def prepare(
     batch: int,
     rounds: int,
     seeds: int,
+    pool: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[str]:
     """Write data and plan of a replay; what is there already is kept.
@@ -58,6 +59,7 @@ def prepare(
         batch,
         rounds,
         seeds,
+        pool,
         preset,
         data.fingerprint,
     )
