@@ -62,6 +62,11 @@ def _describe(schema: Any) -> str:
     return f"{target.name} ({target.kind}) from {inputs}" + "".join(f"; {o}" for o in own)
 
 
+def is_registered(studio: LabelStudio, settings: Settings, project: int) -> bool:
+    """Tell whether the project has this backend."""
+    return any(row["url"].rstrip("/") == settings.url for row in studio.backends(project))
+
+
 def _backend(
     studio: LabelStudio, settings: Settings, project: int, version: str
 ) -> tuple[int, str]:
@@ -76,6 +81,9 @@ def _backend(
     for double in ours[1:]:
         studio.delete_backend(int(double["id"]))
     backend = int(ours[0]["id"])
+    # Added by hand it has a title of its own, and Label Studio accepts a version only once it is
+    # a title or has predictions.
+    studio.update_backend(backend, project, **fields)
     return backend, f"found {settings.url} among the project's backends"
 
 

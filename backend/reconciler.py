@@ -150,7 +150,10 @@ class Reconciler:
         owner = self._store.project(project)
         with LabelStudio(self._settings.label_studio_url, self._settings.key) as studio:
             if not owner.connected:
-                if not self._settings.auto_connect:
+                # Without its row the project was disconnected, and stays so.
+                if not self._settings.auto_connect or not connecting.is_registered(
+                    studio, self._settings, project
+                ):
                     return
                 connecting.connect(studio, self._store, self._settings, project)
                 owner = self._store.project(project)
@@ -196,7 +199,9 @@ class Reconciler:
         if changes:
             kind = Kind.TRAIN if current.kind != Kind.COLD else Kind.COLD
             return Due(kind, f"label config changed: {'; '.join(changes)}"[:300], {})
-        if current.kind != Kind.COLD and options.strategy != current.strategy:
+        # `equipoise rank --strategy` may differ from the project's setting, and must last.
+        configured = current.options.get("configured", current.strategy)
+        if current.kind != Kind.COLD and options.strategy != configured:
             return Due(Kind.RANK, f"strategy changed to {options.strategy}", {})
         added = remote["task_number"] - current.tasks
         if added >= options.retrain_after:
@@ -252,7 +257,7 @@ class Reconciler:
     def start_round(self, project: int, due: Due) -> None:
         """Claim a round and start its worker process."""
         owner = self._store.project(project)
-        options = effective(self._settings, owner)
+        configured = options = effective(self._settings, owner)
         wish = {k: v for k, v in due.options.items() if k in ProjectSettings.model_fields}
         options = ProjectSettings(**{**options.model_dump(), **wish})
         strategy = "random" if due.kind is Kind.COLD else options.strategy
@@ -261,7 +266,11 @@ class Reconciler:
             due.kind,
             strategy,
             due.cause,
-            {"settings": options.model_dump(), "dry": bool(due.options.get("dry"))},
+            {
+                "settings": options.model_dump(),
+                "configured": configured.strategy,
+                "dry": bool(due.options.get("dry")),
+            },
         )
         if claim is None:
             return
