@@ -22,7 +22,7 @@ def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates)
     """
     assert pool.mc_probabilities is not None
     passes = as_tensor(pool.mc_probabilities)
-    width = passes.shape[0] * passes.shape[2]
+    width = 4 * passes.shape[0] * passes.shape[2]
     parts = [
         _disagreement(passes[:, part].double().cpu().numpy(), pool.target)
         for part in chunks(pool.size, width)

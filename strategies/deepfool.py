@@ -29,7 +29,7 @@ def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates)
     multilabel = pool.target is TargetKind.MULTILABEL
     widths = torch.linalg.vector_norm(weight, dim=1) if multilabel else torch.cdist(weight, weight)
     distances = torch.empty(pool.size, dtype=torch.float64)
-    for part in chunks(pool.size, 2 * len(weight)):
+    for part in chunks(pool.size, 8 * len(weight)):
         values = logits[part].to(torch.float64)
         gaps = _multilabel(values, widths) if multilabel else _softmax(values, widths)
         distances[part] = gaps.cpu()

@@ -135,7 +135,7 @@ def _central(points: OuterProducts, eligible: torch.Tensor) -> int:
         total += points.right.rows(part, torch.float64).sum(dim=0)
     mean = total / points.size
     squared = torch.full((points.size,), torch.inf, dtype=torch.float64, device=points.device)
-    for part in points.chunks():
+    for part in points.chunks(2 * points.right.shape[1]):
         difference = points.right.rows(part, torch.float64) - mean
         squared[part] = difference.square_().sum(dim=1)
     return int(torch.where(eligible, squared, torch.inf).argmin())

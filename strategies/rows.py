@@ -12,8 +12,8 @@ import torch
 
 from strategies.pool import FloatArray
 
-# Elements of one float32 chunk: 32 MiB, the unit in which every extra-memory bound is stated.
-CHUNK_ELEMENTS = 1 << 23
+# Elements of one float32 chunk: 16 MiB, the unit in which every extra-memory bound is stated.
+CHUNK_ELEMENTS = 1 << 22
 
 
 def as_tensor(array: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
@@ -50,7 +50,7 @@ def map_rows(
     width = int(np.prod(tensor.shape[1:], dtype=np.int64))
     parts = [
         function(tensor[part].to("cpu", torch.float64).numpy())
-        for part in chunks(tensor.shape[0], width)
+        for part in chunks(tensor.shape[0], 4 * width)
     ]
     joined: npt.NDArray[np.float64] = np.concatenate(parts).astype(np.float64, copy=False)
     return joined
