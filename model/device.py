@@ -21,6 +21,12 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
     return torch.device("cpu")
 
 
+def mixed_precision(where: torch.device, active: bool) -> torch.autocast:
+    """Return a context that computes in bfloat16 where that is faster: on CUDA."""
+    use = active and where.type == "cuda"
+    return torch.autocast(where.type if use else "cpu", torch.bfloat16, enabled=use)
+
+
 @contextmanager
 def threads(small: bool) -> Iterator[None]:
     """Compute small networks on half of the threads, so that servers beside a training breathe.

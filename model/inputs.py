@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,15 +98,15 @@ class Inputs:
         columns = tuple(column.take(chosen) for column in self.columns)
         return Inputs(len(chosen), self.present[chosen], failures, columns)
 
-    def without(self, columns: Sequence[int]) -> Inputs:
-        """Return the inputs with some modalities (by column) absent everywhere."""
+    def without(self, shapes: Mapping[int, tuple[int, ...]]) -> Inputs:
+        """Return the inputs with some modalities (column -> shape to pretend) absent everywhere."""
         nowhere = np.full(self.size, -1, np.int64)
         present = self.present.copy()
-        present[:, list(columns)] = False
         changed = list(self.columns)
-        for column in columns:
+        for column, shape in shapes.items():
+            present[:, column] = False
             changed[column] = replace(
-                changed[column], shape=(), shards=(), shard=nowhere.astype(np.int32), row=nowhere
+                changed[column], shape=shape, shards=(), shard=nowhere.astype(np.int32), row=nowhere
             )
         return replace(self, present=present, columns=tuple(changed))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from model.arrays import Array
+from model.arrays import Array, Float32Array
 from model.schema import Schema, Target
 from strategies.pool import TargetKind
 
@@ -27,6 +27,21 @@ def known(target: Target, values: Array) -> npt.NDArray[np.bool_]:
     if target.kind is TargetKind.REGRESSION:
         return np.asarray(np.isfinite(values))
     return np.asarray(values >= 0)
+
+
+def hard(values: Array) -> npt.NDArray[np.int64]:
+    """Return (N,) class indices of class indices (N,) or soft labels (N, K)."""
+    return (values.argmax(axis=1) if values.ndim == 2 else values).astype(np.int64)
+
+
+def value_range(target: Target, values: Array) -> tuple[float, float]:
+    """Return a regression target's range, ends that the config leaves open from the labels."""
+    finite = values[np.isfinite(values)]
+    bottom = target.low if target.low is not None else float(finite.min(initial=np.inf))
+    top = target.high if target.high is not None else float(finite.max(initial=-np.inf))
+    if not (np.isfinite(bottom) and np.isfinite(top)):
+        return 0.0, 1.0
+    return (bottom, top) if top > bottom else (bottom - 0.5, bottom + 0.5)
 
 
 def check(labels: Labels, schema: Schema, size: int) -> dict[str, Array]:
@@ -75,3 +90,52 @@ def _checked(target: Target, values: Array, size: int) -> Array:
     if values.size and not (values.min() >= -1 and values.max() < count):
         raise ValueError(f"{target.name!r}: class indices must lie in [-1, {count - 1}]")
     return values.astype(np.int64)
+
+
+def majority(votes: Array, count: int) -> npt.NDArray[np.int64]:
+    """Return the class most annotators chose.
+
+    Ties go to the class with more votes over all tasks, then to the earlier one.
+
+    Args:
+        votes: (N, A) class indices, -1 where an annotator gave none (skipped, cancelled).
+        count: number of classes.
+
+    Returns:
+        (N,) class indices, -1 where nobody voted.
+    """
+    tally = _tally(votes, count)
+    overall = tally.sum(axis=0)
+    order = np.lexsort((np.arange(count), -overall))  # most frequent class first
+    winner = order[tally[:, order].argmax(axis=1)]
+    return np.where(tally.sum(axis=1) > 0, winner, -1).astype(np.int64)
+
+
+def soft(votes: Array, count: int) -> Float32Array:
+    """Return the share of votes per class: (N, K), a row of NaN where nobody voted.
+
+    Args:
+        votes: (N, A) class indices, -1 where an annotator gave none.
+        count: number of classes.
+    """
+    tally = _tally(votes, count)
+    total = tally.sum(axis=1, keepdims=True)
+    share = np.divide(tally, total, out=np.full(tally.shape, np.nan), where=total > 0)
+    return share.astype(np.float32)
+
+
+def mean(votes: Array) -> Array:
+    """Return the mean over annotators of numbers (N, A) or of label sets (N, A, K), NaN = none."""
+    given = np.isfinite(votes)
+    total = given.sum(axis=1)
+    added = np.where(given, votes, 0.0).sum(axis=1)
+    return np.divide(added, total, out=np.full(added.shape, np.nan), where=total > 0).astype(
+        np.float32
+    )
+
+
+def _tally(votes: Array, count: int) -> npt.NDArray[np.float64]:
+    votes = np.atleast_2d(np.asarray(votes, np.int64))
+    if votes.size and not (votes.min() >= -1 and votes.max() < count):
+        raise ValueError(f"class indices must lie in [-1, {count - 1}]")
+    return (votes[:, :, None] == np.arange(count)).sum(axis=1).astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +13,8 @@ from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
 from model.inputs import Batch, Inputs
 from model.model import Model
-from model.network import Encoded, features_of
+from model.network import Encoded
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
-
-_BATCH = 1024
 
 
 @dataclass
@@ -67,7 +65,7 @@ def look(
     arrays = _Arrays(inputs.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for rows, batch in model.stream(inputs, _BATCH):
+        for rows, batch in model.stream(inputs):
             _look_at(model, batch, rows, needs, arrays, mc_passes, pseudo_label)
     found = arrays.found
     if not inputs.size:
@@ -101,6 +99,14 @@ def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: 
             f"fusion {model.preset.fusion!r} is not one linear layer, which this strategy needs; "
             "choose fusion concat or sum, or another strategy"
         )
+    if Need.GRADIENTS in needs and (model.network.last is None or model.network.by_maps):
+        raise ValueError(
+            "GRACE reads the gradient of each modality's last layer, which this network lacks "
+            f"(fusion {model.preset.fusion!r}, projection {model.preset.projection}); train with "
+            "a projection width and a fusion other than nl_gate on maps, or choose bmmal"
+        )
+    if Need.MC_PROBABILITIES in needs and not model.network.stochastic:
+        raise ValueError("this network has no dropout to draw from; set the preset's dropout")
     if Need.LABELLED_FEATURES in needs and labelled is None:
         raise ValueError("this strategy needs the labelled tasks: pass labelled=")
     if rule not in pseudo_labels.RULES:
@@ -120,45 +126,57 @@ def _look_at(
     network, target = model.network, model.schema.multimodal
     with torch.no_grad():
         encoded = network.encode(batch)
-        features = encoded.features()
-        logits = network.fused(features)
+        features = network.features(encoded.activations, encoded.present)
+        joined = network.joined(encoded, features)
+        logits = network.multimodal_logits(joined)
         probabilities = model.activate(target, logits)
         arrays.put("probabilities", rows, probabilities)
         if Need.LINEAR_HEAD in needs:
             arrays.put("logits", rows, logits)
         if Need.FEATURES in needs:
-            for name, z in zip(model.schema.names, features, strict=True):
+            published = network.published_features(joined, features, encoded.present)
+            for name, z in zip(model.schema.names, published, strict=True):
                 arrays.put(f"features:{name}", rows, z)
         if Need.COALITIONS in needs:
-            arrays.put("coalitions", rows, _coalition_values(model, features, probabilities))
+            arrays.put("coalitions", rows, coalition_values(model, joined, probabilities))
         if Need.MC_PROBABILITIES in needs:
-            passes = _stochastic(model, features, mc_passes)
+            passes = _stochastic(model, joined, mc_passes)
             arrays.put("mc", rows, torch.stack([model.activate(target, f) for f in passes], 1))
     if Need.GRADIENTS in needs:
         _put_gradients(model, encoded, rows, arrays, pseudo_label, mc_passes)
 
 
-def _coalition_values(model: Model, features: list[Tensor], probabilities: Tensor) -> Tensor:
-    """Return (B, 2^M) probabilities of the full prediction's pseudo-class (BMMAL Eq. 10)."""
+def coalition_values(
+    model: Model, joined: Sequence[Tensor], probabilities: Tensor, classes: Tensor | None = None
+) -> Tensor:
+    """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
+
+    Args:
+        model: the model.
+        joined: what its fusion reads.
+        probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
+        classes: (B,) other classes to read, e.g. the true ones.
+    """
     target = model.schema.multimodal
     members = fusion.membership(model.schema.names).to(probabilities)
-    logits = model.network.fused.coalitions(features, members).float()
+    logits = model.network.fused.coalitions(joined, members).float()
     if target.kind is TargetKind.MULTILABEL:
         guess = (probabilities >= 0.5).float()
         p = logits.sigmoid()
         return (guess * p + (1 - guess) * (1 - p)).mean(dim=2).T
-    guess = probabilities.argmax(dim=1)
+    guess = probabilities.argmax(dim=1) if classes is None else classes
     place = guess[None, :, None].expand(len(logits), -1, 1)
     # Only one class is read: its logit less the log-normaliser, not a softmax over all classes.
     return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
 
 
-def _stochastic(model: Model, features: list[Tensor], passes: int) -> list[Tensor]:
+def _stochastic(model: Model, joined: Sequence[Tensor], passes: int) -> list[Tensor]:
     """Return multimodal logits (B, K) of T passes with dropout on."""
     network = model.network
     network.fused.train()
     try:
-        return [network.fused(network.drop(features, active=True)) for _ in range(passes)]
+        dropped = (network.drop(joined, active=True) for _ in range(passes))
+        return [network.multimodal_logits(part) for part in dropped]
     finally:
         network.fused.eval()
 
@@ -191,8 +209,8 @@ def layer_gradients(
     network = model.network
     leaves = [a.detach().requires_grad_() for a in encoded.activations]
     with torch.enable_grad():
-        features = features_of(leaves, encoded.present)
-        own, fused = network.unimodal_logits(features), network.fused(features)
+        features = network.features(leaves, encoded.present)
+        own, fused = network.unimodal_logits(features), network.multimodal_logits(features)
         stochastic = None
         if pseudo_label == "mc_mean" and model.schema.multimodal.kind is TargetKind.REGRESSION:
             stochastic = pseudo_labels.mean_of_passes(network, features, mc_passes)
@@ -209,10 +227,15 @@ def _features(model: Model, inputs: Inputs | None) -> Mapping[str, Float32Array]
     """Return modality -> (L, D_m) features."""
     names = model.schema.names
     if inputs is None or not inputs.size:
-        return {n: np.empty((0, model.preset.projection), np.float32) for n in names}
+        widths = model.network.widths
+        return {n: np.empty((0, w), np.float32) for n, w in zip(names, widths, strict=True)}
     arrays = _Arrays(inputs.size)
-    for rows, batch in model.stream(inputs, _BATCH):
-        for name, z in zip(names, model.network.encode(batch).features(), strict=True):
+    for rows, batch in model.stream(inputs):
+        network, encoded = model.network, model.network.encode(batch)
+        features = network.features(encoded.activations, encoded.present)
+        joined = network.joined(encoded, features)
+        published = network.published_features(joined, features, encoded.present)
+        for name, z in zip(names, published, strict=True):
             arrays.put(name, rows, z)
     return arrays.found
 

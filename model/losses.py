@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.presets import Preset
+from model.arrays import Array
+from model.presets import Preset, by_modality
 from model.schema import Schema, Target
 from strategies.pool import TargetKind
+
+_MOST_WEIGHT = 100.0
 
 
 def per_sample(kind: TargetKind, logits: Tensor, truth: Tensor, weight: Tensor | None) -> Tensor:
@@ -68,7 +71,7 @@ def joint(
     )
     for column, modality in enumerate(schema.modalities):
         target = schema.unimodal(modality.name)
-        factor = preset.loss_weight(modality) if own else 1.0
+        factor = by_modality(preset.loss_weights, modality, 1.0) if own else 1.0
         total = total + factor * masked_mean(
             target,
             unimodal[column],
@@ -77,3 +80,29 @@ def joint(
             weights.get(target.name),
         )
     return total if own else total / (len(schema.modalities) + 1)
+
+
+def class_weights(
+    schema: Schema, preset: Preset, truth: Mapping[str, Tensor], rows: Array
+) -> dict[str, Tensor | None]:
+    """Return (K,) weights per target that make classes count alike, or None without the option.
+
+    Classification: N / (K n_c); multilabel: negatives per positive. Classes without a label get 1.
+    """
+    weights: dict[str, Tensor | None] = {}
+    for target in schema.targets:
+        weights[target.name] = None
+        if not preset.class_weights or target.kind is TargetKind.REGRESSION:
+            continue
+        values = truth[target.name]
+        values = values[torch.from_numpy(rows).to(values.device)]
+        values = values[known(target.kind, values)]
+        if values.ndim == 1:
+            values = functional.one_hot(values, len(target.classes)).float()
+        counts, size = values.sum(dim=0), float(len(values))
+        if target.kind is TargetKind.MULTILABEL:
+            ratio = (size - counts) / counts
+        else:
+            ratio = size / (len(target.classes) * counts)
+        weights[target.name] = torch.where(counts > 0, ratio, 1.0).clamp(max=_MOST_WEIGHT)
+    return weights

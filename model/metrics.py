@@ -1,10 +1,21 @@
-"""Metrics on arrays: accuracy, F1 and calibration of classes; error and correlation of numbers."""
+"""Metrics on arrays: classes, sets of labels, and numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from model.arrays import Array
 from strategies.pool import FloatArray, IntArray
+
+
+def classes(probabilities: FloatArray, truth: IntArray) -> dict[str, float]:
+    """Return metrics of probabilities (N, K) against class indices (N,)."""
+    return {
+        "accuracy": accuracy(probabilities, truth),
+        "macro_accuracy": macro_accuracy(probabilities, truth),
+        "f1": macro_f1(probabilities, truth),
+        "ece": calibration_error(probabilities, truth),
+    }
 
 
 def accuracy(probabilities: FloatArray, truth: IntArray) -> float:
@@ -21,11 +32,7 @@ def macro_accuracy(probabilities: FloatArray, truth: IntArray) -> float:
 def macro_f1(probabilities: FloatArray, truth: IntArray) -> float:
     """Return the mean F1 over classes that occur in truth or prediction."""
     guess = probabilities.argmax(axis=1)
-    scores = []
-    for label in np.union1d(truth, guess):
-        both = ((guess == label) & (truth == label)).sum()
-        scores.append(2 * both / ((guess == label).sum() + (truth == label).sum()))
-    return float(np.mean(scores))
+    return float(np.mean([_f1(guess == c, truth == c) for c in np.union1d(truth, guess)]))
 
 
 def calibration_error(probabilities: FloatArray, truth: IntArray, bins: int = 15) -> float:
@@ -38,3 +45,49 @@ def calibration_error(probabilities: FloatArray, truth: IntArray, bins: int = 15
         for b in np.unique(place)
     ]
     return float(np.sum(gaps))
+
+
+def label_sets(probabilities: FloatArray, truth: Array) -> dict[str, float]:
+    """Return metrics of per-label probabilities (N, K) against (N, K) booleans, cut at .5."""
+    guess = probabilities >= 0.5
+    return {
+        "accuracy": float((guess == truth).mean()),
+        "exact": float((guess == truth).all(axis=1).mean()),
+        "f1": _f1(guess.ravel(), truth.ravel()),
+        "macro_f1": float(np.mean([_f1(g, t) for g, t in zip(guess.T, truth.T, strict=True)])),
+    }
+
+
+def numbers(predicted: FloatArray, truth: FloatArray, low: float, high: float) -> dict[str, float]:
+    """Return metrics of values (N,) against truth (N,), both clipped to the range.
+
+    Scaled to [-1, 1], Acc-2 cuts at 0 (0 counts as negative), Acc-3 at -.1 and .1, Acc-5 at -.7,
+    -.1, .1 and .7, bins closed on the right (CH-SIMS); Acc-7 compares thirds of the half range,
+    rounded (the scale from -3 to 3 of CMU-MOSI). F1 is the two halves' F1 weighted by frequency.
+    """
+    predicted, truth = np.clip(predicted, low, high), np.clip(truth, low, high)
+    guess, real = (2 * (v - low) / (high - low) - 1 for v in (predicted, truth))
+    found = {"mae": float(np.abs(predicted - truth).mean()), "corr": _pearson(predicted, truth)}
+    for name, cuts in _CUTS.items():
+        hit = np.digitize(guess, cuts, right=True) == np.digitize(real, cuts, right=True)
+        found[name] = float(hit.mean())
+    found["acc7"] = float((np.round(guess * 3) == np.round(real * 3)).mean())
+    share = float((real > 0).mean())
+    found["f1"] = share * _f1(guess > 0, real > 0) + (1 - share) * _f1(guess <= 0, real <= 0)
+    return found
+
+
+_CUTS = {"acc2": [0.0], "acc3": [-0.1, 0.1], "acc5": [-0.7, -0.1, 0.1, 0.7]}
+
+
+def _pearson(first: FloatArray, second: FloatArray) -> float:
+    """Return the correlation; 0 where one side is constant."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _f1(guess: Array, truth: Array) -> float:
+    """Return F1 of booleans; 1 where neither side has any."""
+    total = guess.sum() + truth.sum()
+    return float(2 * (guess & truth).sum() / total) if total else 1.0

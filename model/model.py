@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,8 @@ from strategies.pool import TargetKind
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 512
+_FEWEST, _MOST = 16, 1024
+_VALUES_TOGETHER = 2**21
 
 
 @dataclass
@@ -79,9 +81,11 @@ class Model:
                 collected[name].append(self.activate(self.schema.unimodal(name), logits))
         return {name: self._joined(self.schema.unimodal(name), collected[name]) for name in names}
 
-    def stream(self, inputs: Inputs, size: int = _BATCH) -> Iterator[tuple[slice, Batch]]:
-        """Stream batches to a network in evaluation mode."""
+    def stream(self, inputs: Inputs) -> Iterator[tuple[slice, Batch]]:
+        """Stream batches to a network in evaluation mode, larger ones for smaller arrays."""
         self.network.eval()
+        values = sum(math.prod(shape) for shape in self.shapes.values())
+        size = min(max(_VALUES_TOGETHER // max(values, 1), _FEWEST), _MOST)
         return self.fitting(inputs).batches(size, self.device)
 
     def activate(self, target: Target, logits: Tensor) -> Tensor:
@@ -105,20 +109,21 @@ class Model:
                 f"inputs have {len(inputs.columns)} modalities, the model has {len(names)}: "
                 "prepare them with the model's schema"
             )
-        odd = []
+        absent: dict[int, tuple[int, ...]] = {}
         for place, (name, column) in enumerate(zip(names, inputs.columns, strict=True)):
             if column.fingerprint != self.fingerprints[name]:
                 raise ValueError(
                     f"modality {name!r} was prepared by {column.fingerprint!r}, the model was "
                     f"trained on {self.fingerprints[name]!r}: prepare with the model's preset"
                 )
-            if column.shape and column.shape != self.shapes[name]:
+            expected = self.shapes[name]
+            if column.shape != expected:
+                absent[place] = expected
+            if column.shape and expected and column.shape != expected:
                 logger.warning(
-                    "modality ignored name=%s shape=%s expected=%s",
-                    *(name, column.shape, self.shapes[name]),
+                    "modality ignored name=%s shape=%s expected=%s", name, column.shape, expected
                 )
-                odd.append(place)
-        return inputs.without(odd) if odd else inputs
+        return inputs.without(absent) if absent else inputs
 
     def _joined(self, target: Target, parts: list[Tensor]) -> Float32Array:
         if not parts:

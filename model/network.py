@@ -13,40 +13,28 @@ from model import fusion
 from model.encoders import encoder_for
 from model.encoders.base import Module
 from model.inputs import Batch
-from model.presets import Preset
-from model.schema import Schema, Target
+from model.presets import Preset, by_modality
+from model.schema import Modality, ModalityKind, Schema, Target
+from strategies.pool import TargetKind
+
+_NO_LAYERS: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoders give for B samples, one entry per modality.
+    """What the encoders give for B samples, one entry per modality; zero rows where absent.
 
     Attributes:
-        inputs: (B, H_m) h, input of the last layer; zero rows where absent.
-        activations: (B, D_m) pre-activations W h + b of the last layer.
+        inputs: (B, H_m) h, input of the last layer.
+        activations: (B, D_m) pre-activations W h + b of the last layer; h itself without one.
+        maps: (B, C_m, ...) mid-level maps where the fusion joins those, else None.
         present: (B, M).
     """
 
     inputs: list[Tensor]
     activations: list[Tensor]
+    maps: list[Tensor] | None
     present: Tensor
-
-    def features(self) -> list[Tensor]:
-        """Return z_m = ReLU(pre-activation), zero rows where absent: a list of (B, D_m)."""
-        return features_of(self.activations, self.present)
-
-
-def features_of(activations: Sequence[Tensor], present: Tensor) -> list[Tensor]:
-    """Return z_m (B, D_m) of pre-activations (B, D_m)."""
-    return [
-        activation.relu() * present[:, column, None]
-        for column, activation in enumerate(activations)
-    ]
-
-
-def outputs_of(target: Target) -> int:
-    """Return the number of logits a target needs."""
-    return max(1, len(target.classes))
 
 
 class Network(nn.Module):
@@ -59,45 +47,152 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = preset.dropout
-        built = [_build(schema, preset, name, shapes[name]) for name in schema.names]
+        self.bounded = preset.bounded and schema.multimodal.kind is TargetKind.REGRESSION
+        built = [_encoder(modality, preset, shapes) for modality in schema.modalities]
         self.encoders = nn.ModuleList(built)
-        width = preset.projection
-        self.last = nn.ModuleList(nn.Linear(encoder.width, width) for encoder in built)
+        posts = [_post(m, e, preset) for m, e in zip(schema.modalities, built, strict=True)]
+        self.posts = nn.ModuleList(post for post, _ in posts)
+        before = [width for _, width in posts]
+        self.last: nn.ModuleList | None = None
+        widths = before
+        if preset.projection is not None:
+            widths = [by_modality(preset.projection, m, 128) for m in schema.modalities]
+            self.last = nn.ModuleList(map(nn.Linear, before, widths))
+        self.widths = widths
         self.heads = nn.ModuleList(
-            fusion.classifier(width, outputs_of(schema.unimodal(name))) for name in schema.names
+            fusion.classifier(width, outputs_of(schema.unimodal(name)))
+            for name, width in zip(schema.names, widths, strict=True)
         )
-        widths = [width] * len(built)
-        self.fused = fusion.build(preset.fusion, widths, outputs_of(schema.multimodal))
+        self.by_maps = preset.fusion == "nl_gate" and all(e.channels for e in built)
+        self.fused = _fusion(schema, preset, built, widths, self.heads, self.by_maps)
+        if isinstance(self.fused, fusion.Gate):
+            self.widths = [self.fused.width] * len(built)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout between features and multimodal logits makes passes differ."""
+        inside = [part.p for part in self.fused.modules() if isinstance(part, nn.Dropout)]
+        return self.dropout > 0 or any(p > 0 for p in inside)
 
     def encode(self, batch: Batch) -> Encoded:
-        """Run encoders and last layers."""
-        inputs, activations = [], []
+        """Run encoders, their hidden layers and last layers."""
+        inputs, activations, maps = [], [], []
         encoders = cast(Iterable[Module], self.encoders)
-        for column, (encoder, last) in enumerate(zip(encoders, self.last, strict=True)):
-            h = _where_present(encoder, batch.values[column], batch.present[:, column])
+        for column, (encoder, post) in enumerate(zip(encoders, self.posts, strict=True)):
+            here = batch.present[:, column]
+            h, middle = _where_present(encoder, batch.values[column], here, self.by_maps)
+            h = post(h)
             inputs.append(h)
-            activations.append(last(h))
-        return Encoded(inputs, activations, batch.present)
+            maps += [middle] if middle is not None else []
+            activations.append(self.last[column](h) if self.last is not None else h)
+        return Encoded(inputs, activations, maps or None, batch.present)
 
-    def drop(self, features: Sequence[Tensor], active: bool) -> list[Tensor]:
-        """Apply the dropout before the heads."""
-        return [nn.functional.dropout(z, self.dropout, active) for z in features]
+    def features(self, activations: Sequence[Tensor], present: Tensor) -> list[Tensor]:
+        """Return z_m (B, D_m) of pre-activations: ReLU, and zero rows where absent."""
+        if self.last is not None:
+            activations = [activation.relu() for activation in activations]
+        return [z * present[:, column, None] for column, z in enumerate(activations)]
+
+    def joined(self, encoded: Encoded, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return what the fusion reads: mid-level maps where it joins those, else features."""
+        return encoded.maps if encoded.maps is not None else features
+
+    def published_features(
+        self, joined: Sequence[Tensor], features: Sequence[Tensor], present: Tensor
+    ) -> Sequence[Tensor]:
+        """Return the z_m that strategies read; a gate's are gated alone (BMMAL, NL-gate)."""
+        if not isinstance(self.fused, fusion.Gate):
+            return features
+        alone = self.fused.alone(joined)
+        return [z * present[:, column, None] for column, z in enumerate(alone)]
+
+    def drop(self, joined: Sequence[Tensor], active: bool) -> Sequence[Tensor]:
+        """Apply the dropout before the heads; maps are dropped inside the gate."""
+        if not active or not self.dropout:
+            return joined
+        return [z if z.ndim > 2 else nn.functional.dropout(z, self.dropout) for z in joined]
 
     def unimodal_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return each modality's own logits, a list of (B, K_m)."""
         return [head(z) for head, z in zip(self.heads, features, strict=True)]
 
+    def multimodal_logits(self, joined: Sequence[Tensor]) -> Tensor:
+        """Return multimodal logits (B, K)."""
+        return self.bound(self.fused(joined))
+
+    def bound(self, logits: Tensor) -> Tensor:
+        """Squeeze a regression value into [-1, 1], half ranges around the midpoint (AV-MC)."""
+        return 2 * logits.sigmoid() - 1 if self.bounded else logits
+
     def forward(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """Return unimodal logits, a list of (B, K_m), and multimodal logits (B, K)."""
-        features = self.drop(self.encode(batch).features(), self.training)
-        return self.unimodal_logits(features), self.fused(features)
+        encoded = self.encode(batch)
+        features = self.features(encoded.activations, encoded.present)
+        features = list(self.drop(features, self.training))
+        return self.unimodal_logits(features), self.multimodal_logits(
+            self.joined(encoded, features)
+        )
 
 
-def _build(schema: Schema, preset: Preset, name: str, shape: tuple[int, ...]) -> Module:
-    modality = next(m for m in schema.modalities if m.name == name)
+def outputs_of(target: Target) -> int:
+    """Return the number of logits a target needs."""
+    return max(1, len(target.classes))
+
+
+def _encoder(modality: Modality, preset: Preset, shapes: Mapping[str, tuple[int, ...]]) -> Module:
+    shape = shapes[modality.name]
     if not shape:  # no sample has the modality: it stays a zero vector
         return _Missing()
     return encoder_for(modality, preset).build(shape)
+
+
+def _post(modality: Modality, encoder: Module, preset: Preset) -> tuple[nn.Sequential, int]:
+    """Return the hidden layers between encoder and last layer, and their output's width."""
+    layers: list[nn.Module] = [nn.Dropout(preset.post_dropout)] if preset.post_dropout else []
+    width = encoder.width
+    hidden: tuple[int, ...] = by_modality(preset.post, modality, _NO_LAYERS)
+    for after in hidden:
+        layers += [nn.Linear(width, after), nn.ReLU()]
+        width = after
+    return nn.Sequential(*layers), width
+
+
+def _fusion(
+    schema: Schema,
+    preset: Preset,
+    encoders: Sequence[Module],
+    widths: Sequence[int],
+    heads: nn.ModuleList,
+    by_maps: bool,
+) -> fusion.Fusion:
+    outputs = outputs_of(schema.multimodal)
+    if preset.fusion == "concat":
+        return fusion.Concat(widths, outputs)
+    if preset.fusion == "mlp":
+        hidden = preset.fusion_hidden
+        return fusion.Mlp(widths, outputs, hidden, preset.fusion_relu, preset.fusion_dropout)
+    if preset.fusion == "sum":
+        _same_labels(schema)
+        return fusion.Sum(heads)
+    if preset.fusion != "nl_gate":
+        raise ValueError(f"no fusion {preset.fusion!r}; choose concat, sum, nl_gate or mlp")
+    kinds = [modality.kind for modality in schema.modalities]
+    main = kinds.index(ModalityKind.VIDEO) if ModalityKind.VIDEO in kinds else 0
+    channels = [int(e.channels or 0) for e in encoders] if by_maps else list(widths)
+    inner = channels[main] // 2 if by_maps else preset.fusion_hidden[0]
+    tail = encoders[main] if by_maps else None
+    return fusion.Gate(channels, main, outputs, inner, tail, preset.dropout)
+
+
+def _same_labels(schema: Schema) -> None:
+    multimodal = schema.multimodal
+    for name in schema.names:
+        own = schema.unimodal(name)
+        if (own.kind, own.classes) != (multimodal.kind, multimodal.classes):
+            raise ValueError(
+                f"fusion sum adds the modalities' own predictions, but {own.name!r} has other "
+                f"labels than {multimodal.name!r}; choose fusion concat or mlp"
+            )
 
 
 class _Missing(Module):
@@ -106,21 +201,40 @@ class _Missing(Module):
     width = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), 1, dtype=torch.float32)
+        return torch.zeros(len(x), 1, device=x.device)
 
 
-def _where_present(encoder: Module, values: Tensor, present: Tensor) -> Tensor:
-    """Encode the rows that have the modality; the others are zero vectors (B, H)."""
+def _where_present(
+    encoder: Module, values: Tensor, present: Tensor, by_maps: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Encode the rows that have the modality; the others are zero vectors (B, H) and zero maps."""
     if isinstance(encoder, _Missing) or not bool(present.any()):
-        return torch.zeros(len(present), encoder.width, device=present.device)
+        h = torch.zeros(len(present), encoder.width, device=present.device)
+        return h, _empty_maps(encoder, values) if by_maps else None
     everywhere = bool(present.all())
     some = values if everywhere else values[present]
-    if encoder.training and len(some) == 1:  # batch norm needs two
-        h = encoder(torch.cat([some, some]))[:1]
-    else:
-        h = encoder(some)
+    alone = encoder.training and len(some) == 1  # batch norm needs two
+    some = torch.cat([some, some]) if alone else some
+    middle = encoder.middle(some) if by_maps else None
+    h = encoder(some) if middle is None else encoder.tail(middle)
+    if alone:
+        h, middle = h[:1], None if middle is None else middle[:1]
     if everywhere:
-        return h
-    return torch.zeros(len(present), h.shape[1], dtype=h.dtype, device=h.device).index_put(
-        (present.nonzero(as_tuple=True)[0],), h
-    )
+        return h, middle
+    return _spread(h, present), None if middle is None else _spread(middle, present)
+
+
+def _empty_maps(encoder: Module, values: Tensor) -> Tensor:
+    """Return zero maps of the shape that the encoder would give for these values."""
+    training = encoder.training
+    encoder.eval()  # one look at the shape must not move batch norm's statistics
+    with torch.no_grad():
+        shape = encoder.middle(values[:1]).shape[1:]
+    encoder.train(training)
+    return torch.zeros(len(values), *shape, device=values.device)
+
+
+def _spread(some: Tensor, present: Tensor) -> Tensor:
+    """Put rows back to where they came from, zero rows elsewhere."""
+    whole = torch.zeros(len(present), *some.shape[1:], dtype=some.dtype, device=some.device)
+    return whole.index_put((present.nonzero(as_tuple=True)[0],), some)

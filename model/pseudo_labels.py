@@ -43,7 +43,7 @@ def mean_of_passes(
         for _ in range(passes):
             dropped = network.drop(features, active=True)
             own.append(torch.stack(network.unimodal_logits(dropped)))
-            fused.append(network.fused(dropped))
+            fused.append(network.multimodal_logits(dropped))
         network.fused.eval()
     return list(torch.stack(own).mean(dim=0)), torch.stack(fused).mean(dim=0)
 

@@ -1,12 +1,14 @@
-"""Training from the initial weights each time, and measuring a model."""
+"""Training from the initial weights each time, seeded."""
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import logging
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,8 +16,10 @@ from torch import Tensor
 
 from model import device as devices
 from model import labels as labelling
-from model import losses, metrics
+from model import losses, optimisation
 from model.arrays import Array
+from model.encoders import encoder_for
+from model.evaluation import evaluate
 from model.inputs import Inputs
 from model.labels import Labels
 from model.model import Model
@@ -28,6 +32,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 _LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "numpy", "equipoise")
+
+__all__ = ["evaluate", "train"]
 
 
 def train(
@@ -51,32 +57,44 @@ def train(
         device: `auto`, `cpu`, `cuda`, `mps`.
         progress: called with ("train", epochs done, epochs).
 
+    Returns:
+        The trained model. Where the preset holds labels back, `metadata["metrics"]` has what they
+        measured; `metadata["epochs"]` counts the epochs that were trained.
+
     Raises:
-        NotEnoughLabels: no sample has a label of the multimodal target.
+        NotEnoughLabels: no sample has a label of the multimodal target and a readable modality.
     """
     truth = labelling.check(labels, schema, inputs.size)
     where = devices.resolve(device)
-    with torch.random.fork_rng(devices=_cuda(where)), devices.threads(_small(preset)):
-        _seed(seed)
+    with (
+        torch.random.fork_rng(devices=[where] if where.type == "cuda" else []),
+        devices.threads(small=preset.mode == "frozen"),
+    ):
+        random.seed(seed)
+        torch.manual_seed(seed)
         model = _initial(inputs, truth, schema, preset, where)
-        usable = _usable(inputs, truth, schema)
-        _fit(model, inputs, _scaled(model, truth), usable, seed, progress)
+        used = _usable(inputs, truth, schema)
+        rows, held = _split(used, preset, seed)
+        _Fit(model, inputs, _scaled(model, truth), rows, held, seed).run(progress)
     model.network.eval()
-    model.metadata.update(seed=seed, n_labels=int(usable.size), versions=_versions())
+    model.metadata.update(seed=seed, n_labels=int(used.size), versions=_versions())
+    model.metadata["pretrained"] = _pretrained(schema, preset)
+    model.metadata["held_back"] = int(held.size)
+    model.metadata["metrics"] = _metrics(model, inputs, truth, held)
     return model
 
 
-def _small(preset: Preset) -> bool:
-    return preset.mode == "frozen"
+def _pretrained(schema: Schema, preset: Preset) -> bool:
+    return all(encoder_for(modality, preset).pretrained for modality in schema.modalities)
 
 
-def _cuda(where: torch.device) -> list[torch.device]:
-    return [where] if where.type == "cuda" else []
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    torch.manual_seed(seed)
+def _metrics(
+    model: Model, inputs: Inputs, truth: Mapping[str, Array], held: Array
+) -> dict[str, float]:
+    target = model.schema.multimodal
+    if not held.size or not labelling.known(target, truth[target.name][held]).any():
+        return {}
+    return evaluate(model, inputs.take(held), {k: values[held] for k, values in truth.items()})
 
 
 def _versions() -> dict[str, str]:
@@ -90,17 +108,13 @@ def _versions() -> dict[str, str]:
 
 
 def _initial(
-    inputs: Inputs,
-    truth: dict[str, Array],
-    schema: Schema,
-    preset: Preset,
-    where: torch.device,
+    inputs: Inputs, truth: Mapping[str, Array], schema: Schema, preset: Preset, where: torch.device
 ) -> Model:
     names = schema.names
     shapes = {name: column.shape for name, column in zip(names, inputs.columns, strict=True)}
     prints = {n: column.fingerprint for n, column in zip(names, inputs.columns, strict=True)}
     ranges = {
-        target.name: _range(target.low, target.high, truth[target.name])
+        target.name: labelling.value_range(target, truth[target.name])
         for target in schema.targets
         if target.kind is TargetKind.REGRESSION
     }
@@ -108,15 +122,7 @@ def _initial(
     return Model(schema, preset, network, shapes, prints, ranges, {}, where)
 
 
-def _range(low: float | None, high: float | None, values: Array) -> tuple[float, float]:
-    """Return a regression target's range, ends that the config leaves open from the labels."""
-    finite = values[np.isfinite(values)]
-    bottom = float(finite.min()) if low is None and finite.size else float(low or 0.0)
-    top = float(finite.max()) if high is None and finite.size else float(high or 0.0)
-    return (bottom, top) if top > bottom else (bottom - 0.5, bottom + 0.5)
-
-
-def _usable(inputs: Inputs, truth: dict[str, Array], schema: Schema) -> Array:
+def _usable(inputs: Inputs, truth: Mapping[str, Array], schema: Schema) -> Array:
     """Return the samples with any label and any modality."""
     labelled = np.zeros(inputs.size, bool)
     for target in schema.targets:
@@ -127,7 +133,14 @@ def _usable(inputs: Inputs, truth: dict[str, Array], schema: Schema) -> Array:
     return rows
 
 
-def _scaled(model: Model, truth: dict[str, Array]) -> dict[str, Tensor]:
+def _split(rows: Array, preset: Preset, seed: int) -> tuple[Array, Array]:
+    """Hold labels back for validation where the preset asks for it and enough exist."""
+    count = int(len(rows) * preset.validation_share) if len(rows) >= preset.validation_min else 0
+    order = np.random.default_rng(seed).permutation(rows)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _scaled(model: Model, truth: Mapping[str, Array]) -> dict[str, Tensor]:
     """Return labels as tensors, regression in units of half the range around its midpoint."""
     scaled = {}
     for target in model.schema.targets:
@@ -139,88 +152,91 @@ def _scaled(model: Model, truth: dict[str, Array]) -> dict[str, Tensor]:
     return scaled
 
 
-def _fit(
-    model: Model,
-    inputs: Inputs,
-    truth: dict[str, Tensor],
-    rows: Array,
-    seed: int,
-    progress: Progress | None,
-) -> None:
-    preset, network = model.preset, model.network
-    per_epoch = math.ceil(len(rows) / preset.batch_size)
-    epochs = max(preset.epochs, math.ceil(preset.min_steps / per_epoch))
-    optimizer = _optimizer(model)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _factor(preset, epochs, per_epoch))
-    network.train()
-    rng = np.random.default_rng(seed)
-    for epoch in range(epochs):
-        for chosen in _shuffled(rows, preset.batch_size, rng):
-            batch = inputs.batch(chosen, model.device)
-            here = {name: values[torch.from_numpy(chosen)] for name, values in truth.items()}
-            loss = losses.joint(model.schema, preset, network(batch), here, batch.present, {})
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        if progress is not None:
-            progress("train", epoch + 1, epochs)
+@dataclass
+class _Fit:
+    """One training run.
+
+    Attributes:
+        truth: target name -> labels of all samples, as the losses read them.
+        rows: samples to train on.
+        held: samples held back.
+    """
+
+    model: Model
+    inputs: Inputs
+    truth: dict[str, Tensor]
+    rows: Array
+    held: Array
+    seed: int
+
+    def run(self, progress: Progress | None) -> None:
+        """Train all epochs, or until the held-back loss has not improved for `patience` epochs."""
+        preset, network = self.model.preset, self.model.network
+        per_epoch = math.ceil(len(self.rows) / preset.batch_size)
+        epochs = max(preset.epochs, math.ceil(preset.min_steps / per_epoch))
+        optimizer = optimisation.optimizer(network, self.model.schema, preset)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, optimisation.factor(preset, epochs, per_epoch)
+        )
+        self.weights = losses.class_weights(self.model.schema, preset, self.truth, self.rows)
+        stopper = _EarlyStopping(preset.patience if self.held.size else 0)
+        rng = np.random.default_rng(self.seed)
+        for epoch in range(1, epochs + 1):
+            network.train()
+            for chosen in _shuffled(self.rows, preset.batch_size, rng):
+                optimizer.zero_grad(set_to_none=True)
+                self._loss(chosen).backward()
+                optimizer.step()
+                schedule.step()
+            if progress is not None:
+                progress("train", epoch, epochs)
+            if stopper.patience and stopper.stop(self._held_loss(), network):
+                break
+        stopper.restore(network)
+        self.model.metadata["epochs"] = epoch
+
+    def _loss(self, chosen: Array) -> Tensor:
+        model = self.model
+        batch = self.inputs.batch(chosen, model.device)
+        places = torch.from_numpy(chosen).to(model.device)
+        here = {name: values[places] for name, values in self.truth.items()}
+        with devices.mixed_precision(model.device, model.preset.amp):
+            unimodal, fused = model.network(batch)
+        outputs = ([logits.float() for logits in unimodal], fused.float())
+        return losses.joint(model.schema, model.preset, outputs, here, batch.present, self.weights)
+
+    @torch.no_grad()
+    def _held_loss(self) -> float:
+        self.model.network.eval()
+        size = max(64, self.model.preset.batch_size)
+        parts = [self.held[start : start + size] for start in range(0, len(self.held), size)]
+        return sum(float(self._loss(part)) * len(part) for part in parts) / len(self.held)
+
+
+class _EarlyStopping:
+    """Remembers the best epoch's weights; does nothing with patience 0."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.best = math.inf
+        self.since = 0
+        self.kept: dict[str, Tensor] | None = None
+
+    def stop(self, loss: float, network: Network) -> bool:
+        if loss < self.best:
+            self.best, self.since = loss, 0
+            self.kept = copy.deepcopy(network.state_dict())
+        else:
+            self.since += 1
+        return self.since >= self.patience
+
+    def restore(self, network: Network) -> None:
+        if self.kept is not None:
+            network.load_state_dict(self.kept)
 
 
 def _shuffled(rows: Array, size: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Yield an epoch's batches; rows of one batch in storage order, which reads faster."""
     order = rng.permutation(rows)
     for start in range(0, len(order), size):
         yield np.sort(order[start : start + size])
-
-
-def _optimizer(model: Model) -> torch.optim.Optimizer:
-    preset, network = model.preset, model.network
-    groups = [
-        {"params": list(encoder.parameters()), "lr": preset.rate(modality)}
-        for modality, encoder in zip(model.schema.modalities, network.encoders, strict=True)
-    ]
-    shared = [network.last, network.heads, network.fused]
-    groups.append({"params": [p for part in shared for p in part.parameters()], "lr": preset.lr})
-    kind = torch.optim.AdamW if preset.optimizer == "adamw" else torch.optim.Adam
-    groups = [group for group in groups if group["params"]]
-    return kind(groups, lr=preset.lr, betas=preset.betas, weight_decay=preset.weight_decay)
-
-
-def _factor(preset: Preset, epochs: int, per_epoch: int) -> Callable[[int], float]:
-    """Return the learning rate's factor by step: linear warm-up, then cosine or milestones."""
-    warm = preset.warmup * per_epoch
-    total = epochs * per_epoch
-
-    def factor(step: int) -> float:
-        start = min(1.0, (step + 1) / warm) if warm else 1.0
-        if preset.schedule == "cosine":
-            return start * 0.5 * (1 + math.cos(math.pi * step / total))
-        return start * 0.1 ** sum(step >= m * per_epoch for m in preset.milestones)
-
-    return factor
-
-
-def evaluate(model: Model, inputs: Inputs, labels: Labels) -> dict[str, float]:
-    """Measure a model on labelled samples.
-
-    Returns:
-        `accuracy`, `macro_accuracy`, `f1`, `ece` of the multimodal prediction and
-        `accuracy:<modality>` of each modality alone, over samples that have the label.
-    """
-    truth = labelling.check(labels, model.schema, inputs.size)
-    target = model.schema.multimodal
-    found = {"n": float(labelling.known(target, truth[target.name]).sum())}
-    probabilities = model.predict(inputs)[target.name]
-    values = truth[target.name]
-    rows = labelling.known(target, values)
-    p, y = probabilities[rows], values[rows]
-    found["accuracy"] = metrics.accuracy(p, y)
-    found["macro_accuracy"] = metrics.macro_accuracy(p, y)
-    found["f1"] = metrics.macro_f1(p, y)
-    found["ece"] = metrics.calibration_error(p, y)
-    for column, (name, p) in enumerate(model.predict_unimodal(inputs).items()):
-        own = model.schema.unimodal(name)
-        rows = labelling.known(own, truth[own.name]) & inputs.present[:, column]
-        if rows.any():
-            found[f"accuracy:{name}"] = metrics.accuracy(p[rows], truth[own.name][rows])
-    return found

@@ -80,3 +80,26 @@ def fit_inside(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
     top, left = (size - height) // 2, (size - width) // 2
     square[top : top + height, left : left + width] = pixels
     return square.transpose(2, 0, 1)
+
+
+def fill_square(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    """Scale the shorter side to `size` and cut out the middle: (3, size, size) pixels."""
+    return fill_window(image, size, size)
+
+
+def fill_window(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Scale until a window is covered and cut it out of the middle: (3, height, width) pixels."""
+    from PIL import Image
+
+    scale = max(width / image.width, height / image.height)
+    wide, high = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    left, top = (wide - width) // 2, (high - height) // 2
+    # The window is cut before scaling, so that a panorama does not become a huge picture first.
+    box = (
+        left / wide * image.width,
+        top / high * image.height,
+        (left + width) / wide * image.width,
+        (top + height) / high * image.height,
+    )
+    scaled = image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    return np.asarray(scaled).transpose(2, 0, 1)

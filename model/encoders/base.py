@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model.arrays import Array
+from model.sample import MediaError
+
+Raw = bytes | str | list[Any]
+"""A loaded value: a file's content, a text, or an inline list."""
 
 
 class Module(nn.Module):
-    """The trainable half: prepared arrays (B, *shape) to the last layer's input h (B, width)."""
+    """The trainable half: prepared arrays (B, *shape) to vectors (B, width).
+
+    Attributes:
+        width: of the vectors.
+        channels: of the mid-level maps (B, channels, ...) that `middle` gives and `tail` continues
+            from, where the network can be cut in two; else None.
+    """
 
     width: int
+    channels: int | None = None
+
+    def middle(self, x: Tensor) -> Tensor:
+        """Return mid-level maps (B, channels, ...)."""
+        raise NotImplementedError
+
+    def tail(self, maps: Tensor) -> Tensor:
+        """Return (B, width) of mid-level maps."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,7 @@ class Encoder:
     """
 
     fingerprint: str
-    decode: Callable[[bytes | str | list], Array]
+    decode: Callable[[Raw], Array]
     build: Callable[[tuple[int, ...]], Module]
     embed: Callable[[Array], Array] | None = None
     batch_size: int = 64
@@ -51,6 +71,13 @@ class Vector(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""
         return self.norm(x)
+
+
+def as_bytes(raw: Raw, what: str) -> bytes:
+    """Return the raw value if it is a file's content."""
+    if not isinstance(raw, bytes):
+        raise MediaError(f"{what} is expected, not {type(raw).__name__}")
+    return raw
 
 
 def random_shift(

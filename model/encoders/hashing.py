@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from model.arrays import Array
 from model.decoding.limits import LIMITS
-from model.encoders.base import Encoder, Module
+from model.encoders.base import Encoder, Module, Raw
 from model.presets import Preset
 from model.sample import MediaError
+from model.schema import Modality
 
 BUCKETS = 2048
 _TAG = re.compile(r"<[^>]{0,2000}>")
@@ -33,10 +34,10 @@ class Hashing(Module):
         return self.dropout(x)
 
 
-def text_encoder(preset: Preset) -> Encoder:
+def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare texts as (buckets,) unit vectors of hashed word 1- and 2-grams."""
 
-    def decode(raw: bytes | str | list) -> Array:
+    def decode(raw: Raw) -> Array:
         counts = _vectorizer().transform([plain_text(raw)])
         return counts.toarray()[0].astype(np.float16)
 
@@ -44,7 +45,7 @@ def text_encoder(preset: Preset) -> Encoder:
     return Encoder(fingerprint, decode, lambda shape: Hashing(shape[0], preset.augment))
 
 
-def plain_text(raw: bytes | str | list) -> str:
+def plain_text(raw: Raw) -> str:
     """Return text without HTML tags, cut to the limit; a list's items are joined by newlines."""
     if isinstance(raw, bytes):
         try:

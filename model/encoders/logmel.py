@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from model.arrays import Array, Float32Array
 from model.decoding.audio import Waveform, decode_audio
-from model.encoders.base import Encoder, Module, random_mask, random_shift
-from model.encoders.small_cnn import as_bytes, convolutions
+from model.encoders.base import Encoder, Module, Raw, as_bytes, random_mask, random_shift
+from model.encoders.small_cnn import convolutions
 from model.presets import Preset
+from model.schema import Modality
 
 N_FFT, HOP, BANDS = 512, 159, 40
 _FLOOR = 1e-7
@@ -21,7 +22,7 @@ _FLOOR = 1e-7
 class LogmelCnn(Module):
     """Log-mel pictures (B, 1, bands, frames)."""
 
-    def __init__(self, augment: bool, channels: tuple[int, ...] = (1, 24, 48, 96)) -> None:
+    def __init__(self, augment: bool, channels: tuple[int, ...] = (1, 16, 32, 64)) -> None:
         super().__init__()
         self.augment = augment
         self.layers = convolutions(channels)
@@ -36,7 +37,7 @@ class LogmelCnn(Module):
         return self.pool(self.layers(x)).flatten(1)
 
 
-def audio_encoder(preset: Preset) -> Encoder:
+def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare sounds as (1, bands, frames) log-mel pictures, standardised per sound.
 
     Note: whatever its length, a sound is stretched or averaged to the same number of frames; the
@@ -44,7 +45,7 @@ def audio_encoder(preset: Preset) -> Encoder:
     """
     rate, frames = preset.audio_rate, preset.audio_frames
 
-    def decode(raw: bytes | str | list) -> Array:
+    def decode(raw: Raw) -> Array:
         wave = trim(decode_audio(as_bytes(raw, "a sound"), rate))
         return picture(wave, rate, frames).astype(np.float16)
 

@@ -1,21 +1,46 @@
-"""Encoder names per kind of modality."""
+"""Encoder names per kind of modality.
+
+A name is `<encoder>` or `<encoder>:<source>`; the source is a model id or folder for `hf`, a file
+of weights or `scratch` for torchvision's networks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from model.encoders import hashing, logmel, sequences, small_cnn
+from model.encoders import hashing, huggingface, logmel, sequences, small_cnn, torchvision_nets
 from model.encoders.base import Encoder
 from model.presets import Preset
 from model.schema import Modality, ModalityKind
 
-ENCODERS: dict[ModalityKind, dict[str, Callable[[Preset], Encoder]]] = {
-    ModalityKind.IMAGE: {"small_cnn": small_cnn.image_encoder},
-    ModalityKind.TEXT: {"hashing": hashing.text_encoder},
-    ModalityKind.AUDIO: {"logmel_cnn": logmel.audio_encoder},
-    ModalityKind.VIDEO: {"small_cnn": small_cnn.frames_encoder},
-    ModalityKind.SEQUENCE: {"mlp": sequences.mlp_encoder},
+Build = Callable[[Modality, str, Preset], Encoder]
+
+ENCODERS: dict[ModalityKind, dict[str, Build]] = {
+    ModalityKind.IMAGE: {
+        "small_cnn": small_cnn.image_encoder,
+        "resnet18": partial(torchvision_nets.image_encoder, "resnet18"),
+        "resnet50": partial(torchvision_nets.image_encoder, "resnet50"),
+        "resnet101": partial(torchvision_nets.image_encoder, "resnet101"),
+        "hf": huggingface.image_encoder,
+    },
+    ModalityKind.TEXT: {"hashing": hashing.text_encoder, "hf": huggingface.text_encoder},
+    ModalityKind.AUDIO: {
+        "logmel_cnn": logmel.audio_encoder,
+        "resnet18_1ch": torchvision_nets.spectrogram_encoder,
+        "hf": huggingface.audio_encoder,
+    },
+    ModalityKind.VIDEO: {
+        "small_cnn": small_cnn.frames_encoder,
+        "r2plus1d_18": torchvision_nets.clip_encoder,
+        "hf": huggingface.video_encoder,
+    },
+    ModalityKind.SEQUENCE: {
+        "mlp": sequences.mlp_encoder,
+        "bilstm": sequences.bilstm_encoder,
+    },
 }
+_WITHOUT_SOURCE = {"small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
 
 
 def encoder_for(modality: Modality, preset: Preset) -> Encoder:
@@ -23,12 +48,16 @@ def encoder_for(modality: Modality, preset: Preset) -> Encoder:
 
     Raises:
         ValueError: no such encoder for this kind; the message names the choices.
+        EncoderUnavailable: its weights cannot be had.
     """
-    name = preset.encoder(modality)
+    name, _, source = preset.encoder(modality).partition(":")
     choices = ENCODERS[modality.kind]
-    if name not in choices:
+    if name not in choices or (name == "hf" and not source):
+        listed = ", ".join("hf:<id or folder>" if c == "hf" else c for c in choices)
         raise ValueError(
-            f"no {modality.kind} encoder {name!r} (modality {modality.name!r}); "
-            f"choose one of {', '.join(choices)}"
+            f"no {modality.kind} encoder {preset.encoder(modality)!r} (modality "
+            f"{modality.name!r}); choose one of {listed}"
         )
-    return choices[name](preset)
+    if source and name in _WITHOUT_SOURCE:
+        raise ValueError(f"the encoder {name!r} takes nothing after a colon, not {source!r}")
+    return choices[name](modality, source, preset)

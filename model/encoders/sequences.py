@@ -1,24 +1,30 @@
-"""`mlp`: feature sequences by their mean over time."""
+"""Feature sequences: `mlp` on their mean over time, `bilstm` as in the GRACE task model."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from model.arrays import Array
 from model.decoding.sequences import decode_sequence
-from model.encoders.base import Encoder, Module
-from model.presets import Preset
+from model.encoders.base import Encoder, Module, Raw
+from model.presets import Preset, by_modality
+from model.schema import Modality
+
+_MOST = 65000.0  # float16 ends at 65504
 
 
 class Mlp(Module):
     """Time means (B, D) through batch norm, dropout and one hidden layer."""
 
-    def __init__(self, width: int, hidden: int = 128) -> None:
+    def __init__(self, features: int, hidden: int = 128) -> None:
         super().__init__()
         self.width = hidden
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(width), nn.Dropout(0.1), nn.Linear(width, hidden), nn.ReLU()
+            nn.BatchNorm1d(features), nn.Dropout(0.1), nn.Linear(features, hidden), nn.ReLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,11 +32,58 @@ class Mlp(Module):
         return self.layers(x)
 
 
-def mlp_encoder(preset: Preset) -> Encoder:
+class BiLstm(Module):
+    """Sequences (B, T, D + 1) through Linear, BiLSTM, LayerNorm and BiLSTM.
+
+    The last column tells steps (1) from padding (0). The output joins the final states of both
+    layers and directions: width 4 x hidden, as AV-MC's AVsubNet.
+    """
+
+    def __init__(self, features: int, hidden: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.width = 4 * hidden
+        self.project = nn.Linear(features - 1, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.first = nn.LSTM(hidden, hidden, batch_first=True, bidirectional=True)
+        self.norm = nn.LayerNorm(2 * hidden)
+        self.second = nn.LSTM(2 * hidden, hidden, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, 4 hidden)."""
+        lengths = x[..., -1].sum(dim=1).long().clamp(min=1).cpu()
+        longest = int(lengths.max())
+        steps = self.dropout(self.project(x[:, :longest, :-1]))
+        pack = partial(
+            nn.utils.rnn.pack_padded_sequence,
+            lengths=lengths,
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        out, (early, _) = self.first(pack(steps))
+        padded, _ = nn.utils.rnn.pad_packed_sequence(out, batch_first=True)
+        _, (late, _) = self.second(pack(self.norm(padded)))
+        return torch.cat([*early, *late], dim=1)
+
+
+def mlp_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare sequences as (D,) means over time."""
 
-    def decode(raw: bytes | str | list) -> Array:
-        mean = decode_sequence(raw).mean(axis=0)
-        return mean.clip(-65000, 65000).astype(np.float16)
+    def decode(raw: Raw) -> Array:
+        return decode_sequence(raw).mean(axis=0).clip(-_MOST, _MOST).astype(np.float16)
 
     return Encoder("sequence-mean/1", decode, lambda shape: Mlp(shape[0]))
+
+
+def bilstm_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+    """Prepare sequences as (T, D + 1): the first T steps, zeros, and which steps are real."""
+    length = preset.sequence_length
+    hidden = by_modality(preset.sequence_hidden, modality, 32)
+
+    def decode(raw: Raw) -> Array:
+        steps = decode_sequence(raw)[:length].clip(-_MOST, _MOST)
+        padded = np.zeros((length, steps.shape[1] + 1), np.float16)
+        padded[: len(steps), :-1] = steps
+        padded[: len(steps), -1] = 1
+        return padded
+
+    return Encoder(f"sequence/1 length={length}", decode, lambda shape: BiLstm(shape[1], hidden))

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from model.arrays import Array
 from model.decoding.images import decode_image, fit_inside
 from model.decoding.video import decode_frames
-from model.encoders.base import Encoder, Module, random_shift
+from model.encoders.base import Encoder, Module, Raw, as_bytes, random_shift
 from model.presets import Preset
-from model.sample import MediaError
+from model.schema import Modality
 
 
 def convolutions(channels: tuple[int, ...]) -> nn.Sequential:
@@ -38,7 +38,7 @@ def convolutions(channels: tuple[int, ...]) -> nn.Sequential:
 class SmallCnn(Module):
     """Pictures (B, 3, S, S) or clips (B, T, 3, S, S), whose frames' outputs are averaged."""
 
-    def __init__(self, augment: bool, channels: tuple[int, ...] = (3, 24, 48, 96)) -> None:
+    def __init__(self, augment: bool, channels: tuple[int, ...] = (3, 16, 32, 64)) -> None:
         super().__init__()
         self.augment = augment
         self.layers = convolutions(channels)
@@ -64,30 +64,23 @@ class SmallCnn(Module):
         return self.pool(self.layers(x)).flatten(1)
 
 
-def image_encoder(preset: Preset) -> Encoder:
+def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare pictures as (3, S, S) bytes."""
     size = preset.image_size
 
-    def decode(raw: bytes | str | list) -> Array:
+    def decode(raw: Raw) -> Array:
         return fit_inside(decode_image(as_bytes(raw, "an image")), size)
 
     return Encoder(f"pixels/1 size={size}", decode, lambda _: SmallCnn(preset.augment))
 
 
-def frames_encoder(preset: Preset) -> Encoder:
+def frames_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare clips as (T, 3, S, S) bytes."""
     size, count = preset.image_size, preset.video_frames
 
-    def decode(raw: bytes | str | list) -> Array:
+    def decode(raw: Raw) -> Array:
         frames = decode_frames(as_bytes(raw, "a video"), count)
         return np.stack([fit_inside(frame, size) for frame in frames])
 
     fingerprint = f"frames/1 size={size} count={count}"
     return Encoder(fingerprint, decode, lambda _: SmallCnn(preset.augment))
-
-
-def as_bytes(raw: bytes | str | list, what: str) -> bytes:
-    """Return the raw value if it is a file's content."""
-    if not isinstance(raw, bytes):
-        raise MediaError(f"{what} is expected, not {type(raw).__name__}")
-    return raw

@@ -1,0 +1,235 @@
+"""`resnet18|50|101`, `r2plus1d_18` and `resnet18_1ch`: torchvision's networks.
+
+A name may say where its weights come from: `resnet50` (torchvision's default weights, downloaded
+once), `resnet50:scratch` (random) or `resnet50:<file.safetensors>` (a state dict of your own).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.arrays import Array
+from model.decoding.audio import decode_audio
+from model.decoding.images import decode_image, fill_square, fill_window
+from model.decoding.video import decode_frames
+from model.encoders.backbone import (
+    Backbone,
+    EncoderUnavailable,
+    normalise,
+    random_crop,
+    random_flip,
+)
+from model.encoders.base import Encoder, Module, Raw, as_bytes
+from model.presets import Preset
+from model.schema import Modality
+
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_KINETICS = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+_N_FFT, _HOP, _FLOOR = 512, 159, 1e-7
+
+
+class Staged(Module):
+    """A residual network cut after its third stage, where `nl_gate` joins (B, 256, ...) maps."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.width = net.fc.in_features
+        stem = [net.stem] if hasattr(net, "stem") else [net.conv1, net.bn1, net.relu, net.maxpool]
+        self.first = nn.Sequential(*stem, net.layer1, net.layer2, net.layer3)
+        self.fourth = net.layer4
+        self.pool = net.avgpool
+        self.channels = self.width // 2
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Turn the cached array into the network's input, augmented while training."""
+        raise NotImplementedError
+
+    def middle(self, x: Tensor) -> Tensor:
+        """Return mid-level maps (B, channels, ...)."""
+        return self.first(self.prepared(x))
+
+    def tail(self, maps: Tensor) -> Tensor:
+        """Return (B, width) of mid-level maps."""
+        return self.pool(self.fourth(maps)).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width)."""
+        return self.tail(self.middle(x))
+
+
+class Pictures(Staged):
+    """Pictures (B, 3, R, R) as bytes."""
+
+    def __init__(self, net: Any, preset: Preset) -> None:
+        super().__init__(net)
+        self.crop, self.augment, self.flip = preset.crop, preset.augment, preset.flip
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Crop (BMMAL: random 224 of 256, flip, grey with probability .2; middle otherwise)."""
+        random = self.training and self.augment
+        x = random_crop(x, self.crop, self.crop, random)
+        if random:
+            x = random_grey(random_flip(x) if self.flip else x)
+        return normalise(x, *_IMAGENET)
+
+
+class Clips(Staged):
+    """Clips (B, stored, 3, H, W) as bytes.
+
+    Note: one window and one mirroring per clip; the published code draws them per frame, which
+    breaks the motion that the network is there to see.
+    """
+
+    def __init__(self, net: Any, preset: Preset) -> None:
+        super().__init__(net)
+        self.crop, self.frames = preset.video_crop, preset.video_frames
+        self.augment, self.flip = preset.augment, preset.flip
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Take 5 of 10 frames, any while training and every second otherwise, and crop 112."""
+        random, stored = self.training and self.augment, x.shape[1]
+        if random:
+            keys = torch.rand(len(x), stored, device=x.device)
+            chosen = keys.topk(self.frames, dim=1).indices.sort(dim=1).values
+            x = x[torch.arange(len(x), device=x.device)[:, None], chosen]
+        else:
+            x = x[:, [(i + 1) * stored // self.frames - 1 for i in range(self.frames)]]
+        x = random_crop(x, self.crop, self.crop, random)
+        if random and self.flip:
+            x = random_flip(x)
+        return normalise(x, *_KINETICS).transpose(1, 2)
+
+
+class Spectrograms(Staged):
+    """Sounds (B, samples) as 16-bit integers, to (B, 1, 257, frames) log spectrograms."""
+
+    def __init__(self, net: Any, preset: Preset) -> None:
+        super().__init__(net)
+        self.samples = int(preset.audio_crop * preset.audio_rate)
+        self.mean, self.deviation = preset.audio_mean, preset.audio_deviation
+        self.augment = preset.augment
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Cut 5 of 10 seconds (any while training, else the middle); n_fft 512, hop 159, log."""
+        x = random_crop(x[:, None], 1, self.samples, self.training and self.augment)[:, 0]
+        wave = x.float() / 32767
+        window = torch.hann_window(_N_FFT, device=x.device)
+        magnitude = torch.stft(wave, _N_FFT, _HOP, window=window, return_complex=True).abs()
+        return (((magnitude + _FLOOR).log() - self.mean) / self.deviation)[:, None]
+
+
+def random_grey(x: Tensor) -> Tensor:
+    """Turn a fifth of byte pictures (B, 3, H, W) grey."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(3, 1, 1)
+    grey = (x * weights).sum(dim=1, keepdim=True).to(x.dtype).expand_as(x)
+    return torch.where((torch.rand(len(x), device=x.device) < 0.2).view(-1, 1, 1, 1), grey, x)
+
+
+def image_encoder(name: str, modality: Modality, source: str, preset: Preset) -> Encoder:
+    """Prepare pictures as (3, R, R) bytes, the shorter side scaled to R and the middle cut out."""
+
+    def decode(raw: Raw) -> Array:
+        return fill_square(decode_image(as_bytes(raw, "an image")), preset.resize)
+
+    return Backbone(
+        f"picture/1 resize={preset.resize}",
+        f"crop={preset.crop}",
+        _weights(name, source),
+        decode,
+        lambda: Pictures(_net(name, source), preset),
+    ).encoder(preset)
+
+
+def clip_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+    """Prepare clips as (stored, 3, H, W) bytes."""
+    height, width = preset.video_resize
+
+    def decode(raw: Raw) -> Array:
+        frames = decode_frames(as_bytes(raw, "a video"), preset.video_stored)
+        return np.stack([fill_window(frame, height, width) for frame in frames])
+
+    return Backbone(
+        f"clip/1 stored={preset.video_stored} size={height}x{width}",
+        f"frames={preset.video_frames} crop={preset.video_crop}",
+        _weights("r2plus1d_18", source),
+        decode,
+        lambda: Clips(_net("r2plus1d_18", source), preset),
+        together=4,
+    ).encoder(preset)
+
+
+def spectrogram_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+    """Prepare sounds as 16-bit samples; random weights unless a file is named."""
+    source = source or "scratch"
+
+    def decode(raw: Raw) -> Array:
+        return stored_sound(raw, preset)
+
+    return Backbone(
+        f"sound/1 rate={preset.audio_rate} seconds={preset.audio_seconds:g}",
+        f"crop={preset.audio_crop:g} mean={preset.audio_mean} deviation={preset.audio_deviation}",
+        _weights("resnet18_1ch", source),
+        decode,
+        lambda: Spectrograms(_net("resnet18", source, channels=1), preset),
+    ).encoder(preset)
+
+
+def stored_sound(raw: Raw, preset: Preset) -> Array:
+    """Return (seconds x rate,) 16-bit samples, the sound in the middle."""
+    rate, seconds = preset.audio_rate, preset.audio_seconds
+    wave = decode_audio(as_bytes(raw, "a sound"), rate, seconds=seconds)
+    size = int(rate * seconds)
+    wave = wave[:size]
+    before = (size - len(wave)) // 2
+    padded = np.pad(wave, (before, size - len(wave) - before))
+    return (padded * 32767).round().astype(np.int16)
+
+
+def _weights(name: str, source: str) -> str:
+    """Name the initial weights; "" if they are random."""
+    if source == "scratch":
+        return ""
+    return f"{name}:{_digest(Path(source))}" if source else _published(name)
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise EncoderUnavailable(f"no weights at {path}; give a .safetensors file, or `scratch`")
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _published(name: str) -> str:
+    import torchvision
+
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    return f"{name}:{weights.name}:{Path(weights.url).stem.rsplit('-', 1)[-1]}"
+
+
+def _net(name: str, source: str, channels: int = 3) -> Any:
+    import torchvision
+
+    if source:
+        net = torchvision.models.get_model(name, weights=None)
+        if channels != 3:
+            net.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        if source != "scratch":
+            from safetensors.torch import load_file
+
+            net.load_state_dict(load_file(source))
+        return net
+    try:
+        return torchvision.models.get_model(name, weights="DEFAULT")
+    except (OSError, RuntimeError) as error:
+        raise EncoderUnavailable(
+            f"the pretrained weights of {name} cannot be downloaded ({error}); put a state dict "
+            f"in a file and name it `{name}:<file.safetensors>`, train it from random weights "
+            f"with `{name}:scratch`, or choose an encoder that needs no download: small_cnn, "
+            "logmel_cnn"
+        ) from error
