@@ -1,6 +1,15 @@
-"""What to label next: pure maths on arrays. No I/O, no network classes, no Label Studio."""
+"""What to label next: pure maths on arrays. No I/O, no network classes, no Label Studio.
+
+The strategies themselves load torch and scikit-learn, so they are imported when they are first
+asked for: a command that only checks a name must not wait for that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from strategies.errors import EmptyPool, InvalidPool, UnsupportedTarget
+from strategies.names import NAMES
 from strategies.pool import (
     LayerGradients,
     LinearHead,
@@ -9,10 +18,13 @@ from strategies.pool import (
     Selection,
     TargetKind,
 )
-from strategies.registry import STRATEGIES, cold_start
-from strategies.strategy import Strategy
+
+if TYPE_CHECKING:
+    from strategies.registry import STRATEGIES, cold_start
+    from strategies.strategy import Strategy
 
 __all__ = [
+    "NAMES",
     "STRATEGIES",
     "EmptyPool",
     "InvalidPool",
@@ -26,3 +38,16 @@ __all__ = [
     "UnsupportedTarget",
     "cold_start",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the heavy libraries on first use (PEP 562)."""
+    if name in ("STRATEGIES", "cold_start"):
+        from strategies import registry
+
+        return getattr(registry, name)
+    if name == "Strategy":
+        from strategies.strategy import Strategy
+
+        return Strategy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -56,7 +56,8 @@ def estimated_sums(
     """Estimate the sums of `exact_sums` from the distances to `size` random ones of the rows.
 
     The estimate (R - 1) * mean is unbiased; its standard error has the finite-population factor.
-    A member of the reference set is compared with the size - 1 others.
+    A member of the reference set is compared with the size - 1 others. All rows share the set, so
+    their errors go the same way: the ranking is better than the standard error suggests.
     """
     count = len(rows)
     chosen = np.sort(rng.choice(count, size=min(size, count), replace=False))

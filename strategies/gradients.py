@@ -84,7 +84,8 @@ class OuterProducts:
 
     def chunks(self, extra: int = 0) -> list[slice]:
         """Return row slices whose rows (and `extra` more values each) fill one chunk."""
-        return list(chunks(self.size, max(self.left.shape[1] + self.right.shape[1], extra)))
+        width = max(self.left.shape[1] + self.right.shape[1], extra)
+        return list(chunks(self.size, width, self.device))
 
     def take(self, index: Rows, dtype: torch.dtype = torch.float64) -> Points:
         """Take the rows of `index` out."""

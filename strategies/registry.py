@@ -1,33 +1,18 @@
-"""Every strategy by its name. To add one: write its file, add its line."""
+"""Every strategy by its name. To add one: write its file, add its name to `names.py`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from strategies.names import NAMES
 from strategies.pool import Pool
 from strategies.strategy import Strategy
 
-_FILES = (
-    "random_sampling",
-    "least_confidence",
-    "margin",
-    "entropy",
-    "bald",
-    "coreset",
-    "dbal",
-    "deepfool",
-    "gcnal",
-    "badge",
-    "bmmal",
-    "grace",
-    "grace_i",
-    "grace_ir",
-    "typiclust",
-)
+# A module named random would shadow the standard library's in some set-ups.
+_FILES = {"random": "random_sampling"}
 
 STRATEGIES: dict[str, Strategy] = {
-    strategy.name: strategy
-    for strategy in (import_module(f"strategies.{name}").STRATEGY for name in _FILES)
+    name: import_module(f"strategies.{_FILES.get(name, name)}").STRATEGY for name in NAMES
 }
 
 

@@ -14,6 +14,8 @@ from strategies.pool import FloatArray
 
 # Elements of one float32 chunk: 16 MiB, the unit in which every extra-memory bound is stated.
 CHUNK_ELEMENTS = 1 << 22
+# An accelerator has the memory, and needs larger pieces of work: 256 MiB.
+ACCELERATOR_CHUNK_ELEMENTS = 1 << 26
 
 
 def as_tensor(array: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
@@ -30,9 +32,11 @@ def as_tensor(array: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(values)
 
 
-def chunks(size: int, width: int) -> Iterator[slice]:
+def chunks(size: int, width: int, device: torch.device | None = None) -> Iterator[slice]:
     """Cut `size` rows into slices of at most CHUNK_ELEMENTS values of rows `width` wide."""
-    rows = max(1, CHUNK_ELEMENTS // max(1, width))
+    on_cpu = device is None or device.type == "cpu"
+    elements = CHUNK_ELEMENTS if on_cpu else ACCELERATOR_CHUNK_ELEMENTS
+    rows = max(1, elements // max(1, width))
     for start in range(0, size, rows):
         yield slice(start, min(start + rows, size))
 

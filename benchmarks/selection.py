@@ -1,0 +1,337 @@
+"""Selection on factorised gradients against sequential, materialised and peers' code.
+
+python -m benchmarks.selection [--quick] [--json PATH] [--only NAME]
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks._report import Row, arguments, memory_now, peak_memory, run, timed, times_faster
+from strategies import STRATEGIES, Pool
+from strategies.gradients import OuterProducts
+from strategies.kmeanspp import kmeanspp
+from strategies.shapley import all_coalitions, contributions, modulation_weights
+
+GIB = 2**30
+
+
+def random() -> np.random.Generator:
+    """The same numbers in every run."""
+    return np.random.default_rng(0)
+
+
+def make_pool(size: int, classes: int, widths: dict[str, int]) -> Pool:
+    """Draw a pool whose tasks form classes, as features of a trained network do."""
+    rng = random()
+    group = rng.integers(classes, size=size)
+    features = {}
+    for name, width in widths.items():
+        values = rng.standard_normal((size, width), dtype=np.float32)
+        values += rng.standard_normal((classes, width), dtype=np.float32)[group]
+        features[name] = values
+    p = rng.standard_normal((size, classes), dtype=np.float32)
+    p[np.arange(size), group] += 4
+    np.exp(p, out=p)
+    p /= p.sum(axis=1, keepdims=True)
+    coalitions = {key: rng.random(size) for key in all_coalitions(tuple(widths))}
+    return Pool(size, tuple(widths), probabilities=p, features=features, coalitions=coalitions)
+
+
+def factors_of(pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, K) p - onehot and the modulated features (N, D), written out."""
+    left = pool.probabilities.copy()
+    left[np.arange(pool.size), left.argmax(axis=1)] -= 1
+    weights = modulation_weights(contributions(pool.coalitions, pool.modalities))
+    parts = [
+        pool.features[name] * weights[:, [column]].astype(np.float32)
+        for column, name in enumerate(pool.modalities)
+    ]
+    return left, np.hstack(parts)
+
+
+def sequential(left: np.ndarray, right: np.ndarray, n: int, rng: np.random.Generator) -> list[int]:
+    """k-means++ one centre at a time on the factors, in NumPy: two products per centre."""
+    norms = (left**2).sum(axis=1) * (right**2).sum(axis=1)
+    chosen = [int(norms.argmax())]
+    nearest = np.full(len(left), np.inf)
+    while True:
+        row = chosen[-1]
+        inner = (left @ left[row]) * (right @ right[row])
+        nearest = np.minimum(nearest, np.clip(norms + norms[row] - 2 * inner, 0, None))
+        nearest[chosen] = 0
+        if len(chosen) == n:
+            return chosen
+        chosen.append(int(rng.choice(len(left), p=nearest / nearest.sum())))
+
+
+def materialised(
+    left: np.ndarray, right: np.ndarray, n: int, rng: np.random.Generator
+) -> list[int]:
+    """k-means++ one centre at a time on the written-out N x K x D gradients."""
+    gradients = (torch.from_numpy(left)[:, :, None] * torch.from_numpy(right)[:, None, :]).flatten(
+        1
+    )
+    chosen = [int(torch.linalg.vector_norm(gradients, dim=1).argmax())]
+    nearest = torch.full((len(left),), torch.inf, dtype=torch.float64)
+    while True:
+        difference = gradients - gradients[chosen[-1]]
+        squared = torch.linalg.vector_norm(difference, dim=1).double().square_()
+        nearest = torch.minimum(nearest, squared)
+        if len(chosen) == n:
+            return chosen
+        chosen.append(int(rng.choice(len(left), p=(nearest / nearest.sum()).numpy())))
+
+
+def against_sequential(quick: bool) -> list[Row]:
+    """BMMAL at the size of Food101."""
+    size, n = (2_000, 50) if quick else (45_000, 1_000)
+    before = memory_now()
+    pool = make_pool(size, 101, {"text": 768, "image": 2048})
+    bmmal = STRATEGIES["bmmal"]
+    bmmal(make_pool(500, 101, {"text": 768, "image": 2048}), 20, random())  # load what loads once
+    peak = peak_memory(lambda: bmmal(pool, n, random())) - before
+    factors = sum(z.nbytes for z in pool.features.values()) + pool.probabilities.nbytes
+    seconds, _ = timed(lambda: bmmal(pool, n, random()), 2)
+    left, right = factors_of(pool)
+    slow, _ = timed(lambda: sequential(left, right, n, random()))
+    embeddings = OuterProducts(left, right)
+    bare, _ = timed(lambda: kmeanspp(embeddings, n, random()), 2)
+    sizes = f"N={size:,} K=101 D=2816 n={n:,}"
+    return [
+        times_faster(
+            f"bmmal {sizes}",
+            seconds,
+            slow,
+            ">= 5",
+            "ours: all of bmmal from probabilities, features and coalitions; baseline: "
+            f"sequential k-means++ in NumPy on finished factors. Ours: {seconds / n * 1e3:.1f} ms "
+            f"a centre, baseline {slow / n * 1e3:.1f}.",
+        ),
+        times_faster(
+            f"k-means++ alone {sizes}",
+            bare,
+            slow,
+            ">= 5",
+            f"both on the same factors; ours {bare / n * 1e3:.1f} ms a centre.",
+        ),
+        Row(
+            f"bmmal peak memory {sizes}",
+            peak / GIB,
+            factors / GIB,
+            "GiB",
+            peak / factors,
+            "<= 2",
+            "resident memory that the pool and its ranking take; baseline: the factors' size.",
+        ),
+    ]
+
+
+def fitting_size(classes: int, width: int, bytes_each: int, copies: float) -> int:
+    """Return the most tasks, up to 5,000, whose gradients fit in half of the free memory."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024 / 2
+            return min(5_000, int(free / (classes * width * bytes_each * copies)) // 100 * 100)
+    raise RuntimeError("/proc/meminfo has no MemAvailable")
+
+
+def against_materialised(quick: bool) -> list[Row]:
+    """Against gradients written out, per centre (a centre of theirs takes seconds)."""
+    widths = {"text": 768, "image": 2048}
+    size = 200 if quick else fitting_size(101, 2816, 4, 2)
+    pool = make_pool(size, 101, widths)
+    left, right = factors_of(pool)
+    theirs = 3
+    slow, _ = timed(lambda: materialised(left, right, theirs, random()))
+    rows = [_per_centre("materialised BMMAL", pool, slow / theirs, theirs, "bmmal")]
+    size = 100 if quick else fitting_size(101, 2816, 8, 3)
+    pool = make_pool(size, 101, widths)
+    slow, _ = timed(lambda: _peer_badge(pool, theirs))
+    rows.append(_per_centre("scikit-activeml Badge", pool, slow / theirs, theirs, "badge"))
+    return rows
+
+
+def _per_centre(name: str, pool: Pool, slow: float, theirs: int, strategy: str) -> Row:
+    n = min(500, pool.size // 4)
+    seconds, _ = timed(lambda: STRATEGIES[strategy](pool, n, random()), 3)
+    return times_faster(
+        f"{strategy}, {name}: N={pool.size:,} K=101 D=2816",
+        seconds / n * 1e3,
+        slow * 1e3,
+        ">= 500",
+        f"per centre, all set-up included; ours over n={n}, theirs over n={theirs}; "
+        "N: the most, up to 5,000, that fits theirs into half of the free memory.",
+        unit="ms",
+    )
+
+
+def _peer_badge(pool: Pool, n: int) -> list[int]:
+    from skactiveml.base import SkactivemlClassifier
+    from skactiveml.pool import Badge
+
+    probabilities = pool.probabilities
+
+    class Fixed(SkactivemlClassifier):  # type: ignore[misc]
+        """A classifier that gives the pool's probabilities."""
+
+        def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: None = None) -> Fixed:
+            return self
+
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return probabilities
+
+    features = np.hstack([pool.features[name] for name in pool.modalities])
+    classifier = Fixed(classes=list(range(probabilities.shape[1])))
+    labels = np.full(pool.size, np.nan)
+    chosen = Badge(random_state=0).query(features, labels, classifier, fit_clf=False, batch_size=n)
+    return [int(row) for row in chosen]
+
+
+def against_coresets(quick: bool) -> list[Row]:
+    """k-centre greedy from 100 labelled tasks."""
+    from skactiveml.pool import CoreSet
+    from small_text.query_strategies.coresets import greedy_coreset
+
+    size, n, short = (1_000, 20, 20) if quick else (50_000, 1_000, 100)
+    x = make_pool(size, 20, {"z": 512}).features["z"]
+    # At the end: small-text takes positions among the unlabelled for rows of x.
+    pool, labelled = Pool(size, ("z",), features={"z": x}), np.arange(size - 100, size)
+    labels = np.full(size, np.nan)
+    labels[labelled] = 0
+    coreset = STRATEGIES["coreset"]
+    rows = []
+    for name, count, peer in (
+        (
+            "scikit-activeml",
+            n,
+            lambda: CoreSet(random_state=0).query(x, labels, batch_size=n),
+        ),
+        (
+            "small-text",
+            short,
+            lambda: (
+                greedy_coreset(
+                    x, np.arange(100, size), labelled, short, distance_metric="euclidean"
+                )
+                + 100
+            ),
+        ),
+    ):
+        seconds, ours = timed(lambda count=count: coreset(pool, count, random(), labelled=labelled))
+        slow, theirs = timed(peer)
+        same = int((ours.order[:count] == np.asarray(theirs)).sum())
+        rows.append(
+            times_faster(
+                f"coreset, {name}: N={size:,} D=512 n={count}",
+                seconds,
+                slow,
+                ">= 5",
+                f"{same} of {count} choices are the same.",
+            )
+        )
+    return rows
+
+
+def scaling(quick: bool) -> list[Row]:
+    """BADGE on float16 maps on disk: time per task must not grow."""
+    n = 50 if quick else 1_000
+    rows: list[Row] = []
+    for size in (1_000, 5_000) if quick else (10_000, 100_000, 1_000_000):
+        with tempfile.TemporaryDirectory() as folder:
+            pool = mapped_pool(Path(folder), size, 100, 512)
+            before = memory_now()
+            results: list[float] = []
+            peak = peak_memory(
+                lambda pool=pool, results=results: results.append(
+                    timed(lambda: STRATEGIES["badge"](pool, n, random()))[0]
+                )
+            )
+        seconds = results[0]
+        base = rows[0].ours * size / (1_000 if quick else 10_000) if rows else None
+        rows.append(
+            Row(
+                f"badge on float16 maps: N={size:,} K=100 D=512 n={n:,}",
+                seconds,
+                base,
+                "s",
+                None if base is None else seconds / base,
+                "" if base is None else "<= 1.25",
+                f"baseline: the first row's time times N. {seconds / size * 1e6:.1f} us a task; "
+                f"maps {size * 612 * 2 / GIB:.2f} GiB, resident at most "
+                f"{(peak - before) / GIB:.2f} GiB more, maps' pages counted.",
+            )
+        )
+    return rows
+
+
+def mapped_pool(folder: Path, size: int, classes: int, width: int) -> Pool:
+    """Write a pool's factors to disk, 10,000 tasks at a time, and map them."""
+    z = np.lib.format.open_memmap(folder / "z.npy", "w+", np.float16, (size, width))
+    p = np.lib.format.open_memmap(folder / "p.npy", "w+", np.float16, (size, classes))
+    rng = random()
+    for start in range(0, size, 10_000):
+        count = min(10_000, size - start)
+        z[start : start + count] = rng.standard_normal((count, width), dtype=np.float32)
+        logits = 2 * rng.standard_normal((count, classes), dtype=np.float32)
+        powers = np.exp(logits)
+        p[start : start + count] = powers / powers.sum(axis=1, keepdims=True)
+    z.flush()
+    p.flush()
+    del z, p
+    maps = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("z", "p"))
+    features, probabilities = maps
+    return Pool(size, ("z",), probabilities=probabilities, features={"z": features})
+
+
+def on_cuda(quick: bool) -> list[Row]:
+    """k-means++ on half-precision factors that live on the GPU."""
+    if not torch.cuda.is_available():
+        print("no CUDA device here: not measured")
+        return []
+    size, classes, width, n = (
+        (20_000, 100, 256, 200) if quick else (1_000_000, 1_000, 2_048, 10_000)
+    )
+    left = torch.randn((size, classes), dtype=torch.float16, device="cuda") / classes**0.5
+    right = torch.randn((size, width), dtype=torch.float16, device="cuda") / width**0.5
+    embeddings = OuterProducts(left, right)
+    kmeanspp(embeddings, 20, random())
+    torch.cuda.reset_peak_memory_stats()
+    seconds, _ = timed(lambda: kmeanspp(embeddings, n, random(), block=1024))
+    work = 2 * size * n * (classes + width)
+    square = torch.randn((8192, 8192), device="cuda")
+
+    def product() -> torch.Tensor:
+        result = square @ square
+        torch.cuda.synchronize()
+        return result
+
+    reached = work / seconds / (2 * 8192**3 / timed(product, 5)[0])
+    peak = torch.cuda.max_memory_allocated() / GIB
+    return [
+        Row(
+            f"k-means++ on CUDA: N={size:,} K={classes} D={width} n={n:,}",
+            seconds,
+            None,
+            "s",
+            note=f"{torch.cuda.get_device_name()}; {reached:.0%} of the rate of a float32 8192^3 "
+            f"product there; peak {peak:.1f} GiB.",
+        )
+    ]
+
+
+PARTS: dict[str, Callable[[bool], list[Row]]] = {
+    "sequential": against_sequential,
+    "materialised": against_materialised,
+    "coreset": against_coresets,
+    "scaling": scaling,
+    "cuda": on_cuda,
+}
+
+if __name__ == "__main__":
+    run(PARTS, arguments("Selection: ours against sequential, materialised and peers' code."))
