@@ -9,9 +9,8 @@ from backend import publishing
 from backend.errors import LabelStudioError
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
-from backend.serving import INITIAL_VERSION
 from backend.settings import Settings
-from backend.store import Store
+from backend.store import INITIAL_VERSION, Store
 
 Json = dict[str, Any]
 SAMPLING = "Uncertainty sampling"

@@ -22,7 +22,7 @@ from backend.labelstudio import LabelStudio
 from backend.media import MediaSource
 from backend.publishing import UNRANKED
 from backend.settings import Settings
-from backend.store import Round, Store
+from backend.store import INITIAL_VERSION, Round, Store
 from model import checkpoint
 from model.cache import FeatureCache
 from model.model import Model
@@ -30,7 +30,6 @@ from model.preparation import prepare
 from model.schema import Schema
 
 log = structlog.get_logger(__name__)
-INITIAL_VERSION = "equipoise-r0000"
 Json = dict[str, Any]
 
 

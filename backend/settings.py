@@ -17,7 +17,7 @@ from pydantic_settings import (
 
 from backend.errors import EquipoiseError
 from model.presets import PRESETS, preset
-from strategies import STRATEGIES
+from strategies.names import NAMES
 
 
 class ProjectSettings(BaseModel):
@@ -42,8 +42,8 @@ class ProjectSettings(BaseModel):
     @field_validator("strategy")
     @classmethod
     def _known_strategy(cls, value: str) -> str:
-        if value not in STRATEGIES:
-            raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(STRATEGIES)}")
+        if value not in NAMES:
+            raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(NAMES)}")
         return value
 
     @model_validator(mode="after")

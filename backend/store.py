@@ -23,6 +23,8 @@ from backend.errors import NotConnected, RoundLost
 from backend.settings import ProjectSettings, Settings
 
 LEASE_SECONDS = 60.0
+INITIAL_VERSION = "equipoise-r0000"
+"""What serves before the first round is committed."""
 TOKEN = "EQUIPOISE_ROUND_TOKEN"
 """Environment variable that hands a claim's token to the worker process."""
 

@@ -20,6 +20,7 @@ from backend.demo.labelstudio import LabelStudio
 
 START_SECONDS = 60.0
 ROUND_SECONDS = 300.0
+PROBLEM_SECONDS = 45.0
 POLL_SECONDS = 0.3
 
 
@@ -123,16 +124,22 @@ class Equipoise:
         """Return the status when a round is done and its queue is live.
 
         Raises:
-            DemoError: the server ended, or the round took far too long.
+            DemoError: the server ended, the round failed, or it took far too long.
         """
         found: list[Status] = []
+        fine = time.monotonic()
 
         def done() -> bool:
+            nonlocal fine
             if not self.runs:
                 raise DemoError(f"Equipoise ended.\n{self._server.last_words()}")
             status = self.status(project)
             found[:] = [status]
             self._say(f"Round {number}: {status.activity}")
+            if not (status.problem and status.state == "idle"):
+                fine = time.monotonic()
+            elif time.monotonic() - fine > PROBLEM_SECONDS:  # it is tried again before that
+                raise DemoError(f"Round {number} failed: {status.problem}")
             return bool(status.version) and status.round >= number and status.state == "idle"
 
         wait_for(done, f"round {number} to end", say=self._say, hint=self._server.last_words)
