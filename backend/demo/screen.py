@@ -78,9 +78,13 @@ class Screen:
         names = list(line.alone)
         if not self._headed:
             self._headed = True
-            heads = [f"{name} alone" for name in names] + [f"{name} weighs" for name in names]
-            titles = "".join(f"{head:>14}" for head in ("both", *heads))
-            self.tell(f"[bold]{'round':>5}{'labels':>8}{titles}{'seconds':>9}[/bold]")
+            accuracy = "accuracy".center(9 * (len(names) + 1))
+            self._row(f"[bold]{'':14}{accuracy}{'contribution'.center(9 * len(names))}[/bold]")
+            titles = "".join(f"{name[:8]:>9}" for name in ("both", *names, *names))
+            self._row(f"[bold]{'round':>5}{'labels':>9}{titles}{'seconds':>9}[/bold]")
         shares = [line.accuracy, *line.alone.values(), *line.contributions.values()]
-        cells = "".join(f"{share:>14.3f}" for share in shares)
-        self.tell(f"{line.round:>5}{line.labels:>8}{cells}{line.seconds:>9.1f}")
+        cells = "".join(f"{share:>9.3f}" for share in shares)
+        self._row(f"{line.round:>5}{line.labels:>9}{cells}{line.seconds:>9.1f}")
+
+    def _row(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)

@@ -53,16 +53,18 @@ def test_the_curve_is_a_picture(tmp_path: Path) -> None:
 
 def test_outside_a_terminal_the_table_is_plain_lines_and_progress_is_sparse() -> None:
     written = io.StringIO()
-    with Screen(Console(file=written, width=120)) as screen:
+    with Screen(Console(file=written, width=80)) as screen:
         for step in range(50):
             screen.say(f"step {step}")
         screen.round(line(1, 0.5))
         screen.round(line(2, 0.75))
     lines = written.getvalue().splitlines()
     assert lines[0].strip() == "step 0"
-    assert lines[1].split()[:3] == ["round", "labels", "both"]
-    assert lines[3].split() == ["2", "40", "0.750", "0.550", "0.650", "0.400", "0.600", "12.3"]
-    assert len(lines) == 4
+    assert lines[1].split() == ["accuracy", "contribution"]
+    assert lines[2].split()[:4] == ["round", "labels", "both", "image"]
+    assert lines[4].split() == ["2", "40", "0.750", "0.550", "0.650", "0.400", "0.600", "12.3"]
+    assert len(lines) == 5
+    assert max(map(len, lines)) < 80
 
 
 def test_only_a_demo_folder_is_emptied(tmp_path: Path) -> None:
