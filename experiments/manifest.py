@@ -1,0 +1,193 @@
+"""A manifest: one task per row of a CSV or JSON Lines file, with media and label columns."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.dataset import DataError, Dataset, split_at_random, usable
+from model.sample import RawValue, Reference
+from model.schema import Modality, ModalityKind, Schema, Target
+from strategies.pool import IntArray, TargetKind
+
+SPLIT = "split"
+SEPARATOR = "|"
+_TARGETS = {
+    "choice": TargetKind.CLASSIFICATION,
+    "choices": TargetKind.MULTILABEL,
+    "number": TargetKind.REGRESSION,
+}
+_KINDS = ", ".join([*ModalityKind, *_TARGETS])
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are inputs and which are labels.
+
+    Attributes:
+        inputs: column -> kind.
+        labels: column -> (kind of target, modality it labels alone or None).
+    """
+
+    inputs: Mapping[str, ModalityKind]
+    labels: Mapping[str, tuple[TargetKind, str | None]]
+
+    @classmethod
+    def read(cls, text: str) -> Columns:
+        """Read `photo=image,caption=text,mood=choice,photo_mood@photo=choice`."""
+        inputs: dict[str, ModalityKind] = {}
+        labels: dict[str, tuple[TargetKind, str | None]] = {}
+        for part in filter(None, (one.strip() for one in text.split(","))):
+            name, equals, kind = part.rpartition("=")
+            name, _, modality = name.partition("@")
+            if not equals or kind not in (*ModalityKind, *_TARGETS):
+                raise DataError(f"--columns: {part!r} is not COLUMN=KIND; kinds are {_KINDS}")
+            if kind in _TARGETS:
+                labels[name] = (_TARGETS[kind], modality or None)
+            else:
+                inputs[name] = ModalityKind(kind)
+        if not inputs or not labels:
+            raise DataError("--columns must name at least one input and one label column")
+        return cls(inputs, labels)
+
+
+def read(path: Path, columns: Columns, root: Path | None, share: float) -> Dataset:
+    """Read a manifest.
+
+    Args:
+        path: a .csv file with a header, or a .jsonl file.
+        columns: what its columns are.
+        root: folder that media paths are relative to; by default the manifest's.
+        share: of the tasks that only measure, where no column `split` says train or test.
+
+    Raises:
+        DataError: a file, column or value is missing or unusable.
+    """
+    rows = _rows(path)
+    _check_columns(path, rows, columns)
+    home = (root or path.parent).resolve()
+    samples = tuple(
+        {name: _raw(row.get(name), kind, home) for name, kind in columns.inputs.items()}
+        for row in rows
+    )
+    schema = Schema(
+        tuple(Modality(name, kind, name) for name, kind in columns.inputs.items()),
+        tuple(_target(name, kind, own, rows) for name, (kind, own) in columns.labels.items()),
+    )
+    labels = {t.name: _values(t, [row.get(t.name) for row in rows]) for t in schema.targets}
+    train, test = _split(rows, usable(schema, labels), share)
+    return Dataset(path.stem, f"Tasks of {path.name}", samples, labels, schema, train, test)
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            if path.suffix == ".csv":
+                return list(csv.DictReader(file))
+            if path.suffix == ".jsonl":
+                return [_object(path, n, line) for n, line in enumerate(file, 1) if line.strip()]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    raise DataError(f"{path}: a manifest is a .csv or .jsonl file")
+
+
+def _object(path: Path, number: int, line: str) -> Row:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{path}, line {number}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}, line {number}: not an object")
+    return value
+
+
+def _check_columns(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+    there = {name for row in rows for name in row}
+    missing = sorted((columns.inputs.keys() | columns.labels.keys()) - there)
+    if missing:
+        raise DataError(f"{path} has no column {missing[0]!r}; it has: {', '.join(sorted(there))}")
+    for name, (_, modality) in columns.labels.items():
+        if modality is not None and modality not in columns.inputs:
+            raise DataError(f"--columns: {name!r} labels {modality!r}, which is no input")
+
+
+def _raw(value: Any, kind: ModalityKind, home: Path) -> RawValue:
+    if value is None or value == "":
+        return None
+    if kind is ModalityKind.TEXT:
+        return str(value)
+    if kind is ModalityKind.SEQUENCE and isinstance(value, list):
+        return value
+    return file_reference(str(value), home)
+
+
+def file_reference(name: str, home: Path) -> Reference:
+    """Return a file below a folder as a raw value.
+
+    Raises:
+        DataError: the path leaves the folder.
+    """
+    path = (home / name.lstrip("/")).resolve()
+    if not path.is_relative_to(home):
+        raise DataError(f"{name!r} is outside of {home}; pass --root with the media's folder")
+    found = path.stat() if path.is_file() else None
+    stamp = f"{found.st_size}:{found.st_mtime_ns}" if found else "missing"
+    key = hashlib.sha256(f"{path}|{stamp}".encode()).hexdigest()
+    return Reference(key, path.read_bytes)
+
+
+def _target(name: str, kind: TargetKind, own: str | None, rows: Sequence[Row]) -> Target:
+    if kind is TargetKind.REGRESSION:
+        return Target(name, kind, modality=own)
+    said = {one for row in rows for one in _said(row.get(name), kind)}
+    if len(said) < 2:
+        raise DataError(f"column {name!r} holds {len(said)} classes; at least 2 are needed")
+    return Target(name, kind, tuple(sorted(said)), modality=own)
+
+
+def _said(value: Any, kind: TargetKind) -> list[str]:
+    if value is None or value == "":
+        return []
+    if kind is TargetKind.MULTILABEL:
+        parts = value if isinstance(value, list) else str(value).split(SEPARATOR)
+        return [str(part) for part in parts if str(part)]
+    return [str(value)]
+
+
+def _values(target: Target, column: Sequence[Any]) -> npt.NDArray:
+    if target.kind is TargetKind.REGRESSION:
+        return np.array([_number(target.name, value) for value in column])
+    place = {name: index for index, name in enumerate(target.classes)}
+    said = [_said(value, target.kind) for value in column]
+    if target.kind is TargetKind.CLASSIFICATION:
+        return np.array([place[one[0]] if one else -1 for one in said], np.int64)
+    table = np.full((len(column), len(place)), np.nan)
+    for row, (value, names) in enumerate(zip(column, said, strict=True)):
+        if value is not None and (names or isinstance(value, list)):
+            table[row] = [float(name in names) for name in target.classes]
+    return table
+
+
+def _number(name: str, value: Any) -> float:
+    if value is None or value == "":
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {name!r} holds {value!r}, which is no number") from error
+
+
+def _split(rows: Sequence[Row], known: IntArray, share: float) -> tuple[IntArray, IntArray]:
+    if not any(SPLIT in row for row in rows):
+        return split_at_random(known, share)
+    part = np.array([str(rows[row].get(SPLIT) or "") for row in known])
+    return known[part == "train"], known[part == "test"]

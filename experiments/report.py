@@ -1,0 +1,237 @@
+"""From measurements to a report: tables as Parquet and CSV, pictures, and one HTML page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from experiments import alarms, curves, summary
+from experiments.curves import Curves
+from experiments.figures import choices, learning, matrices, style
+from experiments.page import Section, Table, render
+from experiments.replay import INITIAL, pool_rows
+from experiments.summary import Row
+from model import checkpoint
+from model.look import look
+from strategies.pool import Need
+
+PAGE = "report.html"
+
+
+def write_table(table: pa.Table, stem: Path) -> None:
+    """Write a table as Parquet and CSV, each renamed into place."""
+    for suffix, write in ((".parquet", pq.write_table), (".csv", pyarrow.csv.write_csv)):
+        path = stem.with_suffix(suffix)
+        beside = path.with_suffix(f"{suffix}.writing")
+        write(table, beside)
+        os.replace(beside, path)
+
+
+def report(folder: Path) -> Path:
+    """Write the report of one replay into its folder; returns the page.
+
+    Raises:
+        DataError: no seed is finished.
+    """
+    found = curves.load(folder)
+    rows = summary.rows(found)
+    write_table(curves.tidy(found), folder / "measurements")
+    write_table(summary.table(found, rows), folder / "summary")
+    hints = alarms.measure(found, folder)
+    sections = [
+        Section("In plain words", summary.verdict(found, rows), marked=True),
+        Section("Numbers", _numbers_text(found), table=numbers(found, rows)),
+        *_pictures(found, folder),
+        Section("Would the stopping hint have been right?", alarm_text(hints)),
+    ]
+    page = folder / PAGE
+    page.write_text(
+        render(f"Which tasks to label first: {found.name}", found.plan.title, facts(found), sections)
+    )
+    return page
+
+
+def facts(found: Curves) -> list[tuple[str, str]]:
+    """Describe a replay."""
+    plan = found.plan
+    pool = "all training samples" if not plan.pool else f"{plan.pool} samples, drawn anew per seed"
+    encoders = {
+        modality.name: plan.preset.encoder(modality) for modality in found.schema.modalities
+    }
+    finished = f"{len(found.seeds)} of {plan.seeds}"
+    return [
+        ("Labels", f"{found.labels[0]} at first, then {plan.batch} per round to {found.labels[-1]}"),
+        ("Pool", pool),
+        ("Repetitions", f"{finished} seeds; within a seed all start from the same labels and model"),
+        ("Model", f"{plan.preset.name} preset, {plan.preset.mode}, fusion {plan.preset.fusion}"),
+        ("Encoders", ", ".join(f"{name}: {encoder}" for name, encoder in encoders.items())),
+        ("Training", "from the initial weights in every round, last epoch kept"),
+    ]
+
+
+def _numbers_text(found: Curves) -> str:
+    base = found.contenders[found.reference]
+    return (
+        f"Final: {learning.axis_name(found.metric)} with {found.labels[-1]} labels. Lead: paired "
+        f"mean difference to {base} over all rounds, positive is better, with its 90% interval; p "
+        "after Holm's correction. Saved: labels not needed to reach "
+        f"{base}'s final value, with the bootstrap's 90% interval; “–” where it is not reached. "
+        "Bold: better than chance explains."
+    )
+
+
+def numbers(found: Curves, rows: Sequence[Row]) -> Table:
+    """Return the summary as text."""
+    base = found.contenders[found.reference]
+    header = ["strategy", "final ± 90%", f"lead on {base}", "90% interval", "p (Holm)"]
+    header += ["labels needed", "saved", "90% interval"]
+    modalities = found.by_strength()
+    if rows[0].weaker is not None:
+        header.append(f"lead, {modalities[-1]} alone")
+    header.append("s per choice")
+    lines, marks = [], []
+    for row in rows:
+        needed = row.saving.needed
+        line = [
+            row.contender,
+            f"{row.final.mean:.3f} ± {row.final.high - row.final.mean:.3f}",
+            f"{row.gain.mean:+.4f}",
+            f"{row.gain.low:+.4f} to {row.gain.high:+.4f}",
+            "" if row.contender == base else f"{row.p_holm:.3f}",
+            "–" if needed is None else f"{needed:.0f}",
+            "–" if needed is None else f"{row.saving.saved:.0f}",
+            f"{row.saving.low:.0f} to {row.saving.high:.0f}",
+        ]
+        if row.weaker is not None:
+            line.append(f"{row.weaker.mean:+.4f}")
+        lines.append([*line, f"{row.seconds:.2f}"])
+        sure = row.gain.mean > 0 and row.p_holm < 0.1
+        marks.append("base" if row.contender == base else "good" if sure else "")
+    return Table(header, lines, marks)
+
+
+def _pictures(found: Curves, folder: Path) -> list[Section]:
+    base = found.contenders[found.reference]
+    drawings: list[tuple[str, str, Callable[[Path], object], str]] = [
+        (
+            "Learning curves",
+            "curves",
+            lambda path: learning.draw_curves(found, path),
+            "Mean over seeds with the 90% interval of the mean; every head on the test set.",
+        ),
+        (
+            "Against " + base,
+            "gains",
+            lambda path: learning.draw_gains(found, path),
+            "Paired difference, all modalities; above zero is better. The band is the 90% interval.",
+        ),
+        (
+            "All rounds in one number",
+            "areas",
+            lambda path: learning.draw_areas(found, path),
+            "Paired difference in the mean height of the learning curve.",
+        ),
+        (
+            "Who beats whom",
+            "wins",
+            lambda path: matrices.draw_wins(
+                matrices.win_tables(found), found.contenders, path, names=_win_names(found)
+            ),
+            "Share of rounds in which the row beats the column by a two-sided paired t-test at 0.9 "
+            "confidence (as BMMAL Fig. 5). Chance alone gives 0.05.",
+        ),
+        (
+            "Contribution of each modality",
+            "contributions",
+            lambda path: choices.draw_contributions(found, path),
+            "Mean Shapley share in the prediction on the test set (BMMAL Eq. 12); dotted: balance.",
+        ),
+        (
+            "How much the chosen tasks rest on the weaker modality",
+            "weights",
+            lambda path: choices.draw_weights(found, path),
+            "BMMAL Eq. 14: 1 where both modalities contribute alike, small where the stronger one "
+            "decides alone. Right: mean over rounds, minus the mean of the pool at that moment.",
+        ),
+        (
+            "Classes",
+            "classes",
+            lambda path: matrices.draw_classes(found, path),
+            "Mean over all rounds after the first.",
+        ),
+        (
+            "What GRACE's score is made of",
+            "criteria",
+            lambda path: choices.draw_criteria(found, path),
+            "Solid: mean over the chosen tasks; dotted: over the pool.",
+        ),
+        (
+            "Where the first batch lies",
+            "map",
+            lambda path: _draw_map(found, folder, path),
+            "t-SNE of the initial model's fused features, first seed; coloured: the first batch.",
+        ),
+    ]
+    sections = []
+    for title, stem, draw, caption in drawings:
+        path = folder / f"{stem}.png"
+        if draw(path) is not False:
+            sections.append(Section(title, picture=path, caption=caption))
+    return sections
+
+
+def _win_names(found: Curves) -> dict[str, str]:
+    modalities = found.by_strength()
+    if len(modalities) < 2:
+        return {}
+    return {
+        "multimodal": "all modalities",
+        "stronger modality": f"{modalities[0]} alone (stronger)",
+        "weaker modality": f"{modalities[-1]} alone (weaker)",
+    }
+
+
+def _draw_map(found: Curves, folder: Path, path: Path) -> None:
+    data = curves.data_of(folder)
+    seed = found.seeds[0]
+    rows = np.setdiff1d(
+        pool_rows(data, found.plan, seed), pool_rows(data, found.plan, seed)[: found.plan.initial]
+    )
+    rows = _thinned(rows, found, seed)
+    model = checkpoint.load(folder / INITIAL / f"seed-{seed}", device="cpu")
+    pool = look(model, data.inputs.take(rows), frozenset({Need.FEATURES}))
+    assert pool.features is not None
+    features = np.concatenate([pool.features[name] for name in pool.modalities], axis=1)
+    choices.draw_map(found, features, rows, path)
+
+
+def _thinned(rows: npt.NDArray[np.int64], found: Curves, seed: int) -> npt.NDArray[np.int64]:
+    """Return at most `MAP_POINTS` rows, those that somebody chose among them."""
+    drawn = style.lines(found.contenders)
+    batches = [found.cells[name, seed][0].batch for name in drawn]
+    wanted = np.unique(np.concatenate([np.asarray(batch, np.int64) for batch in batches]))
+    others = np.random.default_rng(0).permutation(np.setdiff1d(rows, wanted))
+    return np.sort(np.concatenate([wanted, others[: max(0, choices.MAP_POINTS - len(wanted))]]))
+
+
+def alarm_text(found: alarms.Alarms) -> str:
+    """Say how the stopping hint fared in a replay."""
+    if not found.moments:
+        return "There are too few rounds to give the hint."
+    said = (
+        f"At {found.moments} moments the hint could be given; at {found.flat} of them the rest of "
+        f"the curve brought at most {100 * alarms.TOLERANCE:.0f} point. "
+    )
+    if not found.given:
+        return said + "It never said that the curve has flattened."
+    return said + (
+        f"It said “flattened” {found.given} times and was wrong {found.false} times "
+        f"({100 * found.false_rate:.0f}%)."
+    )

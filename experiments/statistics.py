@@ -1,0 +1,175 @@
+"""What the measurements support: intervals, areas, labels saved and significant wins.
+
+Seeds are the unit of repetition, and every comparison is paired by seed: within a seed all
+contenders start from the same labels and the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+CONFIDENCE = 0.9
+RESAMPLES = 2000
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Labels that a contender needs less than the reference for the reference's final value.
+
+    Attributes:
+        needed: labels needed, by linear interpolation of the mean curve; None if never reached.
+        final: labels of the reference.
+        low: lower end of the bootstrap interval of the labels saved.
+        high: its upper end.
+        reached: share of resamples in which the value was reached at all.
+    """
+
+    needed: float | None
+    final: int
+    low: float
+    high: float
+    reached: float
+
+    @property
+    def saved(self) -> float:
+        """Labels saved; 0 where the value was not reached."""
+        return 0.0 if self.needed is None else self.final - self.needed
+
+
+def half_width(values: Array, axis: int = 0, confidence: float = CONFIDENCE) -> Array:
+    """Return the half width of the t interval of the mean over an axis of repetitions."""
+    count = values.shape[axis]
+    if count < 2:
+        return np.zeros(np.delete(values.shape, axis))
+    error = values.std(axis=axis, ddof=1) / np.sqrt(count)
+    factor = stats.t.ppf(0.5 + confidence / 2, count - 1)
+    return np.asarray(factor * error)
+
+
+def interval(values: Array, confidence: float = CONFIDENCE) -> Interval:
+    """Return the mean of (E,) repetitions with its t interval."""
+    mean, width = float(values.mean()), float(half_width(values, 0, confidence))
+    return Interval(mean, mean - width, mean + width)
+
+
+def p_values(differences: Array) -> Array:
+    """Return p values of two-sided paired t-tests over the second-last axis, (..., E, R) -> (..., R).
+
+    Differences that are all zero have p 1; all equal and not zero, 0.
+    """
+    count = differences.shape[-2]
+    mean = differences.mean(axis=-2)
+    if count < 2:
+        return np.ones_like(mean)
+    error = differences.std(axis=-2, ddof=1) / np.sqrt(count)
+    constant = np.ptp(differences, axis=-2) == 0
+    ratio = np.divide(mean, error, out=np.zeros_like(mean), where=~constant)
+    found = 2 * stats.t.sf(np.abs(ratio), count - 1)
+    return np.asarray(np.where(constant, np.where(mean == 0, 1.0, 0.0), found))
+
+
+def p_value(differences: Array) -> float:
+    """Return the p value of a two-sided paired t-test of (E,) differences."""
+    return float(p_values(differences[:, None])[0])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for having made several comparisons (Holm 1979)."""
+    order = np.argsort(p_values)
+    adjusted = np.empty(len(p_values))
+    highest = 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = highest
+    return [float(value) for value in adjusted]
+
+
+def area(values: Array, labels: npt.NDArray) -> Array:
+    """Return the area under curves (..., R) over the number of labels, as a mean height."""
+    span = labels[-1] - labels[0]
+    return np.asarray(np.trapezoid(values, labels, axis=-1) / span)
+
+
+def wins(values: Array, sign: int, confidence: float = CONFIDENCE) -> Array:
+    """Count significant wins as BADGE and BMMAL (Fig. 5) do.
+
+    For each pair and each number of labels after the first, a two-sided paired t-test over seeds;
+    a win counts 1/L, with L the numbers of labels compared.
+
+    Args:
+        values: (S, E, R).
+        sign: 1 if higher is better, else -1.
+        confidence: of the test.
+
+    Returns:
+        (S, S): how much row beats column, from 0 to 1.
+    """
+    later = sign * values[:, :, 1:]
+    gaps = later[:, None] - later[None]
+    won = (gaps.mean(axis=2) > 0) & (p_values(gaps) < 1 - confidence)
+    return np.asarray(won.mean(axis=2))
+
+
+def labels_needed(curve: Array, goal: float, labels: npt.NDArray) -> float | None:
+    """Return where a curve (R,), higher is better, first reaches a goal; None if it does not."""
+    reached = np.flatnonzero(curve >= goal)
+    if not len(reached):
+        return None
+    first = int(reached[0])
+    if first == 0:
+        return float(labels[0])
+    share = (goal - curve[first - 1]) / (curve[first] - curve[first - 1])
+    return float(labels[first - 1] + share * (labels[first] - labels[first - 1]))
+
+
+def labels_saved(
+    values: Array,
+    reference: Array,
+    labels: npt.NDArray,
+    sign: int,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Saving:
+    """Compare a contender's mean curve with the reference's final mean value.
+
+    Args:
+        values: (E, R) of the contender.
+        reference: (E, R), usually random's; seeds are resampled together.
+        labels: (R,).
+        sign: 1 if higher is better, else -1.
+        resamples: of the bootstrap over seeds.
+        seed: of the bootstrap.
+    """
+    final = int(labels[-1])
+    ours, theirs = sign * values, sign * reference
+    needed = labels_needed(ours.mean(axis=0), float(theirs[:, -1].mean()), labels)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(resamples):
+        rows = rng.integers(0, len(values), len(values))
+        one = labels_needed(ours[rows].mean(axis=0), float(theirs[rows, -1].mean()), labels)
+        found.append(np.nan if one is None else final - one)
+    saved = np.nan_to_num(np.array(found), nan=0.0)
+    low, high = np.quantile(saved, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Saving(needed, final, float(low), float(high), float(np.isfinite(found).mean()))
