@@ -38,6 +38,10 @@ class Shard:
     keys: npt.NDArray[np.bytes_]
     values: Array
 
+    def whole_keys(self) -> list[bytes]:
+        """Return the keys as 16 bytes each; numpy hides trailing zero bytes."""
+        return [key.ljust(16, b"\0") for key in self.keys.tolist()]
+
 
 @dataclass(frozen=True)
 class StoreInfo:
@@ -159,7 +163,7 @@ class Store:
         if not len(self._keys) or not len(wanted):
             return np.full(len(wanted), -1, np.int32), np.full(len(wanted), -1, np.int64)
         place = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-        found = self._keys[place] == wanted
+        found = (self._keys[place] == wanted) & [key is not None for key in keys]
         return (
             np.where(found, self._shard[place], -1).astype(np.int32),
             np.where(found, self._row[place], -1).astype(np.int64),
@@ -203,15 +207,13 @@ class Store:
     def _open(self, path: Path) -> list[Shard]:
         try:
             batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-            keys = np.array(batch.column("key").to_pylist(), dtype="S16")
+            keys = batch.column("key").to_pylist()
             if path.name.startswith("failed-"):
-                self.failed.update(
-                    zip(keys.tolist(), batch.column("reason").to_pylist(), strict=True)
-                )
+                self.failed.update(zip(keys, batch.column("reason").to_pylist(), strict=True))
                 return []
             shape = json.loads(batch.schema.metadata[b"shape"])
             values = batch.column("value").flatten().to_numpy(zero_copy_only=True)
-            return [Shard(path, keys, values.reshape(len(keys), *shape))]
+            return [Shard(path, np.array(keys, "S16"), values.reshape(len(keys), *shape))]
         except FileNotFoundError:  # another process merged or pruned it meanwhile
             return []
         except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
@@ -238,7 +240,7 @@ class Store:
             groups.setdefault((shard.values.shape[1:], shard.values.dtype), []).append(shard)
         for group in groups.values():
             if len(group) > _MERGE_ABOVE:
-                keys = [key for shard in group for key in shard.keys.tolist()]
+                keys = [key for shard in group for key in shard.whole_keys()]
                 values = np.concatenate([shard.values for shard in group])
                 self._write_values(keys, values)
                 for shard in group:  # only now: a kill before this leaves both, which is harmless
