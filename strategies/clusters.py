@@ -49,14 +49,14 @@ def k_means(features: Factor, count: int, rng: np.random.Generator) -> KMeans | 
     means = kind(min(count, len(rows)), n_init=1, random_state=_seed(rng))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return means.fit(features.rows(torch.from_numpy(rows), torch.float32).numpy())
+        return means.fit(features.rows(torch.from_numpy(rows), torch.float32).cpu().numpy())
 
 
 def assign(means: KMeans | MiniBatchKMeans, features: Factor) -> IntArray:
     """Return the cluster of each of N rows: (N,), read in chunks."""
     labels: IntArray = np.concatenate(
         [
-            means.predict(features.rows(part, torch.float32).numpy())
+            means.predict(features.rows(part, torch.float32).cpu().numpy())
             for part in chunks(features.shape[0], features.shape[1])
         ]
     ).astype(np.int64)

@@ -41,7 +41,7 @@ def select(
     gap = pool_margin(pool)
     informativeness = 1 - gap
     kept = descending(informativeness, candidates.rows)[: beta * n]
-    features = pool_features(pool).rows(torch.from_numpy(kept), torch.float32)
+    features = pool_features(pool).rows(torch.from_numpy(kept), torch.float32).cpu()
     batch = kept[_nearest_to_centres(features, n, informativeness[kept], rng)]
     return batch_first(
         descending(informativeness, np.sort(batch)),

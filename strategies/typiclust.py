@@ -96,9 +96,9 @@ def _typicality(
         sample = members
         if len(members) > DENSITY_SAMPLE:
             sample = np.sort(rng.choice(members, DENSITY_SAMPLE, replace=False))
-        others = features.rows(torch.from_numpy(sample), torch.float64)
+        others = features.rows(torch.from_numpy(sample), torch.float64).cpu()
         for some in np.array_split(members, -(-len(members) // DENSITY_SAMPLE)):
-            points = features.rows(torch.from_numpy(some), torch.float64)
+            points = features.rows(torch.from_numpy(some), torch.float64).cpu()
             distances = torch.cdist(points, others)
             distances[torch.from_numpy(some[:, None] == sample[None, :])] = torch.inf
             nearest = distances.topk(min(neighbours, len(sample) - 1), largest=False).values

@@ -5,11 +5,19 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from strategies import STRATEGIES, EmptyPool, InvalidPool, Need, TargetKind, UnsupportedTarget
+from strategies import (
+    NAMES,
+    STRATEGIES,
+    EmptyPool,
+    InvalidPool,
+    Need,
+    TargetKind,
+    UnsupportedTarget,
+)
 from strategies.pool import LayerGradients, LinearHead
 from tests.strategies.pools import make_pool
 
-NAMES = [
+PUBLISHED = [
     *("random", "least_confidence", "margin", "entropy", "bald", "coreset", "dbal", "deepfool"),
     *("gcnal", "badge", "bmmal", "grace", "grace_i", "grace_ir", "typiclust"),
 ]
@@ -43,7 +51,7 @@ def check_selection(selection, pool, allowed):
 
 
 def test_the_registry_is_complete():
-    assert sorted(STRATEGIES) == sorted(NAMES)
+    assert set(STRATEGIES) >= set(PUBLISHED)
     assert all(name == strategy.name for name, strategy in STRATEGIES.items())
     assert all(strategy.paper and strategy.summary for strategy in STRATEGIES.values())
 
