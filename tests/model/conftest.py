@@ -11,6 +11,7 @@ import soundfile
 from PIL import Image
 
 from model.cache import FeatureCache
+from model.inputs import Column, Inputs
 from model.sample import Reference, Sample
 from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
 
@@ -102,3 +103,21 @@ def samples() -> Callable[[int], tuple[list[Sample], np.ndarray]]:
         return [make_sample(int(label), rng) for label in labels], labels
 
     return make
+
+
+def inputs_of(arrays: list[np.ndarray], present: np.ndarray | None = None) -> Inputs:
+    """Return inputs of (N, D_m) vectors, as if prepared by the sequence encoder `mlp`."""
+    size = len(arrays[0])
+    here = np.ones((size, len(arrays)), bool) if present is None else present
+    columns = []
+    for column, values in enumerate(arrays):
+        row = np.where(here[:, column], np.arange(size), -1).astype(np.int64)
+        shard = np.where(here[:, column], 0, -1).astype(np.int32)
+        shape = values.shape[1:]
+        columns.append(Column("sequence-mean/1", shape, (values.astype(np.float16),), shard, row))
+    return Inputs(size, here, (), tuple(columns))
+
+
+def vector_schema(names: tuple[str, ...], *targets: Target) -> Schema:
+    """Return a schema of sequence modalities."""
+    return Schema(tuple(Modality(n, ModalityKind.SEQUENCE, n) for n in names), targets)
