@@ -39,7 +39,13 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         yield
         reconciler.stop()
 
-    app = FastAPI(title="Equipoise", version=version("equipoise"), lifespan=lifespan, docs_url=None)
+    app = FastAPI(
+        title="Equipoise",
+        version=version("equipoise"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_middleware(Gate, auth=settings.basic_auth, max_body=settings.max_body_bytes)
     Protocol(settings, store, serving, reconciler).register(app)
     _api(app, settings, store, reconciler)

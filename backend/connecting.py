@@ -115,7 +115,14 @@ def _webhook(studio: LabelStudio, settings: Settings, project: int) -> str:
     headers = webhook_headers(settings)
     ours = [hook for hook in studio.webhooks(project) if hook["url"].rstrip("/") == url]
     if not ours:
-        studio.create_webhook(project, url, headers)
+        try:
+            studio.create_webhook(project, url, headers)
+        except LabelStudioError as error:
+            raise LabelStudioError(
+                f"{error} Label Studio wants a host name with a dot (or an IP address, or "
+                "localhost) in a webhook's address: set EQUIPOISE_PUBLIC_URL to such a one.",
+                error.status,
+            ) from error
         return "created the webhook that reports annotations"
     for double in ours[1:]:
         studio.delete_webhook(int(double["id"]))

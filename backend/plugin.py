@@ -9,50 +9,45 @@ from __future__ import annotations
 import inspect
 import multiprocessing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from label_studio_ml.model import LabelStudioMLBase
 
-from backend.errors import EquipoiseError
-from backend.protocol import CHANGES, Protocol, SetupBody, WebhookBody
-from backend.reconciler import Reconciler
-from backend.serving import Serving, project_id
+from backend.events import CHANGES, START, note, project_id
 from backend.settings import settings
 from backend.store import open_store
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from backend.protocol import Protocol
+    from backend.serving import Serving
+
 V2 = "project_id" in inspect.signature(LabelStudioMLBase.__init__).parameters
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """What all model objects of one process share."""
-
-    protocol: Protocol
-    serving: Serving
-
-
 @cache
-def runtime() -> Runtime:
+def runtime() -> tuple[Protocol, Serving]:
     """Open the store and start the reconciler, once per process."""
+    # 1.0.9 starts a process for every event, which must not load torch only to note it.
+    from backend.protocol import Protocol
+    from backend.reconciler import Reconciler
+    from backend.serving import Serving
+
     config = settings()
     store = open_store(config)
     serving = Serving(store, config)
     reconciler = Reconciler(store, config, serving)
-    # 1.0.9 runs fit() in a daemon process that dies with the server: rounds must not start there.
+    # Those processes are daemons that die with the server: rounds must not start there.
     if multiprocessing.parent_process() is None:
         reconciler.start()
-    return Runtime(Protocol(config, store, serving, reconciler), serving)
+    return Protocol(config, store, serving, reconciler), serving
 
 
 class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
     """Equipoise as a LabelStudioMLBase. Settings come from the environment, as for the server."""
 
-    TRAIN_EVENTS = (*CHANGES, "START_TRAINING")
+    TRAIN_EVENTS = (*CHANGES, START)
 
     def __init__(
         self,
@@ -67,14 +62,17 @@ class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
             super().__init__(project_id, label_config)
         else:
             super().__init__(label_config=label_config, train_output=train_output, **kwargs)
-            self.setup()
+            if multiprocessing.parent_process() is None:
+                self.setup()
 
     def setup(self) -> None:
         """Note the project and check its config. Loads no weights, so /setup stays quick."""
-        shared = runtime()
+        protocol, _ = runtime()
         if V2 and self._project is not None:
+            from backend.protocol import SetupBody
+
             body = SetupBody(project=str(self._project), schema=self.label_config or "")
-            self.set("model_version", str(shared.protocol.setup(body)["model_version"]))
+            self.set("model_version", str(protocol.setup(body)["model_version"]))
 
     def predict(
         self, tasks: Sequence[Json], context: Mapping[str, Any] | None = None, **kwargs: Any
@@ -83,7 +81,8 @@ class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
         if not tasks:
             return []
         wish = self._project if self._project is not None else tasks[0].get("project")
-        return runtime().serving.predict(project_id(wish), tasks, self.label_config or "")
+        _, serving = runtime()
+        return serving.predict(project_id(wish), tasks, self.label_config or "")
 
     def fit(
         self,
@@ -104,9 +103,9 @@ class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
         """
         if args and isinstance(args[0], str):
             event, data = args[0], args[1] if len(args) > 1 else {}
-        project = (data or {}).get("project")
+        store = open_store(settings())
         try:
-            runtime().protocol.webhook(WebhookBody(action=event or "", project=project))
-        except EquipoiseError as error:
-            log.warning("event refused", reason=str(error))
+            note(store, event or "", (data or {}).get("project"))
+        finally:
+            store.close()
         return {}

@@ -11,25 +11,17 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.errors import EquipoiseError
+from backend.events import CHANGES, START, note, project_id
 from backend.labelconfig import parse
 from backend.metrics import PREDICT_SECONDS, WEBHOOKS
 from backend.reconciler import Reconciler
-from backend.serving import Serving, project_id
+from backend.serving import Serving
 from backend.settings import Settings
 from backend.status import history
-from backend.store import Kind, Store
+from backend.store import Store
 
 Json = dict[str, Any]
 MAX_TASKS = 100_000
-CHANGES = (
-    "ANNOTATION_CREATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_CREATED",
-    "TASKS_DELETED",
-    "PROJECT_UPDATED",
-)
 
 
 class Loose(BaseModel):
@@ -111,19 +103,13 @@ class Protocol:
     def webhook(self, body: WebhookBody) -> Json:
         """Note that something changed, or that training is wanted."""
         WEBHOOKS.labels(action=body.action if body.action in CHANGES else "other").inc()
-        project = self._known_project(body.project)
-        if project is None:
-            return {}
-        if body.action == "START_TRAINING":
-            self._store.request(project, Kind.TRAIN, "Start Training in Label Studio")
-        elif body.action in CHANGES:
-            self._store.mark_changed(project)
-        self._reconciler.wake()
+        if note(self._store, body.action, body.project):
+            self._reconciler.wake()
         return {}
 
     def train(self, body: WebhookBody) -> Json:
         """Serve Label Studio before 1.13, which posts here instead of START_TRAINING."""
-        return self.webhook(WebhookBody(action="START_TRAINING", project=body.project))
+        return self.webhook(WebhookBody(action=START, project=body.project))
 
     def versions(self, project: str = "") -> Json:
         """Return finished versions, newest first."""
@@ -132,14 +118,6 @@ class Protocol:
             for owner in self._store.projects()
             if not project or owner.id == project_id(project)
             for found in history(self._store, owner.id)
-            if found["state"] == "done"
+            if found["state"] == "done" and not found["dry"]
         ]
         return {"versions": names[::-1]}
-
-    def _known_project(self, value: Any) -> int | None:
-        """Return the project of an event; None for events of projects that are not ours."""
-        try:
-            found = project_id(value.get("id") if isinstance(value, dict) else value)
-            return self._store.project(found).id
-        except EquipoiseError:
-            return None

@@ -72,11 +72,8 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
     """
     if not rows:
         return 0
-    there = studio.version_counts(project).get(version, 0)
-    if there == len(rows):
-        return there
-    if there:
-        delete_versions(studio, project, lambda name: name == version)
+    # What is there already is an attempt that died, or another store's: its order is not ours.
+    delete_versions(studio, project, lambda name: name == version)
     created = studio.import_predictions(project, list(rows))
     if created != len(rows):
         raise LabelStudioError(

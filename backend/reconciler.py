@@ -189,8 +189,8 @@ class Reconciler:
             return None
         options = effective(self._settings, owner)
         new = self._new_labels(studio, owner, remote, options.retrain_after)
-        if new >= options.retrain_after:
-            return Due(Kind.TRAIN, f"{new} new labels", {})
+        if new - self._refused(owner.id) >= options.retrain_after:
+            return Due(Kind.TRAIN, f"{new} new labels", {"new_labels": new})
         if current is None:
             return Due(Kind.COLD, "first look at the pool", {}) if remote["task_number"] else None
         changes = parse(remote["label_config"]).schema.changes_since(
@@ -208,6 +208,13 @@ class Reconciler:
             kind = Kind.COLD if current.kind == Kind.COLD else Kind.RANK
             return Due(kind, f"{added} new tasks", {})
         return None
+
+    def _refused(self, project: int) -> int:
+        """Return how many new labels a person cancelled a round over: they start no other one."""
+        rounds = self._store.rounds(project)
+        if not rounds or rounds[-1].state != State.CANCELLED:
+            return 0
+        return int(rounds[-1].options.get("new_labels", 0))
 
     def _must_wait(self, project: int) -> bool:
         """Tell whether the last rounds failed too recently to try again."""
@@ -270,6 +277,7 @@ class Reconciler:
                 "settings": options.model_dump(),
                 "configured": configured.strategy,
                 "dry": bool(due.options.get("dry")),
+                "new_labels": due.options.get("new_labels", 0),
             },
         )
         if claim is None:
@@ -278,6 +286,7 @@ class Reconciler:
         process = subprocess.Popen(
             [sys.executable, "-m", "backend.worker", str(claim.round)],
             env={**os.environ, TOKEN: claim.token},
+            start_new_session=True,  # Ctrl-C is for the server, which stops its workers itself
         )
         self._children[project] = Child(process, claim)
         self._store.save_project(project, compared_annotations=-1)

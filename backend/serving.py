@@ -120,7 +120,12 @@ class Serving:
             result = prediction_result(config, served.outputs, row) if same else []
             items[position] = _item(result, float(served.positions[row]), version)
         if unknown and same and served.round.checkpoint:
-            found = self._on_the_fly(served.round, [tasks[i] for i in unknown], config)
+            try:
+                found = self._on_the_fly(served.round, [tasks[i] for i in unknown], config)
+            except (EquipoiseError, checkpoint.CheckpointError) as error:
+                # An annotator waits: no pre-annotation is better than an error page.
+                log.warning("no prediction", project=project, reason=str(error))
+                found = [[] for _ in unknown]
             for position, result in zip(unknown, found, strict=True):
                 items[position] = _item(result, UNRANKED, version)
         return [item or _item([], UNRANKED, version) for item in items]
@@ -163,15 +168,3 @@ def _task_id(task: Any) -> int:
 
 def _item(result: list[Json], score: float, version: str) -> Json:
     return {"result": result, "score": score, "model_version": version}
-
-
-def project_id(value: Any) -> int:
-    """Read a project id as Label Studio sends it: 37, "37" or "37.1795313106".
-
-    Raises:
-        EquipoiseError: it is neither.
-    """
-    text = str(value).split(".", 1)[0]
-    if isinstance(value, bool) or not text.isdecimal() or len(text) > 18:
-        raise EquipoiseError(f"No project id: {str(value)[:60]!r}")
-    return int(text)

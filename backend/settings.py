@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             raise ValueError("set both basic_auth_user and basic_auth_pass, or neither")
-        self.for_project(None, {}, {})
+        for project in (None, *self.projects):
+            self.for_project(project, {}, {})
         return self
 
     @property

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         log.warning("round lost", reason=str(error))
         return 3
     except Stopped:
-        store.finish(claim, State.CANCELLED, "The server was stopped; it starts again by itself.")
+        store.finish(claim, State.INTERRUPTED, "The server was stopped; it starts again with it.")
         return 4
     except EquipoiseError as error:
         log.warning("round failed", reason=str(error))
