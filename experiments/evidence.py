@@ -52,15 +52,18 @@ class Setting:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
+_MAIN = "random,entropy,coreset,badge,bmmal,grace,grace_i,grace_ir"
+_NUMBERS = f"random,coreset,grace,{_GRACE_RULES},grace_i,grace_ir"
+
 SETTINGS = (
     Setting("avdigits", 20, 20, 8, 1000),
-    Setting("avdigits:image_noise=1", 20, 20, 8, 1000),
-    Setting("mvsa:labels=own", 100, 100, 7, 1500),
-    Setting("mvsa:labels=own+target=number", 100, 100, 8, 1500, f"all,{_GRACE_RULES}"),
-    Setting("avdigits:split=speakers", 20, 20, 8, 1000),
-    Setting("mosi", 100, 100, 8, 0, f"all,{_GRACE_RULES}"),
-    Setting("mvsa", 100, 100, 7, 1500),
-    Setting("mosi:modalities=three+target=class", 50, 50, 7),
+    Setting("avdigits:image_noise=1", 20, 20, 6, 1000, _MAIN),
+    Setting("mvsa:labels=own+target=number", 100, 140, 6, 1500, _NUMBERS),
+    Setting("mosi", 100, 140, 6, 0, _NUMBERS),
+    Setting("mvsa:labels=own", 100, 100, 6, 1500, _MAIN),
+    Setting("avdigits:split=speakers", 20, 20, 6, 1000, _MAIN),
+    Setting("mvsa", 100, 100, 6, 1500, _MAIN),
+    Setting("mosi:modalities=three+target=class", 50, 50, 6, 0, _MAIN),
 )
 
 

@@ -1,0 +1,197 @@
+"""A small replay: the same numbers for the same seed, equal starts, and kills that cost nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from experiments import alarms, curves, running
+from experiments.dataset import DataError
+from experiments.cells import Cells
+from experiments.merging import merge
+from experiments.page import Section, Table, render
+from experiments.plan import Contender, Plan, contenders
+from experiments.report import report
+from model.presets import preset
+from strategies.errors import UnsupportedTarget
+from strategies.pool import TargetKind
+from tests.experiments.conftest import CONTENDERS, make_dataset, make_replay
+
+
+def test_same_seed_gives_the_same_numbers(replay: Path, tmp_path: Path) -> None:
+    again = make_replay(tmp_path / "again", contenders=("bmmal", "random"))
+    one, other = curves.load(replay), curves.load(again)
+    for metric, grid in other.values.items():
+        places = [one.contenders.index(name) for name in other.contenders]
+        assert np.array_equal(one.values[metric][places], grid, equal_nan=True), metric
+
+
+def test_first_round_is_the_same_for_all(replay: Path) -> None:
+    found = curves.load(replay)
+    for metric in found.heads.values():
+        first = found.values[metric][:, :, 0]
+        assert (first == first[0]).all()
+    assert (found.of("multimodal")[0, 0] != found.of("multimodal")[0, 1]).any()
+
+
+def test_batches_are_new_and_fill_the_plan(replay: Path) -> None:
+    found = curves.load(replay)
+    data = curves.data_of(replay)
+    for chain in found.cells.values():
+        labelled = [row for cell in chain for row in cell.batch]
+        assert len(labelled) == len(set(labelled)) == 3 * found.plan.batch
+        assert set(labelled) <= set(data.train.tolist())
+        assert [cell.labels for cell in chain] == found.plan.labels
+
+
+@pytest.mark.parametrize("kind", [TargetKind.MULTILABEL, TargetKind.REGRESSION])
+def test_other_targets(kind: TargetKind, tmp_path: Path) -> None:
+    names = ("random", "grace:pseudo_label=teacher") if kind == "regression" else ("random", "badge")
+    found = curves.load(make_replay(tmp_path, kind, names))
+    assert np.isfinite(found.of("multimodal")).all()
+    assert set(found.heads) == {"multimodal", "clear", "noisy"}
+    last = found.sign * found.of("multimodal")
+    assert last[:, :, -1].mean() > last[:, :, 0].mean()
+
+
+def test_killed_twice_gives_the_same_table(replay: Path, tmp_path: Path) -> None:
+    folder = make_replay(tmp_path / "killed", run=False)
+    rng = np.random.default_rng()
+    for least in sorted(rng.integers(1, 20, size=2)):
+        run = subprocess.Popen([sys.executable, "-c", _RUN, str(folder)])
+        while Cells(folder).count() < least and run.poll() is None:
+            time.sleep(0.02)
+        run.kill()
+        run.wait()
+    (folder / "cells" / "random" / "seed-0-round-1.json.1.writing").write_text("{half")
+    subprocess.run([sys.executable, "-c", _RUN, str(folder)], check=True, timeout=300)
+    assert curves.tidy(curves.load(folder)) == curves.tidy(curves.load(replay))
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from experiments.running import run
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), workers=2)
+"""
+
+
+def test_another_replay_in_the_same_folder_is_refused(replay: Path) -> None:
+    with pytest.raises(DataError, match="another batch"):
+        running.prepare(
+            make_dataset(),
+            CONTENDERS,
+            Plan.read(replay).preset,
+            replay,
+            initial=10,
+            batch=9,
+            rounds=4,
+            seeds=2,
+        )
+
+
+def test_plans_that_cannot_be_run_are_refused(tmp_path: Path) -> None:
+    small = {"initial": 10, "batch": 8, "rounds": 4, "seeds": 1}
+
+    def start(names: tuple[str, ...] = ("random",), **changes: int) -> None:
+        running.prepare(
+            make_dataset(TargetKind.REGRESSION),
+            names,
+            preset("quick"),
+            tmp_path / "refused",
+            **{**small, **changes},
+        )
+
+    with pytest.raises(DataError, match="at most 12 rounds"):
+        start(rounds=50)
+    with pytest.raises(UnsupportedTarget, match="grace"):
+        start(("badge",))
+    with pytest.raises(DataError, match="no strategy 'rndom'"):
+        start(("rndom",))
+    with pytest.raises(DataError, match="polarity, mc_mean, teacher"):
+        Contender.read("grace:pseudo_label=guess")
+
+
+def test_all_means_every_strategy_that_fits() -> None:
+    named = contenders("grace, all", TargetKind.REGRESSION)
+    assert named[0] == "grace"
+    assert "random" in named
+    assert "badge" not in named
+    assert len(set(named)) == len(named)
+
+
+def test_report_holds_what_was_measured(replay: Path) -> None:
+    page = report(replay)
+    tables = {name: pq.read_table(replay / f"{name}.parquet") for name in ("measurements", "summary")}
+    assert tables["summary"].num_rows == len(CONTENDERS)
+    found = curves.load(replay)
+    rows = tables["measurements"].filter(
+        (pc.field("metric") == found.metric) & (pc.field("round") == 3)
+    )
+    assert rows.num_rows == len(CONTENDERS) * 2
+    assert np.mean(rows["value"].to_numpy()) == pytest.approx(
+        found.of("multimodal")[:, :, -1].mean()
+    )
+    for stem in ("curves", "gains", "areas", "wins", "contributions", "weights", "classes", "map"):
+        assert (replay / f"{stem}.png").read_bytes().startswith(b"\x89PNG"), stem
+    assert (replay / "measurements.csv").read_text().startswith('"setting"')
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 9
+    assert "http" not in text.replace("http://www.w3.org", "")
+
+
+def test_joint_report_sums_the_wins(replay: Path, tmp_path: Path) -> None:
+    other = make_replay(tmp_path / "other", TargetKind.MULTILABEL, ("random", "bmmal"))
+    page = merge([replay, other], tmp_path / "joint")
+    assert "2 settings, 2 strategies" in page.read_text()
+    assert pq.read_table(tmp_path / "joint" / "summary.parquet").num_rows == 5
+
+
+def test_alarms_count_moments_with_rounds_left(replay: Path) -> None:
+    found = curves.load(replay)
+    always = alarms.measure(found, replay, window=1, threshold=-1.0)
+    never = alarms.measure(found, replay, window=1, threshold=1.1)
+    assert always.moments == always.given == 3 * 2 * 2
+    assert always.false == always.moments - always.flat
+    assert (never.given, never.false) == (0, 0)
+
+
+def test_page_escapes_what_people_wrote() -> None:
+    page = render("<b>", "&", [], [Section("s", "<script>", Table(["a"], [["<i>"]]))])
+    assert "<script>" not in page
+    assert "<i>" not in page
+
+
+@pytest.mark.browser
+def test_page_renders_in_a_browser(replay: Path) -> None:
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("needs Debian's chromium")
+    from playwright.sync_api import sync_playwright
+
+    page = report(replay)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        view = browser.new_page(viewport={"width": 1100, "height": 900})
+        errors: list[str] = []
+        view.on("pageerror", lambda error: errors.append(str(error)))
+        view.goto(page.as_uri())
+        sizes = view.eval_on_selector_all("img", "all => all.map(one => one.naturalWidth)")
+        overflow = view.evaluate("document.documentElement.scrollWidth > innerWidth")
+        rows = view.locator("tbody tr").count()
+        browser.close()
+    assert len(sizes) == 9
+    assert min(sizes) > 800
+    assert not overflow
+    assert rows == len(CONTENDERS)
+    assert errors == []
