@@ -1,8 +1,10 @@
 """k-centre greedy: always the point farthest from all chosen ones (Sener and Savarese 2018).
 
 The textbook loop measures all N points against each new centre. Distances only shrink, so an old
-distance is an upper bound: it is enough to bring the farthest few up to date, many centres at a
-time, until the farthest of all is up to date. The choice is the same, ties to the lowest index.
+distance is an upper bound: while the farthest of the m points with the largest bounds is still
+farther than every bound outside these m, it is the farthest of all, and only the m have to be
+measured against each new centre. The others catch up with many centres at a time, by matrix
+products. The choice is that of the textbook, ties to the lowest index.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from strategies.gradients import Centres, OuterProducts, Points
+from strategies.gradients import OuterProducts
 from strategies.pool import IntArray
 
-# Centres per pass when all distances are brought up to date at the end.
+# Centres per pass when all distances catch up.
 BLOCK = 256
-SMALLEST_REFRESH = 32
+# The farthest points that are kept up to date, at first; more when they are soon used up.
+FRONT = 512
+# A front should last for this many choices.
+LASTING = 16
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,13 @@ def k_centre_greedy(
     Returns:
         The choice. Without an earlier centre the first row counts as far as the farthest other.
     """
-    search = _Search(points, n, nearest, eligible)
+    search = _Search(points, nearest, eligible)
     if bool(torch.isinf(nearest).all()):
         search.choose(_central(points, eligible))
         search.catch_up()
         search.at_choice[0] = max(0.0, float(search.bound.max()))
     while len(search.chosen) < n:
-        search.choose(search.farthest())
+        search.choose_from_front(n)
     search.catch_up()
     squared = search.nearest.cpu().numpy()
     squared[search.chosen] = search.at_choice
@@ -64,68 +69,72 @@ def k_centre_greedy(
 
 
 class _Search:
-    """The state of one greedy search: upper bounds, and how many centres each has seen."""
+    """The state of one greedy search.
+
+    Attributes:
+        chosen: the centres so far, in order.
+        at_choice: the squared distance of each when it was chosen.
+        nearest: (N,) squared distances to all but the last few centres.
+        bound: (N,) the same, -1 for rows that cannot be chosen.
+    """
 
     def __init__(
-        self, points: OuterProducts, n: int, nearest: torch.Tensor, eligible: torch.Tensor
+        self, points: OuterProducts, nearest: torch.Tensor, eligible: torch.Tensor
     ) -> None:
         self.points = points
         self.nearest = nearest.clone()
         self.bound = torch.where(eligible, nearest, -1.0)
-        self.seen = torch.zeros(points.size, dtype=torch.int64, device=points.device)
         self.chosen: list[int] = []
         self.at_choice: list[float] = []
         self._caught_up = 0
-        self._refresh = SMALLEST_REFRESH
-        widths = points.left.shape[1], points.right.shape[1]
-        self._left, self._right = (
-            torch.empty((n, width), dtype=points.dtype, device=points.device) for width in widths
-        )
-        self._norms = torch.empty(n, dtype=torch.float64, device=points.device)
+        self._front = FRONT
 
-    def choose(self, row: int) -> None:
-        place = len(self.chosen)
-        index = torch.tensor([row], device=self.points.device)
-        point = self.points.take(index, self.points.dtype)
-        self._left[place], self._right[place] = point.left[0], point.right[0]
-        self._norms[place] = point.squared_norms[0]
+    def choose(self, row: int, squared: float = 0.0) -> None:
         self.chosen.append(row)
-        self.at_choice.append(float(self.bound[row]))
+        self.at_choice.append(squared)
         self.bound[row] = -1.0
 
-    def farthest(self) -> int:
-        """Bring the farthest rows up to date until the farthest of all is."""
-        self._refresh = max(SMALLEST_REFRESH, self._refresh // 2)
-        while True:
-            row = int(self.bound.argmax())
-            if int(self.seen[row]) == len(self.chosen):
-                return row
-            rows = self.bound.topk(min(self._refresh, self.points.size)).indices
-            # topk breaks ties freely; the farthest row itself has to be among those refreshed.
-            rows = torch.cat([rows, rows.new_tensor([row])])
-            rows = rows[(self.bound[rows] >= 0) & (self.seen[rows] < len(self.chosen))]
-            self._bring_up_to_date(rows)
-            self._refresh *= 2
-
-    def _bring_up_to_date(self, rows: torch.Tensor) -> None:
-        centres = self._centres(int(self.seen[rows].min()), len(self.chosen))
-        self.bound[rows] = self.points.nearest_squared(rows, centres, self.bound[rows])
-        self.seen[rows] = len(self.chosen)
-
     def catch_up(self) -> None:
-        """Bring all rows up to date, a block of centres at a time."""
-        for start in range(self._caught_up, len(self.chosen), BLOCK):
-            stop = min(start + BLOCK, len(self.chosen))
-            self.points.shrink(self.nearest, self._centres(start, stop))
+        """Bring the distances of all rows up to date, a block of centres at a time."""
+        pending = torch.tensor(self.chosen[self._caught_up :], device=self.points.device)
+        for some in torch.split(pending.long(), BLOCK):
+            self.points.shrink(self.nearest, self.points.centres(some))
         self._caught_up = len(self.chosen)
         self.bound = torch.where(self.bound >= 0, self.nearest, -1.0)
-        self.seen[:] = len(self.chosen)
 
-    def _centres(self, start: int, stop: int) -> Centres:
-        part = slice(start, stop)
-        rows = torch.tensor(self.chosen[part], device=self.points.device)
-        points = Points(self._left[part], self._right[part], self._norms[part])
-        return Centres(self.points, rows, points)
+    def choose_from_front(self, n: int) -> None:
+        """Choose until there are n centres or a row outside the front may be the farthest."""
+        self.catch_up()
+        row, before = int(self.bound.argmax()), len(self.chosen)
+        rows, outside = self._farthest_rows()
+        front = self._copy(rows)
+        bound = self.bound[rows]
+        squared = float(self.bound[row])
+        while squared >= 0:
+            self.choose(row, squared)
+            bound[rows == row] = -1.0
+            if len(self.chosen) == n:
+                break
+            centre = self.points.centres(torch.tensor([row], device=self.points.device))
+            bound = front.nearest_squared(slice(0, len(rows)), centre, bound)
+            place = int(bound.argmax())
+            row, squared = int(rows[place]), float(bound[place])
+            if squared <= outside:
+                break
+        if len(self.chosen) - before < LASTING:
+            self._front = min(2 * self._front, self.points.size)
+
+    def _farthest_rows(self) -> tuple[torch.Tensor, float]:
+        """Return the front's rows, ascending, and the largest bound of any other row."""
+        count = min(self._front, self.points.size)
+        if count == self.points.size:
+            return torch.arange(count, device=self.points.device), -1.0
+        top = self.bound.topk(count + 1)
+        return top.indices[:-1].sort().values, float(top.values[-1])
+
+    def _copy(self, rows: torch.Tensor) -> OuterProducts:
+        front = self.points.take(rows, self.points.dtype)
+        return OuterProducts(front.left, front.right)
 
 
 def _central(points: OuterProducts, eligible: torch.Tensor) -> int:
