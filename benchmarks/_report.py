@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class Row:
         ratio: what is required to reach `required`.
         required: e.g. ">= 5" or "<= 2"; "" where nothing is required.
         note: what has to be known to read the row.
+        cpu_ratio: the ratio by processor time, which other programs on the machine blur less.
     """
 
     what: str
@@ -37,6 +39,7 @@ class Row:
     ratio: float | None = None
     required: str = ""
     note: str = ""
+    cpu_ratio: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -47,22 +50,36 @@ class Row:
         return self.ratio >= float(limit) if sign == ">=" else self.ratio <= float(limit)
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of wall time, and of processor time over all threads."""
+
+    wall: float
+    cpu: float
+
+    def per(self, count: int) -> Timing:
+        """Return the time of one of `count` equal parts."""
+        return Timing(self.wall / count, self.cpu / count)
+
+
 def times_faster(
-    what: str, ours: float, baseline: float, required: str, note: str = "", unit: str = "s"
+    what: str, ours: Timing, baseline: Timing, required: str, note: str = "", unit: str = "s"
 ) -> Row:
-    """Make a row whose ratio is baseline / ours."""
-    return Row(what, ours, baseline, unit, baseline / ours, required, note)
+    """Make a row whose ratio is baseline / ours by wall time; unit is s or ms."""
+    scale = {"s": 1.0, "ms": 1e3}[unit]
+    ratio, cpu = baseline.wall / ours.wall, baseline.cpu / ours.cpu
+    return Row(what, ours.wall * scale, baseline.wall * scale, unit, ratio, required, note, cpu)
 
 
-def timed(function: Callable[[], Result], repeats: int = 1) -> tuple[float, Result]:
-    """Return the least wall time of some calls in seconds, and the last result."""
-    best, result = float("inf"), None
+def timed(function: Callable[[], Result], repeats: int = 1) -> tuple[Timing, Result]:
+    """Return the least times of some calls, and the last result."""
+    walls, cpus = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         result = function()
-        best = min(best, time.perf_counter() - start)
-    assert result is not None
-    return best, result
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Timing(min(walls), min(cpus)), result
 
 
 def memory_now() -> int:
@@ -96,7 +113,8 @@ def arguments(description: str) -> argparse.Namespace:
 def run(parts: dict[str, Callable[[bool], list[Row]]], options: argparse.Namespace) -> None:
     """Run the parts, print each row as it comes, write JSON at the end."""
     rows: list[Row] = []
-    print(f"{'what':<62} {'ours':>10} {'baseline':>10} {'unit':<5} {'ratio':>8} required")
+    head = f"{'what':<62} {'ours':>10} {'baseline':>10} {'unit':<5} {'ratio':>8} {'by cpu':>8}"
+    print(f"{head} required")
     for name, part in parts.items():
         if options.only in name:
             for row in part(options.quick):
@@ -105,7 +123,12 @@ def run(parts: dict[str, Callable[[bool], list[Row]]], options: argparse.Namespa
                 print(_line(row), flush=True)
                 rows.append(row)
     if options.json:
-        machine = {"threads": torch.get_num_threads(), "platform": platform.platform()}
+        load = os.getloadavg()[0]
+        machine = {
+            "load": load,
+            "threads": torch.get_num_threads(),
+            "platform": platform.platform(),
+        }
         found = [{**asdict(row), "met": row.met} for row in rows]
         document = {"machine": machine, "quick": options.quick, "rows": found}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
@@ -113,8 +136,8 @@ def run(parts: dict[str, Callable[[bool], list[Row]]], options: argparse.Namespa
 
 def _line(row: Row) -> str:
     baseline = "-" if row.baseline is None else f"{row.baseline:.4g}"
-    ratio = "-" if row.ratio is None else f"{row.ratio:.4g}"
+    ratio, cpu = ("-" if x is None else f"{x:.4g}" for x in (row.ratio, row.cpu_ratio))
     met = {True: " met", False: " NOT MET", None: ""}[row.met]
-    line = f"{row.what:<62} {row.ours:>10.4g} {baseline:>10} {row.unit:<5} {ratio:>8} "
+    line = f"{row.what:<62} {row.ours:>10.4g} {baseline:>10} {row.unit:<5} {ratio:>8} {cpu:>8} "
     note = f"\n    {row.note}" if row.note else ""
     return f"{line}{row.required}{met}{note}"

@@ -163,8 +163,8 @@ def estimate(quick: bool) -> list[Row]:
     return [
         Row(
             f"representativeness, estimate: N={size:,} D={OUTPUT} H={HIDDEN}",
-            seconds,
-            slow * size / some,
+            seconds.wall,
+            slow.wall * size / some,
             "s",
             float(rank),
             ">= 0.99",

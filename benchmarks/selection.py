@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks._report import Row, arguments, memory_now, peak_memory, run, timed, times_faster
+from benchmarks._report import (
+    Row,
+    Timing,
+    arguments,
+    memory_now,
+    peak_memory,
+    run,
+    timed,
+    times_faster,
+)
 from strategies import STRATEGIES, Pool
 from strategies.gradients import OuterProducts
 from strategies.kmeanspp import kmeanspp
@@ -110,15 +120,16 @@ def against_sequential(quick: bool) -> list[Row]:
             slow,
             ">= 5",
             "ours: all of bmmal from probabilities, features and coalitions; baseline: "
-            f"sequential k-means++ in NumPy on finished factors. Ours: {seconds / n * 1e3:.1f} ms "
-            f"a centre, baseline {slow / n * 1e3:.1f}.",
+            "sequential k-means++ in NumPy on finished factors. "
+            f"Ours {seconds.per(n).wall * 1e3:.1f} ms a centre, "
+            f"baseline {slow.per(n).wall * 1e3:.1f}.",
         ),
         times_faster(
             f"k-means++ alone {sizes}",
             bare,
             slow,
             ">= 5",
-            f"both on the same factors; ours {bare / n * 1e3:.1f} ms a centre.",
+            f"both on the same factors; ours {bare.per(n).wall * 1e3:.1f} ms a centre.",
         ),
         Row(
             f"bmmal peak memory {sizes}",
@@ -149,21 +160,21 @@ def against_materialised(quick: bool) -> list[Row]:
     left, right = factors_of(pool)
     theirs = 3
     slow, _ = timed(lambda: materialised(left, right, theirs, random()))
-    rows = [_per_centre("materialised BMMAL", pool, slow / theirs, theirs, "bmmal")]
+    rows = [_per_centre("materialised BMMAL", pool, slow.per(theirs), theirs, "bmmal")]
     size = 100 if quick else fitting_size(101, 2816, 8, 3)
     pool = make_pool(size, 101, widths)
     slow, _ = timed(lambda: _peer_badge(pool, theirs))
-    rows.append(_per_centre("scikit-activeml Badge", pool, slow / theirs, theirs, "badge"))
+    rows.append(_per_centre("scikit-activeml Badge", pool, slow.per(theirs), theirs, "badge"))
     return rows
 
 
-def _per_centre(name: str, pool: Pool, slow: float, theirs: int, strategy: str) -> Row:
+def _per_centre(name: str, pool: Pool, slow: Timing, theirs: int, strategy: str) -> Row:
     n = min(500, pool.size // 4)
     seconds, _ = timed(lambda: STRATEGIES[strategy](pool, n, random()), 3)
     return times_faster(
         f"{strategy}, {name}: N={pool.size:,} K=101 D=2816",
-        seconds / n * 1e3,
-        slow * 1e3,
+        seconds.per(n),
+        slow,
         ">= 500",
         f"per centre, all set-up included; ours over n={n}, theirs over n={theirs}; "
         "N: the most, up to 5,000, that fits theirs into half of the free memory.",
@@ -205,34 +216,29 @@ def against_coresets(quick: bool) -> list[Row]:
     labels = np.full(size, np.nan)
     labels[labelled] = 0
     coreset = STRATEGIES["coreset"]
+    rest = np.arange(size - 100)
+
+    def peer_scikit() -> list[int]:
+        return [int(i) for i in CoreSet(random_state=0).query(x, labels, batch_size=n)]
+
+    def peer_small_text() -> list[int]:
+        return list(greedy_coreset(x, rest, labelled, short, distance_metric="euclidean"))
+
     rows = []
     for name, count, peer in (
-        (
-            "scikit-activeml",
-            n,
-            lambda: CoreSet(random_state=0).query(x, labels, batch_size=n),
-        ),
-        (
-            "small-text",
-            short,
-            lambda: (
-                greedy_coreset(
-                    x, np.arange(100, size), labelled, short, distance_metric="euclidean"
-                )
-                + 100
-            ),
-        ),
+        ("scikit-activeml", n, peer_scikit),
+        ("small-text", short, peer_small_text),
     ):
-        seconds, ours = timed(lambda count=count: coreset(pool, count, random(), labelled=labelled))
-        slow, theirs = timed(peer)
-        same = int((ours.order[:count] == np.asarray(theirs)).sum())
+        ours, found = timed(partial(coreset, pool, count, random(), labelled=labelled), 2)
+        theirs, expected = timed(peer)
+        same = int((found.order[:count] == np.asarray(expected)).sum())
         rows.append(
             times_faster(
-                f"coreset, {name}: N={size:,} D=512 n={count}",
-                seconds,
-                slow,
+                f"coreset, {name}: N={size:,} D=512 n={count:,}",
+                ours,
+                theirs,
                 ">= 5",
-                f"{same} of {count} choices are the same.",
+                f"{same} of {count:,} choices are the same.",
             )
         )
     return rows
@@ -246,13 +252,13 @@ def scaling(quick: bool) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             pool = mapped_pool(Path(folder), size, 100, 512)
             before = memory_now()
-            results: list[float] = []
+            results: list[Timing] = []
             peak = peak_memory(
                 lambda pool=pool, results=results: results.append(
                     timed(lambda: STRATEGIES["badge"](pool, n, random()))[0]
                 )
             )
-        seconds = results[0]
+        seconds = results[0].wall
         base = rows[0].ours * size / (1_000 if quick else 10_000) if rows else None
         rows.append(
             Row(
@@ -311,12 +317,12 @@ def on_cuda(quick: bool) -> list[Row]:
         torch.cuda.synchronize()
         return result
 
-    reached = work / seconds / (2 * 8192**3 / timed(product, 5)[0])
+    reached = work / seconds.wall / (2 * 8192**3 / timed(product, 5)[0].wall)
     peak = torch.cuda.max_memory_allocated() / GIB
     return [
         Row(
             f"k-means++ on CUDA: N={size:,} K={classes} D={width} n={n:,}",
-            seconds,
+            seconds.wall,
             None,
             "s",
             note=f"{torch.cuda.get_device_name()}; {reached:.0%} of the rate of a float32 8192^3 "
