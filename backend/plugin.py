@@ -10,6 +10,7 @@ import inspect
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from label_studio_ml.model import LabelStudioMLBase
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from backend.protocol import Protocol
     from backend.serving import Serving
 
+# 1.0.9 starts a process for every event, which must not load torch only to note it; the server
+# itself loads everything with its start, because /setup has 3 seconds.
+_SERVER = multiprocessing.parent_process() is None
+if _SERVER:
+    import_module("backend.protocol")
+
 V2 = "project_id" in inspect.signature(LabelStudioMLBase.__init__).parameters
 Json = dict[str, Any]
 
@@ -29,7 +36,6 @@ Json = dict[str, Any]
 @cache
 def runtime() -> tuple[Protocol, Serving]:
     """Open the store and start the reconciler, once per process."""
-    # 1.0.9 starts a process for every event, which must not load torch only to note it.
     from backend.protocol import Protocol
     from backend.reconciler import Reconciler
     from backend.serving import Serving
@@ -39,7 +45,7 @@ def runtime() -> tuple[Protocol, Serving]:
     serving = Serving(store, config)
     reconciler = Reconciler(store, config, serving)
     # Those processes are daemons that die with the server: rounds must not start there.
-    if multiprocessing.parent_process() is None:
+    if _SERVER:
         reconciler.start()
     return Protocol(config, store, serving, reconciler), serving
 
@@ -62,7 +68,7 @@ class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
             super().__init__(project_id, label_config)
         else:
             super().__init__(label_config=label_config, train_output=train_output, **kwargs)
-            if multiprocessing.parent_process() is None:
+            if _SERVER:
                 self.setup()
 
     def setup(self) -> None:
