@@ -18,6 +18,7 @@ from backend.demo.command import demo
 from backend.errors import EquipoiseError
 from backend.logs import configure
 from backend.settings import ProjectSettings, Settings, settings
+from backend.simulate import report, simulate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -288,6 +289,7 @@ def _print_state(state: dict[str, Any]) -> None:
             f"{name} {value:.0%}" for name, value in state.get("contributions", {}).items()
         ),
         "absent media": ", ".join(f"{n} x {r}" for r, n in state.get("absent_media", {}).items()),
+        "enough labels?": state.get("stopping", {}).get("text", ""),
         "problem": state["problem"],
         "last error": state["last_error"],
     }
@@ -297,6 +299,10 @@ def _print_state(state: dict[str, Any]) -> None:
 
 
 app.command()(demo)
+
+app.command()(simulate)
+app.command("report")(report)
+
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backend.settings import Settings
-from backend.store import Round, Store, effective
+from backend.stability import of_project
+from backend.store import Project, Round, Store, effective
 
 
 def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
         "project": project,
         "title": owner.title,
         "connected": owner.connected,
-        "state": (running.phase or "starting") if running else "idle",
+        "state": _doing(owner, current, running),
         "progress": {"done": running.done, "total": running.total} if running else {},
         "problem": owner.problem,
         "last_error": last.error if last is not None and last.error else "",
@@ -30,8 +31,16 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
         "settings": options.model_dump(),
         "new_labels": owner.new_labels,
         "requested": owner.requested.get("cause", ""),
+        "stopping": of_project(store, project),
         **(_of_round(current, store) if current else {"version": None, "round": 0, "labels": 0}),
     }
+
+
+def _doing(owner: Project, current: Round | None, running: Round | None) -> str:
+    if running is not None:
+        return running.phase or "starting"
+    told = current is None or not owner.connected or owner.announced == current.version
+    return "idle" if told else "announcing"
 
 
 def _of_round(found: Round, store: Store) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -10,8 +12,6 @@ from experiments.cells import Cell, unpack
 from experiments.curves import Curves, data_of
 from experiments.replay import initial_rows, pool_rows
 from experiments.stopping import AGREEMENT, WINDOW, Step, compare, hint
-from pathlib import Path
-
 from strategies.pool import TargetKind
 
 TOLERANCE = 0.01
@@ -49,7 +49,7 @@ def steps(chain: list[Cell], pool: np.ndarray, initial: np.ndarray, curves: Curv
     rows = np.sort(pool)
     labelled = set(initial.tolist())
     found = []
-    for before, after in zip(chain[:-1], chain[1:], strict=True):
+    for before, after in pairwise(chain):
         labelled.update(before.batch)
         free = ~np.isin(rows, list(labelled))
         agreement, changed = compare(

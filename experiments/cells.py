@@ -1,4 +1,4 @@
-"""Finished measurements on disk: one small file per contender, seed and round, renamed into place."""
+"""Finished measurements on disk: a small file per contender, seed and round, renamed into place."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,18 +167,3 @@ def tidy(curves: Curves) -> pa.Table:
                 for name, item in zip(rows, entry, strict=True):
                     rows[name].append(item)
     return pa.table(rows)
-
-
-def timings(curves: Curves) -> dict[str, dict[str, float]]:
-    """Return contender -> mean seconds per round to train and to choose."""
-    pick: Callable[[str, str], float] = lambda contender, step: float(
-        np.mean(
-            [
-                cell.seconds[step]
-                for (name, _), chain in curves.cells.items()
-                for cell in chain
-                if name == contender and cell.round > 0
-            ]
-        )
-    )
-    return {c: {step: pick(c, step) for step in ("train", "choose")} for c in curves.contenders}

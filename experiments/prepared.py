@@ -9,6 +9,7 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -125,13 +126,13 @@ def _read_column(path: Path, fingerprint: str, present: npt.NDArray[np.bool_]) -
 
 def _write_facts(dataset: Dataset, inputs: Inputs, folder: Path) -> None:
     labels = {f"label:{name}": np.asarray(values) for name, values in dataset.labels.items()}
-    np.savez(
-        folder / "arrays.npz",
-        present=inputs.present,
-        train=dataset.train,
-        test=dataset.test,
+    arrays: dict[str, Any] = {
+        "present": inputs.present,
+        "train": dataset.train,
+        "test": dataset.test,
         **labels,
-    )
+    }
+    np.savez(folder / "arrays.npz", **arrays)
     schema = dataset.schema.to_json()
     digest = hashlib.blake2b(json.dumps(schema).encode(), digest_size=16)
     for array in (dataset.train, dataset.test, inputs.present, *labels.values()):

@@ -53,7 +53,9 @@ def report(folder: Path) -> Path:
     ]
     page = folder / PAGE
     page.write_text(
-        render(f"Which tasks to label first: {found.name}", found.plan.title, facts(found), sections)
+        render(
+            f"Which tasks to label first: {found.name}", found.plan.title, facts(found), sections
+        )
     )
     return page
 
@@ -67,9 +69,15 @@ def facts(found: Curves) -> list[tuple[str, str]]:
     }
     finished = f"{len(found.seeds)} of {plan.seeds}"
     return [
-        ("Labels", f"{found.labels[0]} at first, then {plan.batch} per round to {found.labels[-1]}"),
+        (
+            "Labels",
+            f"{found.labels[0]} at first, then {plan.batch} per round to {found.labels[-1]}",
+        ),
         ("Pool", pool),
-        ("Repetitions", f"{finished} seeds; within a seed all start from the same labels and model"),
+        (
+            "Repetitions",
+            f"{finished} seeds; within a seed all start from the same labels and model",
+        ),
         ("Model", f"{plan.preset.name} preset, {plan.preset.mode}, fusion {plan.preset.fusion}"),
         ("Encoders", ", ".join(f"{name}: {encoder}" for name, encoder in encoders.items())),
         ("Training", "from the initial weights in every round, last epoch kept"),
@@ -130,7 +138,7 @@ def _pictures(found: Curves, folder: Path) -> list[Section]:
             "Against " + base,
             "gains",
             lambda path: learning.draw_gains(found, path),
-            "Paired difference, all modalities; above zero is better. The band is the 90% interval.",
+            "Paired difference, all modalities; above zero is better. Band: the 90% interval.",
         ),
         (
             "All rounds in one number",

@@ -73,7 +73,7 @@ def interval(values: Array, confidence: float = CONFIDENCE) -> Interval:
 
 
 def p_values(differences: Array) -> Array:
-    """Return p values of two-sided paired t-tests over the second-last axis, (..., E, R) -> (..., R).
+    """Return p values of two-sided paired t-tests over seeds, (..., E, R) -> (..., R).
 
     Differences that are all zero have p 1; all equal and not zero, 0.
     """

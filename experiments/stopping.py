@@ -16,9 +16,9 @@ import numpy.typing as npt
 from strategies.pool import TargetKind
 
 WINDOW = 2
-AGREEMENT = 0.97
+AGREEMENT = 0.95
 # Share of the changed predictions that became an improvement in our replays (docs/evidence.md).
-YIELD = 0.2
+YIELD = 0.15
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def _concordance(one: npt.NDArray, other: npt.NDArray) -> float:
     return 1.0 if below == 0 else 2.0 * float(((x - x.mean()) * (y - y.mean())).mean()) / below
 
 
-def hint(steps: Sequence[Step], *, window: int = WINDOW, threshold: float = AGREEMENT) -> Hint | None:
+def hint(
+    steps: Sequence[Step], *, window: int = WINDOW, threshold: float = AGREEMENT
+) -> Hint | None:
     """Read a project's rounds; None while there are fewer than `window` comparisons.
 
     Args:
@@ -106,7 +108,10 @@ def hint(steps: Sequence[Step], *, window: int = WINDOW, threshold: float = AGRE
     likely = YIELD * most
     flattened = agreement >= threshold
     found = f"The last {window} models agree with the ones before at {agreement:.2f}"
-    change = f"the next batch will likely bring about {100 * likely:.1f} points, at most {100 * most:.0f}"
+    change = (
+        f"the next batch will likely bring about {100 * likely:.1f} points, "
+        f"at most {100 * most:.0f}"
+    )
     if flattened:
         text = f"{found} (1 is the same): the curve has flattened; {change}."
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,5 +180,5 @@ def _saving_words(saving: Saving, base: str, name: str) -> str:
     )
 
 
-def _list(names: object) -> str:
-    return ", ".join(names)  # type: ignore[call-overload]
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -124,7 +124,7 @@ def _flat(features: npt.NDArray) -> npt.NDArray:
     """Return (P, 2) coordinates by t-SNE."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     small = PCA(min(30, *features.shape), random_state=0).fit_transform(features)
     perplexity = min(30.0, (len(small) - 1) / 3)

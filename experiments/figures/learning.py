@@ -74,7 +74,9 @@ def draw_gains(curves: Curves, path: Path) -> None:
             gap = sign * (values[curves.contenders.index(name)] - values[curves.reference])
             mean, width = gap.mean(axis=0), half_width(gap)
             panel.axhline(0, color="black", linewidth=0.8)
-            panel.fill_between(curves.labels, mean - width, mean + width, color="#56B4E9", alpha=0.4)
+            panel.fill_between(
+                curves.labels, mean - width, mean + width, color="#56B4E9", alpha=0.4
+            )
             panel.plot(curves.labels, mean, color="#0072B2", marker="o", markersize=3)
             panel.set_title(name, fontsize=9)
         style.hide_unused(axes, len(others))

@@ -20,7 +20,7 @@ WIDTH = 10.0
 GREY = "#6b6b6b"
 MOST_COLOURED = 7
 
-_RC = {
+_RC: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -64,9 +64,7 @@ def lines(contenders: Sequence[str]) -> dict[str, Line]:
     # Variants of one strategy are what a run with options is about: they come before the rest.
     others.sort(key=lambda name: ":" not in name)
     chosen = (known + others)[: len(_COLOURS)]
-    found = {
-        name: Line(_COLOURS[place], _MARKERS[place]) for place, name in enumerate(chosen)
-    }
+    found = {name: Line(_COLOURS[place], _MARKERS[place]) for place, name in enumerate(chosen)}
     if RANDOM in contenders:
         found[RANDOM] = Line("#000000", "x", "--")
     return found

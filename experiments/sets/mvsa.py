@@ -28,9 +28,7 @@ def read(folder: Path, options: Mapping[str, Value]) -> Dataset:
     Options: labels=shared|own (one label of the whole tweet, or also one of each modality);
     target=class|number (three classes, or -1, 0, 1 as a number).
     """
-    chosen = checked(
-        "mvsa", options, {"labels": ("shared", "own"), "target": ("class", "number")}
-    )
+    chosen = checked("mvsa", options, {"labels": ("shared", "own"), "target": ("class", "number")})
     rows, pictures = _unpacked(folder / "mvsa_raw96.tar")
     seen = np.concatenate(
         [oriented_gradients(pictures.mean(axis=3) / 255, cell=8), colours(pictures)], axis=1

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import alarms, curves, running
-from experiments.dataset import DataError
 from experiments.cells import Cells
+from experiments.dataset import DataError
 from experiments.merging import merge
 from experiments.page import Section, Table, render
 from experiments.plan import Contender, Plan, contenders
@@ -53,7 +53,9 @@ def test_batches_are_new_and_fill_the_plan(replay: Path) -> None:
 
 @pytest.mark.parametrize("kind", [TargetKind.MULTILABEL, TargetKind.REGRESSION])
 def test_other_targets(kind: TargetKind, tmp_path: Path) -> None:
-    names = ("random", "grace:pseudo_label=teacher") if kind == "regression" else ("random", "badge")
+    names = (
+        ("random", "grace:pseudo_label=teacher") if kind == "regression" else ("random", "badge")
+    )
     found = curves.load(make_replay(tmp_path, kind, names))
     assert np.isfinite(found.of("multimodal")).all()
     assert set(found.heads) == {"multimodal", "clear", "noisy"}
@@ -130,7 +132,9 @@ def test_all_means_every_strategy_that_fits() -> None:
 
 def test_report_holds_what_was_measured(replay: Path) -> None:
     page = report(replay)
-    tables = {name: pq.read_table(replay / f"{name}.parquet") for name in ("measurements", "summary")}
+    tables = {
+        name: pq.read_table(replay / f"{name}.parquet") for name in ("measurements", "summary")
+    }
     assert tables["summary"].num_rows == len(CONTENDERS)
     found = curves.load(replay)
     rows = tables["measurements"].filter(
