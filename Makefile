@@ -2,13 +2,14 @@
 #   make demo                 play through the demo; ARGS=--once stops at the end
 #   make test ARGS="-k bmmal" run the tests
 #   make lint                 ruff, mypy, import contracts
+#   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make clean                remove environments, demo data and caches
 
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.uv/bin/uv)
 export EQUIPOISE_UV := $(UV)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format evidence clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
@@ -25,6 +26,9 @@ lint: $(UV)
 format: $(UV)
 	$(UV) run ruff check --fix .
 	$(UV) run ruff format .
+
+evidence: $(UV)
+	nice $(UV) run python -m experiments.evidence $(ARGS)
 
 clean:
 	rm -rf .venv .uv .demo .labelstudio .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments import running
+from experiments import evidence_page, running
 from experiments.plan import contenders
 from experiments.sets import named
 from model.presets import preset
@@ -102,9 +102,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     home = os.environ.get("EQUIPOISE_TEST_DATA", "../shared/data")
     parser.add_argument("--root", type=Path, default=Path(home), help="folder of the data sets")
-    parser.add_argument("--out", type=Path, default=Path(".evidence"), help="where runs are kept")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/evidence"), help="where runs are kept"
+    )
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the page goes")
     arguments = parser.parse_args()
-    run(arguments.root, arguments.out)
+    folders = run(arguments.root, arguments.out)
+    print(evidence_page.write(folders, arguments.docs))
 
 
 if __name__ == "__main__":
