@@ -135,10 +135,15 @@ class Preset:
     def encoder(self, modality: Modality) -> str:
         """Return the encoder's name: the modality's own, else its kind's.
 
+        A modality that is called like a kind ("audio" of kind sequence) has no name of its own
+        here, as projects like to name their inputs so.
+
         Raises:
             ValueError: the preset names none.
         """
-        name = by_modality(self.encoders, modality, "")
+        own = modality.name not in set(ModalityKind)
+        name = self.encoders.get(modality.name) if own else None
+        name = name or self.encoders.get(modality.kind)
         if not name:
             raise ValueError(
                 f"preset {self.name!r} names no encoder for {modality.kind} ({modality.name!r}); "
