@@ -15,7 +15,7 @@ def demo(
         typer.Option(help="Folder with avdigits_raw.tar.gz, instead of the built-in digits."),
     ] = None,
     strategy: Annotated[str, typer.Option(help="How the pool is ranked.")] = "bmmal",
-    rounds: Annotated[int, typer.Option(help="Rounds of training.")] = 6,
+    rounds: Annotated[int, typer.Option(help="Rounds of training.")] = 5,
     labels: Annotated[int, typer.Option(help="Labels per round.")] = 20,
     orders: Annotated[int, typer.Option(help="Random orders to compare with.")] = 3,
     port: Annotated[int, typer.Option(help="Label Studio's port; 0: 8080 or a free one.")] = 0,

@@ -48,7 +48,7 @@ class Options:
     once: bool = False
     data: Path | None = None
     strategy: str = "bmmal"
-    rounds: int = 6
+    rounds: int = 5
     labels: int = 20
     orders: int = 3
     port: int = 0
