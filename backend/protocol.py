@@ -17,8 +17,7 @@ from backend.metrics import PREDICT_SECONDS, WEBHOOKS
 from backend.reconciler import Reconciler
 from backend.serving import Serving
 from backend.settings import Settings
-from backend.status import history
-from backend.store import Store
+from backend.store import State, Store
 
 Json = dict[str, Any]
 MAX_TASKS = 100_000
@@ -114,10 +113,10 @@ class Protocol:
     def versions(self, project: str = "") -> Json:
         """Return finished versions, newest first."""
         names = [
-            found["version"]
+            found.version
             for owner in self._store.projects()
             if not project or owner.id == project_id(project)
-            for found in history(self._store, owner.id)
-            if found["state"] == "done" and not found["dry"]
+            for found in self._store.rounds(owner.id)
+            if found.state == State.DONE and not found.options.get("dry")
         ]
         return {"versions": names[::-1]}

@@ -24,6 +24,8 @@ from backend.labelstudio import LabelStudio
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
 from backend.store import TOKEN, Claim, Kind, Project, Round, State, Store, effective
+from model.cache import FeatureCache
+from model.presets import preset
 from model.schema import Schema
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,7 @@ _FIRST_DELAY = 30.0
 _LONGEST_DELAY = 1800.0
 _DEBOUNCE = 0.5
 _TIDY_SECONDS = 5.0
+_FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ class Reconciler:
         )
         self._serving.warm(project)
         self._store.prune_files(project, self._settings.keep_rounds)
+        FeatureCache(self._store.cache).prune(self._settings.cache_bytes)
 
     # What is due
 
@@ -267,7 +271,9 @@ class Reconciler:
         configured = options = effective(self._settings, owner)
         wish = {k: v for k, v in due.options.items() if k in ProjectSettings.model_fields}
         options = ProjectSettings(**{**options.model_dump(), **wish})
-        strategy = "random" if due.kind is Kind.COLD else options.strategy
+        strategy = options.strategy
+        if due.kind is Kind.COLD:
+            strategy = "typiclust" if _pretrained(owner, options) else "random"
         claim = self._store.claim(
             project,
             due.kind,
@@ -308,3 +314,11 @@ class Reconciler:
         )
         if time.monotonic() < end:
             self._cleaned[owner.id] = current.version
+
+
+def _pretrained(owner: Project, options: ProjectSettings) -> bool:
+    """Tell by name whether every encoder is pretrained and frozen; the worker looks closer."""
+    chosen = preset(options.preset, **options.overrides)
+    modalities = parse(owner.label_config).schema.modalities
+    names = {chosen.encoder(modality).partition(":")[0] for modality in modalities}
+    return chosen.mode == "frozen" and not names & _FROM_SCRATCH

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import structlog
-from model.look import look
 
-from backend import publishing, ranking
+from backend import publishing, ranking, stability
 from backend.annotations import Labelled, label_arrays, read_task
 from backend.errors import EquipoiseError, RoundLost
 from backend.labelconfig import LabelConfig, parse
@@ -29,11 +28,12 @@ from backend.settings import ProjectSettings, Settings
 from backend.store import LEASE_SECONDS, Claim, Kind, Round, Store
 from model import checkpoint
 from model.cache import FeatureCache
+from model.look import look, look_untrained
 from model.model import Model
 from model.preparation import Inputs, prepare
 from model.presets import Preset, preset
 from model.training import evaluate, train
-from strategies import STRATEGIES, Pool, Selection
+from strategies import STRATEGIES, Pool, Selection, cold_start
 from strategies.pool import Need, TargetKind
 from strategies.shapley import contributions
 
@@ -131,8 +131,11 @@ class Fetched:
     pool: list[int]
 
 
-def run_round(run: Run) -> None:
+def run_round(run: Run) -> Fetched:
     """Run a claimed round to its commit.
+
+    Returns:
+        What Label Studio held when it began.
 
     Raises:
         EquipoiseError: the round cannot go on; the message is for people.
@@ -153,6 +156,7 @@ def run_round(run: Run) -> None:
             _rank_again(run, fetched)
         else:
             _train_and_rank(run, fetched)
+    return fetched
 
 
 def fetch(studio: LabelStudio, project: int) -> Fetched:
@@ -240,16 +244,32 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
 
 
 def _cold(run: Run, fetched: Fetched) -> None:
-    """Rank before anything is learnt: at random, or TypiClust where encoders are pretrained."""
-    strategy = STRATEGIES[run.round.strategy]
-    pool = Pool(size=len(fetched.pool), target=fetched.config.schema.multimodal.kind)
+    """Rank before anything is learnt: TypiClust where encoders are pretrained, else at random."""
+    schema = fetched.config.schema
+    pool = Pool(size=len(fetched.pool), target=schema.multimodal.kind)
+    if run.round.strategy != "random":
+        with run.phase("encode"):
+            pool = look_untrained(_prepare(run, fetched, fetched.pool), schema, run.preset)
+    strategy = cold_start(pool)
+    run.store.renew(run.claim, strategy=strategy.name)
+    facts = {**_facts(run, 0), "strategy": strategy.name}
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
-        table = ranking.build(
-            fetched.pool, pool, selection, {}, fetched.config.schema, _facts(run, 0)
-        )
+        table = ranking.build(fetched.pool, pool, selection, {}, schema, facts)
         ranking.save(table, run.folder / "ranking.parquet")
     _publish_and_commit(run, fetched.config, table)
+
+
+def warm_cache(run: Run, fetched: Fetched) -> None:
+    """Encode every task before the first labels come, so that the first round need not."""
+    source = MediaSource(run.studio, run.settings)
+    prepare(
+        [source.sample(task, fetched.config) for task in fetched.tasks.values()],
+        fetched.config.schema,
+        run.preset,
+        FeatureCache(run.store.cache),
+        workers=run.settings.workers,
+    )
 
 
 def _prepare(
@@ -398,6 +418,8 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         if name.startswith("contribution:") and table.num_rows
     }
     metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
+    if run.round.kind == Kind.TRAIN:
+        metrics.update(stability.measure(run.store, run.project, table, config.schema))
     run.store.commit(
         run.claim, published=published, durations=dict(run.durations), metrics=metrics, **fields
     )

@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         2, ge=1, description="Versions whose predictions stay in Label Studio."
     )
     keep_rounds: int = Field(5, ge=1, description="Rounds whose checkpoints stay on disk.")
+    cache_bytes: int = Field(
+        20_000_000_000,
+        ge=0,
+        description="Size of the feature cache; the longest unused goes first.",
+    )
     local_files_root: Path | None = Field(
         None, description="Read /data/local-files/ from this folder instead of over HTTP."
     )

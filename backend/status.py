@@ -73,7 +73,6 @@ def history(store: Store, project: int) -> list[dict[str, Any]]:
             "version": found.version,
             "state": found.state,
             "kind": found.kind,
-            "dry": bool(found.options.get("dry")),
             "cause": found.cause,
             "labels": found.labels,
             "pool": found.pool,

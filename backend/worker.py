@@ -18,9 +18,9 @@ from backend import publishing
 from backend.errors import EquipoiseError, RoundLost
 from backend.labelstudio import LabelStudio
 from backend.logs import configure
-from backend.rounds import Run, run_round
+from backend.rounds import Run, run_round, warm_cache
 from backend.settings import ProjectSettings, Settings, settings
-from backend.store import TOKEN, Claim, State, Store, open_store
+from backend.store import TOKEN, Claim, Kind, State, Store, open_store
 
 log = structlog.get_logger(__name__)
 
@@ -62,13 +62,16 @@ def _work(store: Store, config: Settings, claim: Claim) -> None:
     found = store.round(claim.round)
     options = ProjectSettings(**found.options["settings"])
     with LabelStudio(config.label_studio_url, config.key) as studio:
-        run_round(Run(store, config, studio, claim, found, options))
+        run = Run(store, config, studio, claim, found, options)
+        fetched = run_round(run)
         if store.round(claim.round).state == State.RUNNING:
             store.finish(claim, State.DONE)  # a ranking that was not to be published
             return
         owner = store.project(found.project)
         publishing.announce(studio, config, owner.id, owner.backend_id, found.version)
         store.save_project(owner.id, announced=found.version)
+        if found.kind == Kind.COLD:
+            warm_cache(run, fetched)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -86,6 +86,7 @@ def commit_round(store: Store) -> None:
         durations={"fetch": 0.4, "encode": 1.1, "train": 6.2, "rank": 0.3, "publish": 0.5},
         metrics={"pool_contribution:text": 1.0},
     )
+    store.save_project(PROJECT, announced=version)
 
 
 @pytest.fixture
