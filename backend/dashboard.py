@@ -9,7 +9,7 @@ from typing import Any
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#222}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:100%;margin:1rem 0;font-variant-numeric:tabular-nums}
 td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd}
 th{font-weight:600;color:#555}.bad{color:#a40000}.ok{color:#005a3c}.quiet{color:#666}
 .bar{display:inline-block;height:.7rem;background:#0072b2;vertical-align:baseline}
@@ -33,6 +33,8 @@ def _project(state: dict[str, Any], rounds: Sequence[dict[str, Any]]) -> str:
     if progress.get("total"):
         doing += f" {progress['done']}/{progress['total']}"
     problem = f"<p class=bad>{escape(state['problem'])}</p>" if state["problem"] else ""
+    stopping = state.get("stopping", {}).get("text", "")
+    hint = f"<p class=quiet>{escape(stopping)}</p>" if stopping else ""
     shares = "".join(
         f"<tr><td>{escape(name)}</td><td><span class=bar style='width:{200 * value:.0f}px'></span>"
         f" {100 * value:.0f}%</td></tr>"
@@ -48,7 +50,7 @@ def _project(state: dict[str, Any], rounds: Sequence[dict[str, Any]]) -> str:
         f"<h2>{escape(state['title'] or 'Project')} (project {state['project']})</h2>"
         f"<p>Serving <b>{escape(str(state['version'] or 'nothing yet'))}</b>, strategy "
         f"{escape(state['strategy'])}, {state['new_labels']} labels since; now: {doing}.</p>"
-        f"{problem}{contributions}"
+        f"{hint}{problem}{contributions}"
         "<table><tr><th>version<th>state<th>cause<th>labels<th>pool<th>held-out accuracy"
         f"<th>seconds</tr>{rows}</table>"
     )
