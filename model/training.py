@@ -236,7 +236,10 @@ class _EarlyStopping:
 
 
 def _shuffled(rows: Array, size: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Yield an epoch's batches; rows of one batch in storage order, which reads faster."""
+    """Yield an epoch's batches; rows of one batch in storage order, which reads faster.
+
+    Note: of even sizes, because batch normalisation suffers from a last batch of a few rows.
+    """
     order = rng.permutation(rows)
-    for start in range(0, len(order), size):
-        yield np.sort(order[start : start + size])
+    for batch in np.array_split(order, math.ceil(len(order) / size)):
+        yield np.sort(batch)
