@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,24 @@ def test_disconnect_takes_everything_back(
         assert not [hook for hook in hooks if hook["project"] == project]
         assert client.get("/api/dm/views/", params={"project": project}).json() == []
         assert client.get(f"/api/projects/{project}/").json()["sampling"] == "Uniform sampling"
+
+
+def test_a_backend_pasted_by_hand_connects_and_a_disconnected_one_stays_so(
+    label_studio: LabelStudio,
+    make_digits_project: Callable[..., DigitsProject],
+    make_equipoise: Callable[..., Equipoise],
+) -> None:
+    project = make_digits_project(10).id
+    backend = make_equipoise(poll_seconds="2")
+    with label_studio.client() as client:
+        body = {"url": backend.url, "project": project, "title": "typed by a person"}
+        assert client.post("/api/ml", json=body).status_code == 201
+        backend.wait_for_version(project, "equipoise-r0000-random")
+        assert "FAIL" not in backend.run("doctor", "--project", str(project))
+        backend.run("disconnect", "--project", str(project))
+        time.sleep(8)  # several polls
+        assert client.get("/api/ml", params={"project": project}).json() == []
+        assert not backend.status(project)["connected"]
 
 
 def test_a_personal_access_token_works_as_well(
