@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from experiments import alarms, claims, curves, summary
 from experiments.claims import Finding
 from experiments.curves import Curves
-from experiments.figures import matrices
+from experiments.figures import learning, matrices
 from experiments.figures.learning import axis_name
 from experiments.merging import leads, shared, summed_wins
 from experiments.page import Table
-from experiments.report import numbers, report
+from experiments.report import numbers
+from experiments.summary import Row
 
 _HEAD = """# Evidence
 
 Does another order of labelling save labels, and do the papers' claims hold here? This page is
 written by `make evidence` from its own runs; nothing on it is copied from a paper, and nothing was
-left out because it looked bad. The runs use small frozen features on public data (see `experiments/sets/`)
-with a short training (60 updates, or 8 epochs where that is more) on two processor cores: they show
-*shapes*, not the papers' numbers, whose data and networks are far larger.
+left out because it looked bad. The runs use small frozen features on public data (see
+`experiments/sets/`) with a short training (60 updates, or 8 epochs where that is more) on two
+processor cores: they show *shapes*, not the papers' numbers, whose data and networks are far
+larger.
 
 How to read it: every comparison is **paired by seed**, because within a seed all strategies start
 from the same labels and the same model. A *lead* is the mean difference to random over all rounds.
@@ -41,11 +42,10 @@ def write(folders: Sequence[Path], docs: Path) -> Path:
     found = [curves.load(folder) for folder in folders]
     pictures = docs / "evidence"
     pictures.mkdir(parents=True, exist_ok=True)
-    for one, folder in zip(found, folders, strict=True):
-        report(folder)
-        for stem in ("curves", "areas", "weights"):
-            if (folder / f"{stem}.png").exists():
-                shutil.copyfile(folder / f"{stem}.png", pictures / f"{one.name}-{stem}.png")
+    rows = [summary.rows(one) for one in found]
+    for one in found:
+        learning.draw_curves(one, pictures / f"{one.name}-curves.png")
+        learning.draw_areas(one, pictures / f"{one.name}-areas.png")
     classes = [one for one in found if len(one.contenders) > 1 and one.index("bmmal") is not None]
     if len(classes) > 1:
         matrices.draw_wins(
@@ -56,13 +56,13 @@ def write(folders: Sequence[Path], docs: Path) -> Path:
         )
     parts = [
         _HEAD,
-        _overview(found),
+        _overview(found, rows),
         _claims(found),
         _dominance(found),
         _rules(found),
         _stopping(found, folders),
         _wins_text(classes),
-        *(_setting(one) for one in found),
+        *(_setting(one, mine) for one, mine in zip(found, rows, strict=True)),
     ]
     page = docs / "evidence.md"
     beside = page.with_suffix(".writing")
@@ -71,7 +71,7 @@ def write(folders: Sequence[Path], docs: Path) -> Path:
     return page
 
 
-def _overview(found: Sequence[Curves]) -> str:
+def _overview(found: Sequence[Curves], rows: Sequence[list[Row]]) -> str:
     sizes = [
         [
             one.name,
@@ -85,10 +85,10 @@ def _overview(found: Sequence[Curves]) -> str:
     ]
     table = Table(["setting", "target", "labels", "pool", "seeds", "strategies"], sizes)
     return (
-        f"## Settings\n\n{_markdown(table)}\n\n## Leads on random\n\nIn points of accuracy (mean over "
-        "classes), for numbers in hundredths of the error's unit; positive is better. `*`: real "
-        "after Holm's correction; `·`: the 90% interval alone excludes zero.\n\n"
-        f"{_markdown(leads(found))}\n"
+        f"## Settings\n\n{_markdown(table)}\n\n## Leads on random\n\nIn points of accuracy (mean "
+        "over classes), for numbers in hundredths of the error's unit; positive is better. `*`: "
+        "real after Holm's correction; `·`: the 90% interval alone excludes zero.\n\n"
+        f"{_markdown(leads(found, rows))}\n"
     )
 
 
@@ -131,12 +131,19 @@ def _finding_table(title: str, findings: Sequence[Finding]) -> str:
     }
     said = ", ".join(f"{word} in {count}" for word, count in counts.items() if count)
     rows = [
-        [one.setting, one.what, _signed(one.difference.mean), _bounds(one), f"{one.p:.3f}"]
-        + [one.reading]
+        [
+            one.setting,
+            one.what,
+            _signed(one.difference.mean),
+            _bounds(one),
+            f"{one.p:.3f}",
+            one.reading,
+        ]
         for one in findings
     ]
     header = ["setting", "compared", "difference", "90% interval", "p", "reading"]
-    return f"### {title}\n\nOf {len(findings)} comparisons: {said}.\n\n{_markdown(Table(header, rows))}\n"
+    table = _markdown(Table(header, rows))
+    return f"### {title}\n\nOf {len(findings)} comparisons: {said}.\n\n{table}\n"
 
 
 def _signed(value: float) -> str:
@@ -169,9 +176,9 @@ def _dominance(found: Sequence[Curves]) -> str:
             moved = [_moved(one, place, m) for m in modalities]
             rows.append([one.name, name, *final, *share, *moved])
     return (
-        "## Moving the dominance\n\nThe same digits, once plain and once with Gaussian noise of one "
-        "standard deviation on every picture. Accuracies and contributions of the last round; what "
-        "was chosen is compared with the pool at that moment, mean over rounds.\n\n"
+        "## Moving the dominance\n\nThe same digits, once plain and once with Gaussian noise of "
+        "one standard deviation on every picture. Accuracies and contributions of the last round; "
+        "what was chosen is compared with the pool at that moment, mean over rounds.\n\n"
         f"{_markdown(Table(header, rows))}\n"
     )
 
@@ -227,10 +234,10 @@ def _stopping(found: Sequence[Curves], folders: Sequence[Path]) -> str:
     joint = f"{false} of {given} ({100 * false / given:.0f}%)" if given else "none given"
     header = ["setting", "moments", "flat", "hints", "wrong", "false alarms", "gain per change"]
     return (
-        "## The stopping hint\n\n`equipoise status` says that the curve has flattened when the last "
-        f"{alarms.WINDOW} models agree with the ones before at {alarms.AGREEMENT:.2f} or more "
-        "(Cohen's kappa on unlabelled tasks; Lin's concordance for numbers). Replayed at every round "
-        "of every run; *wrong* means that a later round was still better by more than "
+        "## The stopping hint\n\n`equipoise status` says that the curve has flattened when the "
+        f"last {alarms.WINDOW} models agree with the ones before at {alarms.AGREEMENT:.2f} or more "
+        "(Cohen's kappa on unlabelled tasks; Lin's concordance for numbers). Replayed at every "
+        "round of every run; *wrong* means that a later round was still better by more than "
         f"{100 * alarms.TOLERANCE:.0f} point. In all: {joint} hints were wrong. *Gain per change*: "
         f"improvement by the next batch per share of predictions changed.\n\n"
         f"{_markdown(Table(header, rows))}\n"
@@ -241,15 +248,14 @@ def _wins_text(classes: Sequence[Curves]) -> str:
     if len(classes) < 2:
         return ""
     return (
-        f"## Who beats whom\n\nSum over {len(classes)} settings of the share of rounds that the row "
-        f"wins against the column (two-sided paired t-test at 0.9, as BMMAL Fig. 5); at most "
+        f"## Who beats whom\n\nSum over {len(classes)} settings of the share of rounds that the "
+        f"row wins against the column (two-sided paired t-test at 0.9, as BMMAL Fig. 5); at most "
         f"{len(classes)}, by chance about {0.05 * len(classes):.2f}.\n\n"
         "![Pairwise wins](evidence/wins.png)\n"
     )
 
 
-def _setting(one: Curves) -> str:
-    rows = summary.rows(one)
+def _setting(one: Curves, rows: list[Row]) -> str:
     pictures = f"![Learning curves](evidence/{one.name}-curves.png)\n\n"
     pictures += f"![Leads on random](evidence/{one.name}-areas.png)\n"
     return (

@@ -26,7 +26,8 @@ def merge(folders: Sequence[Path], out: Path) -> Path:
     found = [curves.load(folder) for folder in folders]
     common = shared(found)
     out.mkdir(parents=True, exist_ok=True)
-    tables = [summary.table(one, summary.rows(one)) for one in found]
+    rows = [summary.rows(one) for one in found]
+    tables = [summary.table(one, mine) for one, mine in zip(found, rows, strict=True)]
     write_table(pa.concat_tables(tables, promote_options="default"), out / "summary")
     joint = pa.concat_tables([curves.tidy(one) for one in found], promote_options="default")
     write_table(joint, out / "measurements")
@@ -34,7 +35,7 @@ def merge(folders: Sequence[Path], out: Path) -> Path:
     picture = out / "wins.png"
     matrices.draw_wins(sums, common, picture, most=float(len(found)))
     sections = [
-        Section("Mean difference to random over all rounds", _LEADS, table=leads(found)),
+        Section("Mean difference to random over all rounds", _LEADS, table=leads(found, rows)),
         Section(
             f"Who beats whom over {len(found)} settings",
             picture=picture,
@@ -42,8 +43,8 @@ def merge(folders: Sequence[Path], out: Path) -> Path:
             f"Chance alone gives about {0.05 * len(found):.2f}.",
         ),
         *(
-            Section(one.name, f"{one.plan.title}. {summary.verdict(one, summary.rows(one))}")
-            for one in found
+            Section(one.name, f"{one.plan.title}. {summary.verdict(one, mine)}")
+            for one, mine in zip(found, rows, strict=True)
         ),
     ]
     lead = f"{len(found)} settings, {len(common)} strategies that all of them have"
@@ -80,10 +81,10 @@ def summed_wins(found: Sequence[Curves], common: Sequence[str]) -> dict[str, Arr
     return sums
 
 
-def leads(found: Sequence[Curves]) -> Table:
+def leads(found: Sequence[Curves], rows: Sequence[Sequence[summary.Row]]) -> Table:
     """Return strategies x settings: the lead on random, 100-fold, with marks of certainty."""
     names = list(dict.fromkeys(name for one in found for name in one.contenders))
-    columns = [{row.contender: row for row in summary.rows(one)} for one in found]
+    columns = [{row.contender: row for row in mine} for mine in rows]
     lines = []
     for name in names:
         line = [name]

@@ -130,16 +130,24 @@ def wins(values: Array, sign: int, confidence: float = CONFIDENCE) -> Array:
     return np.asarray(won.mean(axis=2))
 
 
-def labels_needed(curve: Array, goal: float, labels: npt.NDArray) -> float | None:
-    """Return where a curve (R,), higher is better, first reaches a goal; None if it does not."""
-    reached = np.flatnonzero(curve >= goal)
-    if not len(reached):
-        return None
-    first = int(reached[0])
-    if first == 0:
-        return float(labels[0])
-    share = (goal - curve[first - 1]) / (curve[first] - curve[first - 1])
-    return float(labels[first - 1] + share * (labels[first] - labels[first - 1]))
+def labels_needed(curve: Array, goal: Array | float, labels: npt.NDArray) -> Array:
+    """Return where curves (..., R), higher is better, first reach goals (...); NaN if they do not.
+
+    Between two numbers of labels the curve is a line.
+    """
+    curve = np.asarray(curve)
+    reached = curve >= np.asarray(goal)[..., None]
+    first = np.argmax(reached, axis=-1)
+    before = np.maximum(first - 1, 0)
+    low, high = _at(curve, before), _at(curve, first)
+    rise = np.where(high > low, high - low, 1.0)
+    share = np.where(first > 0, (goal - low) / rise, 0.0)
+    place = labels[before] + share * (labels[first] - labels[before])
+    return np.asarray(np.where(reached.any(axis=-1), place, np.nan))
+
+
+def _at(curve: Array, place: npt.NDArray) -> Array:
+    return np.asarray(np.take_along_axis(curve, place[..., None], axis=-1)[..., 0])
 
 
 def labels_saved(
@@ -163,13 +171,10 @@ def labels_saved(
     """
     final = int(labels[-1])
     ours, theirs = sign * values, sign * reference
-    needed = labels_needed(ours.mean(axis=0), float(theirs[:, -1].mean()), labels)
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(resamples):
-        rows = rng.integers(0, len(values), len(values))
-        one = labels_needed(ours[rows].mean(axis=0), float(theirs[rows, -1].mean()), labels)
-        found.append(np.nan if one is None else final - one)
-    saved = np.nan_to_num(np.array(found), nan=0.0)
+    needed = float(labels_needed(ours.mean(axis=0), theirs[:, -1].mean(), labels))
+    rows = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    again = labels_needed(ours[rows].mean(axis=1), theirs[rows, -1].mean(axis=1), labels)
+    saved = np.nan_to_num(final - again, nan=0.0)
     low, high = np.quantile(saved, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Saving(needed, final, float(low), float(high), float(np.isfinite(found).mean()))
+    reached = float(np.isfinite(again).mean())
+    return Saving(None if np.isnan(needed) else needed, final, float(low), float(high), reached)

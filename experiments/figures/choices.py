@@ -70,7 +70,7 @@ def draw_criteria(curves: Curves, path: Path) -> bool:
         return False
     worth = curves.values["chosen:worth"]
     rows = [row for row in range(len(worth)) if np.isfinite(worth[row]).any()]
-    with style.figure(path, 1, len(rows), 3.2, sharey=True) as (picture, axes):
+    with style.figure(path, 1, len(rows), 3.4, sharey=True) as (picture, axes):
         for panel, row in zip(axes[0], rows, strict=True):
             for (kind, name), colour in zip(kinds.items(), ("#E69F00", "#0072B2"), strict=True):
                 for where, dash in (("chosen", "-"), ("pool", ":")):
@@ -84,7 +84,7 @@ def draw_criteria(curves: Curves, path: Path) -> bool:
             panel.set(xlabel="labels")
         axes[0, 0].set_ylabel("mean, scaled to [0, 1]")
         fullest = max(axes[0], key=lambda panel: len(panel.get_legend_handles_labels()[1]))
-        style.legend_below(picture, fullest, 4)
+        style.legend_below(picture, fullest, 2)
     return True
 
 

@@ -86,8 +86,11 @@ def figure(path: Path, rows: int, columns: int, height: float, **kwargs: Any) ->
 
 def hide_unused(axes: Any, used: int) -> None:
     """Remove the panels of a grid that nothing was drawn into."""
-    for panel in axes.ravel()[used:]:
-        panel.axis("off")
+    columns = axes.shape[1]
+    for place in range(used, axes.size):
+        axes.flat[place].axis("off")
+        if place >= columns:  # The panel above is now the lowest of its column.
+            axes.flat[place - columns].tick_params(labelbottom=True)
 
 
 def legend_below(picture: Any, panel: Any, columns: int = 7) -> None:

@@ -81,7 +81,9 @@ def test_labels_needed_interpolates() -> None:
     curve = np.array([0.1, 0.3, 0.5, 0.7])
     assert labels_needed(curve, 0.4, LABELS) == pytest.approx(25)
     assert labels_needed(curve, 0.05, LABELS) == 10
-    assert labels_needed(curve, 0.8, LABELS) is None
+    assert np.isnan(labels_needed(curve, 0.8, LABELS))
+    both = labels_needed(np.stack([curve, curve]), np.array([0.4, 0.6]), LABELS)
+    assert both == pytest.approx([25, 35])
 
 
 def test_labels_saved_for_an_error_that_falls_faster() -> None:
