@@ -15,11 +15,19 @@ Rows = slice | torch.Tensor
 
 @runtime_checkable
 class Factor(Protocol):
-    """One factor: N rows, read in chunks."""
+    """One factor: N rows, read in chunks.
+
+    Attributes:
+        shape: (N, width).
+        dtype: in which its products are computed.
+        device: where it is.
+        copied: values per row that `times` copies; 0 where it reads the array as it is.
+    """
 
     shape: tuple[int, int]
     dtype: torch.dtype
     device: torch.device
+    copied: int
 
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         """Return the rows of `index` as a dense (r, width) tensor of `dtype`."""
@@ -53,6 +61,7 @@ class Dense:
         self.shape = (tensor.shape[0], tensor.shape[1])
         self.dtype = torch.float64 if tensor.dtype == torch.float64 else torch.float32
         self.device = self._tensor.device
+        self.copied = 0 if tensor.dtype == self.dtype else tensor.shape[1]
 
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         return self._tensor[index].to(dtype)
@@ -81,6 +90,7 @@ class WeightedBlocks:
         self.dtype = torch.float32
         if any(block.dtype == torch.float64 for block in blocks):
             self.dtype = torch.float64
+        self.copied = max(block.copied for block in blocks)
 
     def _weight(self, index: Rows, column: int, dtype: torch.dtype) -> torch.Tensor | None:
         if self._weights is None:
@@ -99,9 +109,11 @@ class WeightedBlocks:
         others = torch.split(other, self._widths, dim=1)
         for column, (block, part) in enumerate(zip(self.blocks, others, strict=True)):
             weight, product = self._weight(index, column, other.dtype), block.times(index, part)
-            if weight is not None:  # w (z . c) costs m per row, (w z) . c would cost D_m.
-                product *= weight
-            total = product if total is None else total.add_(product)
+            # w (z . c) costs m per row, (w z) . c would cost D_m.
+            if total is None:
+                total = product if weight is None else product.mul_(weight)
+            else:
+                total = total.add_(product) if weight is None else total.addcmul_(product, weight)
         assert total is not None  # M >= 1
         return total
 
@@ -124,6 +136,7 @@ class PseudoLabelResidual:
         self._multilabel = multilabel
         self.shape, self.dtype = probabilities.shape, probabilities.dtype
         self.device = probabilities.device
+        self.copied = 2 * probabilities.shape[1]
 
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         values = self._probabilities.rows(index, dtype)

@@ -36,6 +36,7 @@ class GradientSum:
         self._parts = (unimodal, multimodal)
         self.shape, self.device = unimodal.shape, unimodal.device
         self.dtype = torch.promote_types(unimodal.dtype, multimodal.dtype)
+        self.copied = 3 * unimodal.shape[1]
 
     def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
         return self._parts[0].rows(index, dtype) + self._parts[1].rows(index, dtype)

@@ -82,10 +82,9 @@ class OuterProducts:
             self._squared_norms = norms
         return self._squared_norms
 
-    def chunks(self, extra: int = 0) -> list[slice]:
-        """Return row slices whose rows (and `extra` more values each) fill one chunk."""
-        width = max(self.left.shape[1] + self.right.shape[1], extra)
-        return list(chunks(self.size, width, self.device))
+    def chunks(self) -> list[slice]:
+        """Return row slices that fill one chunk when they are copied."""
+        return list(chunks(self.size, self.left.shape[1] + self.right.shape[1], self.device))
 
     def take(self, index: Rows, dtype: torch.dtype = torch.float64) -> Points:
         """Take the rows of `index` out."""
@@ -118,15 +117,26 @@ class OuterProducts:
         close = ((nearest < CANCELLATION * norms) & (bound > 0)).nonzero().squeeze(1)
         if len(close):
             rows = close + index.start if isinstance(index, slice) else index[close]
-            exact = self.take(rows).squared_distances(centres.source.take(centres.rows))
-            nearest[close] = exact.amin(dim=1)
+            nearest[close] = self._precisely(rows, centres)
         return torch.minimum(nearest.clamp_(min=0), bound)
+
+    def _precisely(self, rows: torch.Tensor, centres: Centres) -> torch.Tensor:
+        """Return the squared distance of each of some rows to the nearest centre in float64."""
+        precise = centres.source.take(centres.rows)
+        width = 2 * (self.left.shape[1] + self.right.shape[1] + len(centres.rows))
+        parts = [
+            self.take(rows[part]).squared_distances(precise).amin(dim=1)
+            for part in chunks(len(rows), width, self.device)
+        ]
+        return torch.cat(parts)
 
     def shrink(self, nearest: torch.Tensor, centres: Centres) -> None:
         """Lower `nearest`, (N,) squared distances, in place to those to the nearest new centre."""
         if not len(centres.rows):
             return
-        for part in self.chunks(len(centres.rows)):
+        # What is read in place needs no buffer; the products of both factors do.
+        width = self.left.copied + self.right.copied + 2 * len(centres.rows)
+        for part in chunks(self.size, width, self.device):
             nearest[part] = self.nearest_squared(part, centres, nearest[part])
 
 

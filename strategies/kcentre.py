@@ -141,10 +141,10 @@ def _central(points: OuterProducts, eligible: torch.Tensor) -> int:
     """Return the eligible row nearest to the mean of all rows (of the right factor)."""
     total = torch.zeros(points.right.shape[1], dtype=torch.float64, device=points.device)
     for part in points.chunks():
-        total += points.right.rows(part, torch.float64).sum(dim=0)
-    mean = total / points.size
+        total += points.right.rows(part, points.dtype).sum(dim=0, dtype=torch.float64)
+    mean = (total / points.size).to(points.dtype).unsqueeze(0)
     squared = torch.full((points.size,), torch.inf, dtype=torch.float64, device=points.device)
-    for part in points.chunks(2 * points.right.shape[1]):
-        difference = points.right.rows(part, torch.float64) - mean
-        squared[part] = difference.square_().sum(dim=1)
+    for part in points.chunks():
+        # |x|^2 - 2 x . mean: the distance less a constant.
+        squared[part] = points.squared_norms[part] - 2 * points.right.times(part, mean).squeeze(1)
     return int(torch.where(eligible, squared, torch.inf).argmin())

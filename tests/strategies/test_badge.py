@@ -17,7 +17,7 @@ from tests.strategies.pools import (
     squared_distances,
 )
 
-TRIALS = 1500
+TRIALS = 1000
 
 
 def run(pool, n, seed=0, **keywords):

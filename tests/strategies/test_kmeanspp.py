@@ -12,7 +12,7 @@ from strategies.gradients import OuterProducts
 from strategies.kmeanspp import kmeanspp, seed
 from tests.strategies.pools import materialised, sequential_law, squared_distances
 
-TRIALS = 3000
+TRIALS = 2000
 
 
 def factors(size=6, seed=3):
