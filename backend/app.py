@@ -22,7 +22,8 @@ from backend.reconciler import Reconciler
 from backend.serving import Serving
 from backend.settings import Settings
 from backend.status import history, status
-from backend.store import Kind, Store
+from backend.store import Store
+from backend.tables import Kind
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]

@@ -231,7 +231,7 @@ def _check_options(options: dict[str, Any]) -> None:
 
 
 def _request(project: int, kind: str, options: dict[str, Any]) -> None:
-    from backend.store import Kind
+    from backend.tables import Kind
 
     with _store() as (config, store):
         store.project(project)

@@ -11,7 +11,8 @@ from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.settings import Settings
-from backend.store import Project, Round, Store
+from backend.store import Store
+from backend.tables import Project, Round
 
 Json = dict[str, Any]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backend.errors import EquipoiseError
-from backend.store import Kind, Store
+from backend.store import Store
+from backend.tables import Kind
 
 CHANGES = (
     "ANNOTATION_CREATED",

@@ -12,7 +12,8 @@ import pyarrow.parquet
 
 from backend import ranking
 from backend.errors import EquipoiseError
-from backend.store import Round, Store
+from backend.store import Store
+from backend.tables import Round
 
 FORMATS = (".parquet", ".csv", ".jsonl")
 

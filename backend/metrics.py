@@ -6,7 +6,8 @@ import time
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from backend.store import State, Store
+from backend.store import Store
+from backend.tables import State
 
 PREDICT_SECONDS = Histogram("equipoise_predict_seconds", "Time to answer /predict.")
 WEBHOOKS = Counter("equipoise_webhooks_total", "Events received from Label Studio.", ["action"])

@@ -17,7 +17,8 @@ from backend.metrics import PREDICT_SECONDS, WEBHOOKS
 from backend.reconciler import Reconciler
 from backend.serving import Serving
 from backend.settings import Settings
-from backend.store import State, Store
+from backend.store import Store
+from backend.tables import State
 
 Json = dict[str, Any]
 MAX_TASKS = 100_000

@@ -23,7 +23,8 @@ from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
-from backend.store import TOKEN, Claim, Kind, Project, Round, State, Store, effective
+from backend.store import TOKEN, Claim, Store, effective
+from backend.tables import Kind, Project, Round, State
 from model.cache import FeatureCache
 from model.presets import preset
 from model.schema import Schema

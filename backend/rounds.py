@@ -6,13 +6,9 @@ a round that dies is simply started again by the reconciler.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,18 +16,18 @@ import structlog
 
 from backend import publishing, ranking, stability
 from backend.annotations import Labelled, label_arrays, read_task
-from backend.errors import EquipoiseError, RoundLost
+from backend.errors import EquipoiseError
 from backend.labelconfig import LabelConfig, parse
 from backend.labelstudio import LabelStudio
 from backend.media import MediaSource
-from backend.settings import ProjectSettings, Settings
-from backend.store import LEASE_SECONDS, Claim, Kind, Round, Store
+from backend.run import Run
+from backend.tables import Kind
 from model import checkpoint
 from model.cache import FeatureCache
 from model.look import look, look_untrained
 from model.model import Model
 from model.preparation import Inputs, prepare
-from model.presets import Preset, preset
+from model.presets import Preset
 from model.training import evaluate, train
 from strategies import STRATEGIES, Pool, Selection, cold_start
 from strategies.pool import Need, TargetKind
@@ -47,78 +43,6 @@ _SHOWN_FAILURES = 20
 
 class NotEnoughLabels(EquipoiseError):
     """There is too little to train on yet."""
-
-
-@dataclass
-class Run:
-    """What every phase of one round needs."""
-
-    store: Store
-    settings: Settings
-    studio: LabelStudio
-    claim: Claim
-    round: Round
-    options: ProjectSettings
-    durations: dict[str, float] = field(default_factory=dict)
-    _lost: threading.Event = field(default_factory=threading.Event)
-    _noted: float = 0.0
-
-    @property
-    def project(self) -> int:
-        """Project id."""
-        return self.round.project
-
-    @property
-    def folder(self) -> Path:
-        """This round's folder."""
-        return self.store.path(self.round.folder)
-
-    @property
-    def preset(self) -> Preset:
-        """The preset with the project's overrides."""
-        return preset(self.options.preset, **self.options.overrides)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Note a phase and how long it took; refuse to enter it when the lease is gone."""
-        started = time.monotonic()
-        self.store.renew(self.claim, phase=name, done=0, total=0)
-        log.info("phase", phase=name)
-        yield
-        self.durations[name] = round(time.monotonic() - started, 3)
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Note progress at most once a second."""
-        if self._lost.is_set():
-            raise RoundLost("This round was cancelled or taken over.")
-        if time.monotonic() - self._noted < 1.0:
-            return
-        self._noted = time.monotonic()
-        self.store.renew(self.claim, done=done, total=total)
-        log.debug("progress", stage=stage, done=done, total=total)
-
-    @contextmanager
-    def heartbeat(self) -> Iterator[None]:
-        """Keep the lease alive while the body runs."""
-        stop = threading.Event()
-
-        def beat() -> None:
-            while not stop.wait(LEASE_SECONDS / 4):
-                try:
-                    self.store.renew(self.claim)
-                except RoundLost:
-                    self._lost.set()
-                    return
-                except Exception as error:  # a busy store: the next beat tries again
-                    log.warning("heartbeat failed", error=type(error).__name__)
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
 
 
 @dataclass(frozen=True)

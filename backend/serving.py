@@ -22,7 +22,8 @@ from backend.labelstudio import LabelStudio
 from backend.media import MediaSource
 from backend.publishing import UNRANKED
 from backend.settings import Settings
-from backend.store import INITIAL_VERSION, Round, Store
+from backend.store import INITIAL_VERSION, Store
+from backend.tables import Round
 from model import checkpoint
 from model.cache import FeatureCache
 from model.model import Model

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from backend import ranking
-from backend.store import Kind, State, Store
+from backend.store import Store
+from backend.tables import Kind, State
 from experiments.stopping import Step, compare, hint
 from model.schema import Schema, Target
 from strategies.pool import TargetKind

@@ -6,7 +6,8 @@ from typing import Any
 
 from backend.settings import Settings
 from backend.stability import of_project
-from backend.store import Project, Round, Store, effective
+from backend.store import Store, effective
+from backend.tables import Project, Round
 
 
 def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:

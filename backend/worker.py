@@ -18,9 +18,11 @@ from backend import publishing
 from backend.errors import EquipoiseError, RoundLost
 from backend.labelstudio import LabelStudio
 from backend.logs import configure
-from backend.rounds import Run, run_round, warm_cache
+from backend.rounds import run_round, warm_cache
+from backend.run import Run
 from backend.settings import ProjectSettings, Settings, settings
-from backend.store import TOKEN, Claim, Kind, State, Store, open_store
+from backend.store import TOKEN, Claim, Store, open_store
+from backend.tables import Kind, State
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,8 @@ from backend import ranking
 from backend.app import create_app
 from backend.labelconfig import parse
 from backend.settings import Settings
-from backend.store import Kind, Store
+from backend.store import Store
+from backend.tables import Kind
 from strategies import Pool, Selection
 
 CONFIG = (

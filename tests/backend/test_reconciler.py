@@ -12,7 +12,8 @@ from backend.labelconfig import parse
 from backend.reconciler import Due, Reconciler
 from backend.serving import Serving
 from backend.settings import Settings
-from backend.store import Kind, State, Store
+from backend.store import Store
+from backend.tables import Kind, State
 
 CONFIG = (
     '<View><Text name="txt" value="$text"/><Choices name="label" toName="txt">'

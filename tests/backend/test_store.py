@@ -9,7 +9,8 @@ import pytest
 
 from backend import store as store_module
 from backend.errors import NotConnected, RoundLost
-from backend.store import Claim, Kind, State, Store
+from backend.store import Claim, Store
+from backend.tables import Kind, State
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""What every phase of one round shares: the lease, progress, durations, folders."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from backend.errors import RoundLost
+from backend.labelstudio import LabelStudio
+from backend.settings import ProjectSettings, Settings
+from backend.store import LEASE_SECONDS, Claim, Store
+from backend.tables import Round
+from model.presets import Preset, preset
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Run:
+    """What every phase of one round needs."""
+
+    store: Store
+    settings: Settings
+    studio: LabelStudio
+    claim: Claim
+    round: Round
+    options: ProjectSettings
+    durations: dict[str, float] = field(default_factory=dict)
+    _lost: threading.Event = field(default_factory=threading.Event)
+    _noted: float = 0.0
+
+    @property
+    def project(self) -> int:
+        """Project id."""
+        return self.round.project
+
+    @property
+    def folder(self) -> Path:
+        """This round's folder."""
+        return self.store.path(self.round.folder)
+
+    @property
+    def preset(self) -> Preset:
+        """The preset with the project's overrides."""
+        return preset(self.options.preset, **self.options.overrides)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Note a phase and how long it took; refuse to enter it when the lease is gone."""
+        started = time.monotonic()
+        self.store.renew(self.claim, phase=name, done=0, total=0)
+        log.info("phase", phase=name)
+        yield
+        self.durations[name] = round(time.monotonic() - started, 3)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Note progress at most once a second."""
+        if self._lost.is_set():
+            raise RoundLost("This round was cancelled or taken over.")
+        if time.monotonic() - self._noted < 1.0:
+            return
+        self._noted = time.monotonic()
+        self.store.renew(self.claim, done=done, total=total)
+        log.debug("progress", stage=stage, done=done, total=total)
+
+    @contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """Keep the lease alive while the body runs."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(LEASE_SECONDS / 4):
+                try:
+                    self.store.renew(self.claim)
+                except RoundLost:
+                    self._lost.set()
+                    return
+                except Exception as error:  # a busy store: the next beat tries again
+                    log.warning("heartbeat failed", error=type(error).__name__)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

@@ -1,0 +1,92 @@
+"""The store's tables: projects and their rounds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class State(StrEnum):
+    """Where a round is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Kind(StrEnum):
+    """What a round does: train and rank, or only rank with the model there is."""
+
+    TRAIN = "train"
+    RANK = "rank"
+    COLD = "cold"
+
+
+class Base(DeclarativeBase):
+    """Declarative base."""
+
+    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012 - SQLAlchemy reads it
+
+
+class Project(Base):
+    """One Label Studio project that has this backend."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    title: Mapped[str] = mapped_column(default="")
+    label_config: Mapped[str] = mapped_column(default="")
+    extra_params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    overrides: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    backend_id: Mapped[int | None] = mapped_column(default=None)
+    connected: Mapped[bool] = mapped_column(default=False)
+    changes: Mapped[int] = mapped_column(default=0)
+    requested: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str] = mapped_column(default="")
+    current: Mapped[int | None] = mapped_column(default=None)
+    announced: Mapped[str] = mapped_column(default="")
+    compared: Mapped[float] = mapped_column(default=0.0)
+    compared_annotations: Mapped[int] = mapped_column(default=-1)
+    pool: Mapped[int] = mapped_column(default=0)
+    new_labels: Mapped[int] = mapped_column(default=0)
+
+
+class Round(Base):
+    """One round: its cause, its state and what came of it."""
+
+    __tablename__ = "rounds"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
+    number: Mapped[int]
+    kind: Mapped[str]
+    version: Mapped[str]
+    strategy: Mapped[str]
+    cause: Mapped[str]
+    state: Mapped[str]
+    token: Mapped[str]
+    lease: Mapped[float]
+    started: Mapped[float]
+    finished: Mapped[float | None] = mapped_column(default=None)
+    phase: Mapped[str] = mapped_column(default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    labels: Mapped[int] = mapped_column(default=0)
+    pool: Mapped[int] = mapped_column(default=0)
+    tasks: Mapped[int] = mapped_column(default=0)
+    published: Mapped[int] = mapped_column(default=0)
+    folder: Mapped[str] = mapped_column(default="")
+    checkpoint: Mapped[str] = mapped_column(default="")
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    durations: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    schema: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    trained_on: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    failures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str] = mapped_column(default="")
