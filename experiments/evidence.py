@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments import evidence_page, running
+from experiments import curves, evidence_page, running
+from experiments.dataset import DataError
 from experiments.plan import contenders
 from experiments.sets import named
 from model.presets import preset
@@ -32,6 +33,7 @@ class Setting:
     """One replay of the evidence.
 
     Attributes:
+        name: folder of the replay; the name of the data set that `data` gives.
         data: specification of the named set.
         initial: labels of the first round.
         batch: labels per round.
@@ -42,6 +44,7 @@ class Setting:
         overrides: preset values besides `QUICK`.
     """
 
+    name: str
     data: str
     initial: int
     batch: int
@@ -57,23 +60,22 @@ _MAIN = "random,entropy,coreset,badge,bmmal,grace,grace_i,grace_ir"
 _NUMBERS = f"random,coreset,grace,{_GRACE_RULES},grace_i,grace_ir"
 
 SETTINGS = (
-    Setting("avdigits", 20, 20, 8, 1000),
-    Setting("avdigits:image_noise=1", 20, 20, 6, 1000, _MAIN),
-    Setting("mvsa:labels=own+target=number", 100, 140, 6, 1500, _NUMBERS),
-    Setting("mvsa:labels=own", 100, 125, 5, 1500, _PAPERS),
-    Setting("mosi", 100, 175, 5, 0, _NUMBERS),
-    Setting("avdigits:split=speakers", 20, 30, 5, 1000, _PAPERS),
-    Setting("mvsa", 100, 125, 5, 1500, _PAPERS),
-    Setting("mosi:modalities=three+target=class", 50, 75, 5, 0, _PAPERS),
+    Setting("avdigits-official", "avdigits", 20, 20, 8, 1000),
+    Setting("avdigits-official-image-noise-1", "avdigits:image_noise=1", 20, 20, 6, 1000, _MAIN),
+    Setting("mvsa-own-number", "mvsa:labels=own+target=number", 100, 140, 6, 1500, _NUMBERS),
+    Setting("mosi-two-number", "mosi", 100, 175, 5, 0, _NUMBERS),
+    Setting("avdigits-speakers", "avdigits:split=speakers", 20, 30, 5, 1000, _PAPERS),
+    Setting("mosi-three-class", "mosi:modalities=three+target=class", 50, 75, 5, 0, _PAPERS),
+    Setting("mvsa-own-class", "mvsa:labels=own", 100, 125, 5, 1500, _PAPERS),
+    Setting("mvsa-shared-class", "mvsa", 100, 125, 5, 1500, _PAPERS),
 )
 
 
-def run(root: Path, out: Path, settings: tuple[Setting, ...] = SETTINGS) -> list[Path]:
-    """Run what is missing of every setting; returns their folders."""
-    folders = []
+def run(root: Path, out: Path, settings: tuple[Setting, ...] = SETTINGS) -> None:
+    """Run what is missing of every setting."""
     for setting in settings:
         dataset = named(setting.data, root)
-        folder = out / dataset.name
+        folder = out / setting.name
         started = time.monotonic()
         running.prepare(
             dataset,
@@ -88,8 +90,20 @@ def run(root: Path, out: Path, settings: tuple[Setting, ...] = SETTINGS) -> list
         )
         running.run(folder, notice=lambda *found, name=dataset.name: _say(name, *found))
         print(f"\n{dataset.name}: {time.monotonic() - started:.0f} s", flush=True)
-        folders.append(folder)
-    return folders
+
+
+def split(out: Path, settings: tuple[Setting, ...] = SETTINGS) -> tuple[list[Path], list[str]]:
+    """Return the folders with a seed that every strategy has finished, and the settings without."""
+    folders, unfinished = [], []
+    for setting in settings:
+        folder = out / setting.name
+        try:
+            curves.load(folder)
+        except DataError:
+            unfinished.append(setting.name)
+        else:
+            folders.append(folder)
+    return folders, unfinished
 
 
 def _say(name: str, done: int, total: int, left: float | None) -> None:
@@ -105,10 +119,13 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("results/evidence"), help="where runs are kept"
     )
+    parser.add_argument("--only-page", action="store_true", help="run nothing, use what is there")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the page goes")
     arguments = parser.parse_args()
-    folders = run(arguments.root, arguments.out)
-    print(evidence_page.write(folders, arguments.docs))
+    if not arguments.only_page:
+        run(arguments.root, arguments.out)
+    folders, unfinished = split(arguments.out)
+    print(evidence_page.write(folders, arguments.docs, unfinished))
 
 
 if __name__ == "__main__":

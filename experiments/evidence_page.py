@@ -32,12 +32,13 @@ of strategies (Holm). With five seeds, differences below about one point are mos
 """
 
 
-def write(folders: Sequence[Path], docs: Path) -> Path:
+def write(folders: Sequence[Path], docs: Path, unfinished: Sequence[str] = ()) -> Path:
     """Write the page and its pictures; returns the page.
 
     Args:
         folders: replays with at least one seed that every strategy has finished.
         docs: the folder `docs`.
+        unfinished: planned settings that have no finished seed yet; the page names them.
     """
     found = [curves.load(folder) for folder in folders]
     pictures = docs / "evidence"
@@ -56,7 +57,7 @@ def write(folders: Sequence[Path], docs: Path) -> Path:
         )
     parts = [
         _HEAD,
-        _overview(found, rows),
+        _overview(found, rows, unfinished),
         _claims(found),
         _dominance(found),
         _rules(found),
@@ -71,7 +72,7 @@ def write(folders: Sequence[Path], docs: Path) -> Path:
     return page
 
 
-def _overview(found: Sequence[Curves], rows: Sequence[list[Row]]) -> str:
+def _overview(found: Sequence[Curves], rows: Sequence[list[Row]], unfinished: Sequence[str]) -> str:
     sizes = [
         [
             one.name,
@@ -84,8 +85,10 @@ def _overview(found: Sequence[Curves], rows: Sequence[list[Row]]) -> str:
         for one in found
     ]
     table = Table(["setting", "target", "labels", "pool", "seeds", "strategies"], sizes)
+    gaps = f"Planned and not run yet: {', '.join(unfinished)}.\n\n" if unfinished else ""
     return (
-        f"## Settings\n\n{_markdown(table)}\n\n## Leads on random\n\nIn points of accuracy (mean "
+        "## Settings\n\nThe first setting compares every strategy; the others those that the papers "
+        f"compare most.\n\n{_markdown(table)}\n\n{gaps}## Leads on random\n\nIn points of accuracy (mean "
         "over classes), for numbers in hundredths of the error's unit; positive is better. `*`: "
         "real after Holm's correction; `·`: the 90% interval alone excludes zero.\n\n"
         f"{_markdown(leads(found, rows))}\n"
