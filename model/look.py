@@ -12,9 +12,10 @@ from torch import Tensor
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
 from model.encoders import encoder_for
+from model.gradients import Factors, write_layer_gradients
 from model.inputs import Batch, Inputs
 from model.model import Model
-from model.network import Encoded
+from model.network import Encoded, zero_absent
 from model.presets import Preset
 from model.schema import Schema
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
@@ -27,10 +28,14 @@ class _Arrays:
     size: int
     found: dict[str, Float32Array] = field(default_factory=dict)
 
-    def put(self, name: str, rows: slice, values: Tensor) -> None:
+    def slot(self, name: str, rows: slice, shape: tuple[int, ...]) -> Tensor:
+        """Return the rows of an array as a CPU tensor to write into."""
         if name not in self.found:
-            self.found[name] = np.zeros((self.size, *values.shape[1:]), np.float32)
-        self.found[name][rows] = values.float().cpu().numpy()
+            self.found[name] = np.empty((self.size, *shape), np.float32)
+        return torch.from_numpy(self.found[name][rows])
+
+    def put(self, name: str, rows: slice, values: Tensor) -> None:
+        self.slot(name, rows, tuple(values.shape[1:])).copy_(values)
 
 
 def look(
@@ -170,8 +175,8 @@ def _look_at(
         if Need.MC_PROBABILITIES in needs:
             passes = _stochastic(model, joined, mc_passes)
             arrays.put("mc", rows, torch.stack([model.activate(target, f) for f in passes], 1))
-    if Need.GRADIENTS in needs:
-        _put_gradients(model, encoded, rows, arrays, pseudo_label, mc_passes)
+        if Need.GRADIENTS in needs:
+            _put_gradients(model, encoded, features, logits, rows, arrays, pseudo_label, mc_passes)
 
 
 def coalition_values(
@@ -212,42 +217,22 @@ def _stochastic(model: Model, joined: Sequence[Tensor], passes: int) -> list[Ten
 def _put_gradients(
     model: Model,
     encoded: Encoded,
+    features: list[Tensor],
+    logits: Tensor,
     rows: slice,
     arrays: _Arrays,
-    pseudo_label: str,
-    mc_passes: int,
+    rule: str,
+    passes: int,
 ) -> None:
-    """Store h_k, d_k and d_mk of every modality (GRACE, section 3.2), unweighted losses."""
-    unimodal, multimodal = layer_gradients(model, encoded, pseudo_label, mc_passes)
-    for column, name in enumerate(model.schema.names):
-        here = encoded.present[:, column, None]
-        arrays.put(f"inputs:{name}", rows, encoded.inputs[column].detach() * here)
-        arrays.put(f"unimodal:{name}", rows, unimodal[column])
-        arrays.put(f"multimodal:{name}", rows, multimodal[column])
-
-
-def layer_gradients(
-    model: Model, encoded: Encoded, pseudo_label: str = "polarity", mc_passes: int = 5
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Return d_k = dL_k/da_k and d_mk = dL_m/da_k for pre-activations a_k, (B, D_k) each.
-
-    One backward pass from the sum of all samples' losses serves every sample, because a sample's
-    pre-activations only enter its own loss.
-    """
-    network = model.network
-    leaves = [a.detach().requires_grad_() for a in encoded.activations]
-    with torch.enable_grad():
-        features = network.features(leaves, encoded.present)
-        own, fused = network.unimodal_logits(features), network.multimodal_logits(features)
-        stochastic = None
-        if pseudo_label == "mc_mean" and model.schema.multimodal.kind is TargetKind.REGRESSION:
-            stochastic = pseudo_labels.mean_of_passes(network, features, mc_passes)
-        truths = pseudo_labels.labels(model, own, fused, pseudo_label, stochastic)
-        unimodal_loss = pseudo_labels.total(model, own, truths.unimodal, encoded.present)
-        multimodal_loss = pseudo_labels.fused_total(model, fused, truths.multimodal)
-        unimodal = torch.autograd.grad(unimodal_loss, leaves, retain_graph=True)
-        multimodal = torch.autograd.grad(multimodal_loss, leaves)
-    return unimodal, multimodal
+    """Store h_k, d_k and d_mk of every modality (GRACE, section 3.2)."""
+    names, widths = model.schema.names, model.network.widths
+    into = Factors(
+        [arrays.slot(f"unimodal:{n}", rows, (w,)) for n, w in zip(names, widths, strict=True)],
+        [arrays.slot(f"multimodal:{n}", rows, (w,)) for n, w in zip(names, widths, strict=True)],
+    )
+    write_layer_gradients(model, encoded, features, logits, into, rule, passes)
+    for name, h in zip(names, zero_absent(encoded.inputs, encoded.present), strict=True):
+        arrays.put(f"inputs:{name}", rows, h)
 
 
 @torch.no_grad()

@@ -91,7 +91,7 @@ class Network(nn.Module):
         """Return z_m (B, D_m) of pre-activations: ReLU, and zero rows where absent."""
         if self.last is not None:
             activations = [activation.relu() for activation in activations]
-        return [z * present[:, column, None] for column, z in enumerate(activations)]
+        return zero_absent(activations, present)
 
     def joined(self, encoded: Encoded, features: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return what the fusion reads: mid-level maps where it joins those, else features."""
@@ -103,8 +103,7 @@ class Network(nn.Module):
         """Return the z_m that strategies read; a gate's are gated alone (BMMAL, NL-gate)."""
         if not isinstance(self.fused, fusion.Gate):
             return features
-        alone = self.fused.alone(joined)
-        return [z * present[:, column, None] for column, z in enumerate(alone)]
+        return zero_absent(self.fused.alone(joined), present)
 
     def drop(self, joined: Sequence[Tensor], active: bool) -> Sequence[Tensor]:
         """Apply the dropout before the heads; maps are dropped inside the gate."""
@@ -115,6 +114,10 @@ class Network(nn.Module):
     def unimodal_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return each modality's own logits, a list of (B, K_m)."""
         return [head(z) for head, z in zip(self.heads, features, strict=True)]
+
+    def linear_head(self, column: int) -> nn.Linear:
+        """Return a modality's own head."""
+        return cast(nn.Linear, self.heads[column])
 
     def multimodal_logits(self, joined: Sequence[Tensor]) -> Tensor:
         """Return multimodal logits (B, K)."""
@@ -132,6 +135,13 @@ class Network(nn.Module):
         return self.unimodal_logits(features), self.multimodal_logits(
             self.joined(encoded, features)
         )
+
+
+def zero_absent(features: Sequence[Tensor], present: Tensor) -> list[Tensor]:
+    """Set the rows of absent modalities to zero."""
+    if bool(present.all()):
+        return list(features)
+    return [z * present[:, column, None] for column, z in enumerate(features)]
 
 
 def outputs_of(target: Target) -> int:

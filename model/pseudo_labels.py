@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model import losses
 from model.model import Model
 from model.network import Network
 from model.schema import Target
@@ -39,46 +38,40 @@ def mean_of_passes(
     """Return the mean over stochastic passes of unimodal (B, 1) and multimodal (B, 1) values."""
     with torch.no_grad():
         network.fused.train()
-        own, fused = [], []
-        for _ in range(passes):
-            dropped = network.drop(features, active=True)
-            own.append(torch.stack(network.unimodal_logits(dropped)))
-            fused.append(network.multimodal_logits(dropped))
+        drawn = [network.drop(features, active=True) for _ in range(passes)]
+        each = [network.unimodal_logits(dropped) for dropped in drawn]
+        fused = torch.stack([network.multimodal_logits(dropped) for dropped in drawn])
         network.fused.eval()
-    return list(torch.stack(own).mean(dim=0)), torch.stack(fused).mean(dim=0)
+    own = [torch.stack(logits).mean(dim=0) for logits in zip(*each, strict=True)]
+    return own, fused.mean(dim=0)
 
 
 def labels(
     model: Model,
+    features: Sequence[Tensor],
     own: list[Tensor],
     fused: Tensor,
     rule: str,
-    stochastic: tuple[list[Tensor], Tensor] | None,
+    passes: int,
 ) -> PseudoLabels:
     """Return pseudo-labels for unimodal logits (list of (B, K_m)) and multimodal ones (B, K)."""
     schema = model.schema
     targets = [schema.unimodal(name) for name in schema.names]
-    own, fused = [f.detach() for f in own], fused.detach()
-    if schema.multimodal.kind is TargetKind.REGRESSION:
-        if rule == "teacher":
-            taught = [fused[:, 0] if t.kind is TargetKind.REGRESSION else None for t in targets]
-            unimodal = [
-                teacher if teacher is not None else _guess(t, f)
-                for teacher, t, f in zip(taught, targets, own, strict=True)
-            ]
-            numbers = [
-                f for t, f in zip(targets, own, strict=True) if t.kind is TargetKind.REGRESSION
-            ]
-            return PseudoLabels(unimodal, torch.stack(numbers).mean(dim=0)[:, 0])
-        if rule == "mc_mean" and stochastic is not None:
-            means, mean = stochastic
-            unimodal = [
-                m[:, 0] if t.kind is TargetKind.REGRESSION else _guess(t, f)
-                for m, t, f in zip(means, targets, own, strict=True)
-            ]
-            return PseudoLabels(unimodal, mean[:, 0])
-    unimodal = [_guess(target, f) for target, f in zip(targets, own, strict=True)]
-    return PseudoLabels(unimodal, _guess(schema.multimodal, fused))
+    guesses = [_guess(target, f) for target, f in zip(targets, own, strict=True)]
+    is_number = [target.kind is TargetKind.REGRESSION for target in targets]
+    if rule == "polarity" or schema.multimodal.kind is not TargetKind.REGRESSION:
+        return PseudoLabels(guesses, _guess(schema.multimodal, fused))
+    if rule == "teacher":
+        taught = [fused] * len(own)
+        heads = [f for f, number in zip(own, is_number, strict=True) if number] or [fused]
+        mean = torch.stack(heads).mean(dim=0)
+    else:
+        taught, mean = mean_of_passes(model.network, features, passes)
+    unimodal = [
+        teacher[:, 0] if number else guess
+        for teacher, number, guess in zip(taught, is_number, guesses, strict=True)
+    ]
+    return PseudoLabels(unimodal, mean[:, 0])
 
 
 def _guess(target: Target, logits: Tensor) -> Tensor:
@@ -88,18 +81,3 @@ def _guess(target: Target, logits: Tensor) -> Tensor:
         return (logits >= 0).to(logits.dtype)
     # In units of half the range: the range's ends are -1 and 1; exactly the midpoint counts as +.
     return torch.where(logits[:, 0] >= 0, 1.0, -1.0)
-
-
-def total(model: Model, own: list[Tensor], truths: list[Tensor], present: Tensor) -> Tensor:
-    """Sum the unweighted unimodal losses over samples that have the modality."""
-    schema = model.schema
-    sums = [
-        (losses.per_sample(schema.unimodal(name).kind, f, truth, None) * present[:, column]).sum()
-        for column, (name, f, truth) in enumerate(zip(schema.names, own, truths, strict=True))
-    ]
-    return torch.stack(sums).sum()
-
-
-def fused_total(model: Model, fused: Tensor, truth: Tensor) -> Tensor:
-    """Sum the multimodal losses."""
-    return losses.per_sample(model.schema.multimodal.kind, fused, truth, None).sum()
