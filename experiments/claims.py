@@ -117,9 +117,9 @@ def saving(curves: Curves, name: str) -> str:
     found = labels_saved(values[place], values[curves.reference], curves.labels, curves.sign)
     base = curves.contenders[curves.reference]
     if found.needed is None:
-        return f"{curves.name}: {name} never reaches {base}'s value at {found.final} labels."
+        return f"{curves.name}: {name} never reaches {base}'s final value."
     return (
-        f"{curves.name}: {name} needs about {found.needed:.0f} labels for {base}'s value at "
-        f"{found.final} (saved {found.saved:.0f}, 90% interval {found.low:.0f} to "
-        f"{found.high:.0f}; reached in {100 * found.reached:.0f}% of the resamples)."
+        f"{curves.name}: for {base}'s final value {name} needs about {found.needed:.0f} labels, "
+        f"{base} itself {found.reference:.0f} (saved {found.saved:.0f}, 90% interval "
+        f"{found.low:.0f} to {found.high:.0f}; reached in {100 * found.reached:.0f}% of resamples)."
     )

@@ -14,6 +14,7 @@ from experiments.figures.learning import axis_name
 from experiments.merging import leads, shared, summed_wins
 from experiments.page import Table
 from experiments.report import numbers
+from experiments.stopping import AGREEMENT, WINDOW
 from experiments.summary import Row
 
 _HEAD = """# Evidence
@@ -87,10 +88,10 @@ def _overview(found: Sequence[Curves], rows: Sequence[list[Row]], unfinished: Se
     table = Table(["setting", "target", "labels", "pool", "seeds", "strategies"], sizes)
     gaps = f"Planned and not run yet: {', '.join(unfinished)}.\n\n" if unfinished else ""
     return (
-        "## Settings\n\nThe first setting compares every strategy; the others those that the papers "
-        f"compare most.\n\n{_markdown(table)}\n\n{gaps}## Leads on random\n\nIn points of accuracy (mean "
-        "over classes), for numbers in hundredths of the error's unit; positive is better. `*`: "
-        "real after Holm's correction; `·`: the 90% interval alone excludes zero.\n\n"
+        "## Settings\n\nThe first setting compares every strategy; the others those that the "
+        f"papers compare most.\n\n{_markdown(table)}\n\n{gaps}## Leads on random\n\nIn points of "
+        "accuracy (mean over classes), for numbers in hundredths of the error's unit; positive is "
+        "better. `*`: real after Holm's correction; `·`: the 90% interval alone excludes zero.\n\n"
         f"{_markdown(leads(found, rows))}\n"
     )
 
@@ -118,7 +119,8 @@ def _claims(found: Sequence[Curves]) -> str:
     lines.append(_finding_table("GRACE's parts: I < IR < IRE", findings))
     savings = [claims.saving(one, name) for one in found for name in ("bmmal", "grace")]
     lines.append(
-        "### Labels saved\n\nGRACE's paper reaches random's error at 800 labels with about 500.\n\n"
+        "### Labels saved\n\nGRACE's paper reaches random's error at 800 labels with about 500. Random's own need "
+        "is where its curve first reaches its final value.\n\n"
         + "\n".join(f"- {line}" for line in savings if line)
         + "\n"
     )
@@ -238,7 +240,7 @@ def _stopping(found: Sequence[Curves], folders: Sequence[Path]) -> str:
     header = ["setting", "moments", "flat", "hints", "wrong", "false alarms", "gain per change"]
     return (
         "## The stopping hint\n\n`equipoise status` says that the curve has flattened when the "
-        f"last {alarms.WINDOW} models agree with the ones before at {alarms.AGREEMENT:.2f} or more "
+        f"last {WINDOW} models agree with the ones before at {AGREEMENT:.2f} or more "
         "(Cohen's kappa on unlabelled tasks; Lin's concordance for numbers). Replayed at every "
         "round of every run; *wrong* means that a later round was still better by more than "
         f"{100 * alarms.TOLERANCE:.0f} point. In all: {joint} hints were wrong. *Gain per change*: "

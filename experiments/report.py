@@ -89,8 +89,9 @@ def _numbers_text(found: Curves) -> str:
     return (
         f"Final: {learning.axis_name(found.metric)} with {found.labels[-1]} labels. Lead: paired "
         f"mean difference to {base} over all rounds, positive is better, with its 90% interval; p "
-        "after Holm's correction. Saved: labels not needed to reach "
-        f"{base}'s final value, with the bootstrap's 90% interval; “–” where it is not reached. "
+        "after Holm's correction. Needed: labels for "
+        f"{base}'s final value; saved: {base}'s own need less that, with the bootstrap's 90% "
+        "interval; “–” where it is not reached. "
         "Bold: better than chance explains."
     )
 

@@ -36,24 +36,25 @@ class Interval:
 class Saving:
     """Labels that a contender needs less than the reference for the reference's final value.
 
+    The reference's own need is where its curve first reaches its final value, not the last round:
+    on a noisy or flat curve that is earlier, and counting from the end would flatter everybody.
+
     Attributes:
         needed: labels needed, by linear interpolation of the mean curve; None if never reached.
-        final: labels of the reference.
-        low: lower end of the bootstrap interval of the labels saved.
+        reference: labels that the reference itself needs.
+        saved: reference less needed; negative if more labels are needed. A value that is never
+            reached counts as if the last round reached it.
+        low: lower end of the bootstrap interval of `saved`.
         high: its upper end.
         reached: share of resamples in which the value was reached at all.
     """
 
     needed: float | None
-    final: int
+    reference: float
+    saved: float
     low: float
     high: float
     reached: float
-
-    @property
-    def saved(self) -> float:
-        """Labels saved; 0 where the value was not reached."""
-        return 0.0 if self.needed is None else self.final - self.needed
 
 
 def half_width(values: Array, axis: int = 0, confidence: float = CONFIDENCE) -> Array:
@@ -169,12 +170,30 @@ def labels_saved(
         resamples: of the bootstrap over seeds.
         seed: of the bootstrap.
     """
-    final = int(labels[-1])
     ours, theirs = sign * values, sign * reference
-    needed = float(labels_needed(ours.mean(axis=0), theirs[:, -1].mean(), labels))
-    rows = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    again = labels_needed(ours[rows].mean(axis=1), theirs[rows, -1].mean(axis=1), labels)
-    saved = np.nan_to_num(final - again, nan=0.0)
+    everyone = np.arange(len(values))[None]
+    again = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    once, base = (_needed(ours, theirs, rows, labels) for rows in (everyone, again))
+    saved = base[1] - np.where(np.isnan(base[0]), labels[-1], base[0])
     low, high = np.quantile(saved, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    reached = float(np.isfinite(again).mean())
-    return Saving(None if np.isnan(needed) else needed, final, float(low), float(high), reached)
+    mine, its = float(once[0][0]), float(once[1][0])
+    never = bool(np.isnan(mine))
+    return Saving(
+        None if never else mine,
+        its,
+        its - (float(labels[-1]) if never else mine),
+        float(low),
+        float(high),
+        float(np.isfinite(base[0]).mean()),
+    )
+
+
+def _needed(
+    ours: Array, theirs: Array, rows: npt.NDArray[np.int64], labels: npt.NDArray
+) -> tuple[Array, Array]:
+    """Return (B,) labels that contender and reference need, for each (B, E) draw of seeds."""
+    reference = theirs[rows].mean(axis=1)
+    goal = reference[:, -1]
+    return labels_needed(ours[rows].mean(axis=1), goal, labels), labels_needed(
+        reference, goal, labels
+    )

@@ -173,10 +173,12 @@ def _recommendation(
 
 def _saving_words(saving: Saving, base: str, name: str) -> str:
     if saving.needed is None:
-        return f"{name} does not reach what {base} has with {saving.final} labels."
+        return f"{name} does not reach {base}'s final value."
+    more = "fewer" if saving.saved >= 0 else "more"
     return (
-        f"{name} reaches what {base} has with {saving.final} labels at about {saving.needed:.0f} "
-        f"({saving.saved:.0f} saved, 90% interval {saving.low:.0f} to {saving.high:.0f})."
+        f"For {base}'s final value {name} needs about {saving.needed:.0f} labels, {base} itself "
+        f"{saving.reference:.0f}: {abs(saving.saved):.0f} {more} (90% interval of the labels saved "
+        f"{saving.low:.0f} to {saving.high:.0f})."
     )
 
 

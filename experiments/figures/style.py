@@ -18,7 +18,7 @@ from experiments.plan import RANDOM
 DPI = 140
 WIDTH = 10.0
 GREY = "#6b6b6b"
-MOST_COLOURED = 7
+LONG_NAME = 20
 
 _RC: Any = {
     "font.size": 9,
@@ -96,4 +96,6 @@ def hide_unused(axes: Any, used: int) -> None:
 def legend_below(picture: Any, panel: Any, columns: int = 7) -> None:
     """Put one legend for all panels under the figure."""
     handles, names = panel.get_legend_handles_labels()
+    if max(map(len, names)) > LONG_NAME:
+        columns = min(columns, 4)
     picture.legend(handles, names, loc="outside lower center", ncols=min(columns, len(names)))

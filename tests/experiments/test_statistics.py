@@ -94,3 +94,11 @@ def test_labels_saved_for_an_error_that_falls_faster() -> None:
     behind = labels_saved(slow, fast, LABELS, -1, resamples=50)
     assert behind.needed is None
     assert (behind.saved, behind.reached) == (0.0, 0.0)
+
+
+def test_labels_saved_are_counted_from_the_references_own_first_reach() -> None:
+    flat = np.tile([0.1, 0.5, 0.5, 0.5], (5, 1))
+    late = np.tile([0.1, 0.2, 0.5, 0.5], (5, 1))
+    found = labels_saved(late, flat, LABELS, 1, resamples=50)
+    assert (found.reference, found.needed, found.saved) == pytest.approx((20, 30, -10))
+    assert labels_saved(flat, flat, LABELS, 1, resamples=50).saved == 0
