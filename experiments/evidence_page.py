@@ -119,8 +119,8 @@ def _claims(found: Sequence[Curves]) -> str:
     lines.append(_finding_table("GRACE's parts: I < IR < IRE", findings))
     savings = [claims.saving(one, name) for one in found for name in ("bmmal", "grace")]
     lines.append(
-        "### Labels saved\n\nGRACE's paper reaches random's error at 800 labels with about 500. Random's own need "
-        "is where its curve first reaches its final value.\n\n"
+        "### Labels saved\n\nGRACE's paper reaches random's error at 800 labels with about 500. "
+        "Random's own need is where its curve first reaches its final value.\n\n"
         + "\n".join(f"- {line}" for line in savings if line)
         + "\n"
     )

@@ -1,0 +1,69 @@
+"""The stopping hint of a project's own rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from backend import ranking, stability
+from backend.store import Kind, Store
+from model.schema import Modality, ModalityKind, Schema, Target
+from strategies.pool import TargetKind
+
+SCHEMA = Schema(
+    (Modality("text", ModalityKind.TEXT, "text"),),
+    (Target("mood", TargetKind.CLASSIFICATION, ("good", "bad")),),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return a store with project 1."""
+    opened = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    opened.save_project(1, title="one")
+    yield opened
+    opened.close()
+
+
+def table(tasks: range, bad: int) -> pa.Table:
+    """A ranking in which the first `bad` task ids are predicted bad."""
+    says = np.array([[0.1, 0.9] if task < bad else [0.8, 0.2] for task in tasks], np.float32)
+    return pa.table({"task": list(tasks), f"{ranking.OUTPUT}mood": list(says)})
+
+
+def play(store: Store, found: pa.Table, labels: int) -> dict[str, float]:
+    """Play one round of training to its commit, as a worker does."""
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {})
+    assert claim is not None
+    metrics = stability.measure(store, 1, found, SCHEMA)
+    ranking.save(found, store.path(store.round(claim.round).folder) / "ranking.parquet")
+    store.renew(claim, labels=labels)
+    store.commit(claim, metrics=metrics)
+    return metrics
+
+
+def test_agreement_is_measured_on_tasks_in_both_rankings(store: Store) -> None:
+    assert play(store, table(range(100), 50), 20) == {}
+    found = play(store, table(range(20, 100), 60), 40)
+    # Of tasks 20 to 99 the ten from 50 to 59 changed.
+    assert found[stability.CHANGED] == pytest.approx(10 / 80)
+    assert found[stability.AGREEMENT] == pytest.approx(0.75, abs=0.03)
+    assert stability.of_project(store, 1) == {}
+
+
+def test_a_flat_curve_is_said_to_be_flat(store: Store) -> None:
+    for labels in (20, 40, 60):
+        play(store, table(range(100), 50), labels)
+    hint = stability.of_project(store, 1)
+    assert hint["flattened"]
+    assert hint["agreement"] == 1.0
+    assert "flattened" in hint["text"]
+
+
+def test_too_few_common_tasks_say_nothing(store: Store) -> None:
+    play(store, table(range(100), 50), 20)
+    assert play(store, table(range(95, 200), 50), 40) == {}
