@@ -93,16 +93,18 @@ def run(root: Path, out: Path, settings: tuple[Setting, ...] = SETTINGS) -> None
 
 
 def split(out: Path, settings: tuple[Setting, ...] = SETTINGS) -> tuple[list[Path], list[str]]:
-    """Return the folders with a seed that every strategy has finished, and the settings without."""
+    """Return the folders in which every seed is finished, and the names of the other settings."""
     folders, unfinished = [], []
     for setting in settings:
         folder = out / setting.name
         try:
-            curves.load(folder)
+            finished = len(curves.load(folder).seeds) >= setting.seeds
         except DataError:
-            unfinished.append(setting.name)
-        else:
+            finished = False
+        if finished:
             folders.append(folder)
+        else:
+            unfinished.append(setting.name)
     return folders, unfinished
 
 

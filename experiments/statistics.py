@@ -58,10 +58,10 @@ class Saving:
 
 
 def half_width(values: Array, axis: int = 0, confidence: float = CONFIDENCE) -> Array:
-    """Return the half width of the t interval of the mean over an axis of repetitions."""
+    """Return the half width of the t interval of the mean over repetitions; NaN for one only."""
     count = values.shape[axis]
     if count < 2:
-        return np.zeros(np.delete(values.shape, axis))
+        return np.full(np.delete(values.shape, axis), np.nan)
     error = values.std(axis=axis, ddof=1) / np.sqrt(count)
     factor = stats.t.ppf(0.5 + confidence / 2, count - 1)
     return np.asarray(factor * error)
