@@ -45,7 +45,7 @@ def connect(studio: LabelStudio, store: Store, settings: Settings, project: int)
     done.append(line)
     done.append(_webhook(studio, settings, project))
     done += _sampling(studio, remote, project, undo)
-    done.append(_tab(studio, project, undo))
+    done.append(_tab(studio, project))
     publishing.announce(studio, settings, project, backend, version)
     done.append(f"serves version {version}")
     store.save_project(
@@ -156,12 +156,17 @@ def _sampling(studio: LabelStudio, remote: Json, project: int, undo: Json) -> li
     return done
 
 
-def _tab(studio: LabelStudio, project: int, undo: Json) -> str:
-    for tab in studio.tabs(project):
-        if tab["data"].get("title") == TAB:
-            undo["tab"] = tab["id"]
-            return f"found the tab {TAB!r}"
-    made = studio.create_tab(
+def _our_tabs(studio: LabelStudio, project: int) -> list[int]:
+    return [int(tab["id"]) for tab in studio.tabs(project) if tab["data"].get("title") == TAB]
+
+
+def _tab(studio: LabelStudio, project: int) -> str:
+    ours = _our_tabs(studio, project)
+    for double in ours[1:]:
+        studio.delete_tab(double, project)
+    if ours:
+        return f"found the tab {TAB!r}"
+    studio.create_tab(
         project,
         {
             "title": TAB,
@@ -179,7 +184,6 @@ def _tab(studio: LabelStudio, project: int, undo: Json) -> str:
             },
         },
     )
-    undo["tab"] = made["id"]
     return f"created the tab {TAB!r}, in the order of the queue"
 
 
@@ -208,11 +212,10 @@ def disconnect(
         if hook["url"].rstrip("/") == f"{settings.url}/webhook":
             studio.delete_webhook(int(hook["id"]))
             done.append("removed the webhook")
-    undo = dict(owner.undo)
-    tab = undo.pop("tab", None)
-    if tab is not None and any(row["id"] == tab for row in studio.tabs(project)):
-        studio.delete_tab(int(tab), project)
+    for tab in _our_tabs(studio, project):
+        studio.delete_tab(tab, project)
         done.append(f"removed the tab {TAB!r}")
+    undo = dict(owner.undo)
     if undo:
         studio.update_project(project, **undo)
         done.append(f"restored {', '.join(f'{k}={v!r}' for k, v in undo.items())}")

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 _FIRST_DELAY = 30.0
 _LONGEST_DELAY = 1800.0
 _DEBOUNCE = 0.5
+_CONNECT_DELAY = 15.0
 _TIDY_SECONDS = 5.0
 _FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
 
@@ -64,6 +65,7 @@ class Reconciler:
         self._serving = serving
         self._children: dict[int, Child] = {}
         self._cleaned: dict[int, str] = {}
+        self._seen: dict[int, float] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
@@ -155,10 +157,7 @@ class Reconciler:
         owner = self._store.project(project)
         with LabelStudio(self._settings.label_studio_url, self._settings.key) as studio:
             if not owner.connected:
-                # Without its row the project was disconnected, and stays so.
-                if not self._settings.auto_connect or not connecting.is_registered(
-                    studio, self._settings, project
-                ):
+                if not self._may_connect(studio, project):
                     return
                 connecting.connect(studio, self._store, self._settings, project)
                 owner = self._store.project(project)
@@ -171,6 +170,15 @@ class Reconciler:
             self._tidy(studio, owner)
         if owner.problem:
             self._store.save_project(project, problem="")
+
+    def _may_connect(self, studio: LabelStudio, project: int) -> bool:
+        """Tell whether a project that added our URL by hand should be set up now."""
+        seen = self._seen.setdefault(project, time.monotonic())
+        # The first call to /setup may come from `equipoise connect`, which is at work itself.
+        if not self._settings.auto_connect or time.monotonic() - seen < _CONNECT_DELAY:
+            return False
+        # Without its row the project was disconnected, and stays so.
+        return connecting.is_registered(studio, self._settings, project)
 
     def _repair(self, studio: LabelStudio, owner: Project, remote: dict[str, Any]) -> None:
         """Name the current version again wherever Label Studio has lost it."""

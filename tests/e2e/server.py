@@ -88,7 +88,7 @@ class Equipoise:
             cwd=Path(__file__).resolve().parents[2],
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
