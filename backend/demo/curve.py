@@ -39,20 +39,22 @@ class Comparison:
         ours = [line.accuracy for line in self.lines][1:]
         means = self.random_means[1:]
         gap = sum(a - b for a, b in zip(ours, means, strict=True)) / len(ours)
-        mean_of_each = [sum(order[1:]) / len(order[1:]) for order in self.random]
-        spread = max(mean_of_each) - min(mean_of_each)
-        last = (
-            f"With {self.lines[-1].labels} labels {self.strategy} reaches {ours[-1]:.3f}; random "
-            f"order {means[-1]:.3f} on average of {len(self.random)} orders "
-            f"({min(o[-1] for o in self.random):.3f} to {max(o[-1] for o in self.random):.3f})."
-        )
         who = f"{self.strategy} was ahead" if gap > 0 else "random order was ahead or equal"
-        sure = "more" if abs(gap) > spread else "less"
         return (
-            f"{last} Over all rounds {who} by {abs(gap):.3f} on average, {sure} than the random "
-            f"orders differ among themselves ({spread:.3f}). One run on a small data set: an "
-            "illustration, not a benchmark."
+            f"With {self.lines[-1].labels} labels {self.strategy} reaches {ours[-1]:.3f}; random "
+            f"order {means[-1]:.3f} on average of {len(self.random)} "
+            f"({min(o[-1] for o in self.random):.3f} to {max(o[-1] for o in self.random):.3f}). "
+            f"Over all rounds {who} by {abs(gap):.3f} on average{self._trust(abs(gap))}. One run "
+            "on a small data set: an illustration, not a benchmark."
         )
+
+    def _trust(self, gap: float) -> str:
+        if len(self.random) < 2:
+            return ""
+        of_each = [sum(order[1:]) / len(order[1:]) for order in self.random]
+        spread = max(of_each) - min(of_each)
+        sure = "more" if gap > spread else "less"
+        return f", {sure} than the random orders differ among themselves ({spread:.3f})"
 
 
 def plot(comparison: Comparison, path: Path) -> None:

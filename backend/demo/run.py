@@ -28,6 +28,7 @@ from strategies import STRATEGIES
 MARKER = "made-by-equipoise-demo"
 SEED = 0
 TASKS = 1200
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,14 @@ def run(options: Options) -> None:
             play.round(number, options.labels)
         comparison = play.compare(options.strategy, options.orders)
         plot(comparison, folder / "learning-curve.png")
+        screen.rest()
         screen.tell(f"\n{comparison.verdict()}")
         screen.tell(f"Curve: {folder / 'learning-curve.png'}")
         screen.tell(f"Played in {time.monotonic() - started:.0f} s.")
         _summary(screen, studio, backend, play.project)
         if not options.once:
             _stay(studio, backend, screen)
+        screen.tell("Stopping both servers.")
 
 
 def _check(options: Options) -> None:
@@ -130,16 +133,20 @@ def workspace(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Treat a request to terminate like Ctrl-C, so that the servers are stopped, too."""
+    """Treat a request to terminate like Ctrl-C, so that the servers are stopped, too.
+
+    Ctrl-C itself is set as well: a process that a script starts in the background ignores it.
+    """
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _label_studio(options: Options, folder: Path, screen: Screen) -> LabelStudio:
@@ -171,7 +178,6 @@ def _summary(screen: Screen, studio: LabelStudio, backend: Equipoise, project: i
 
 def _stay(studio: LabelStudio, backend: Equipoise, screen: Screen) -> None:
     screen.tell("Both servers stay up; label some yourself. [bold]Ctrl-C[/bold] stops them.")
-    screen.rest()
     with contextlib.suppress(KeyboardInterrupt):
         while studio.runs and backend.runs:
             time.sleep(1)
