@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # minutes on a busy machine
 
 
 def test_the_demo_plays_rounds_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_the_demo_plays_rounds_and_leaves_nothing_running(tmp_path: Path) -> Non
         env={**os.environ, "EQUIPOISE_OVERRIDES": '{"epochs": 10, "min_steps": 60}'},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=850,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
