@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy.typing as npt
 import torch
 
-from strategies.rows import as_tensor
+from strategies.rows import CHUNK_ELEMENTS, as_tensor
 
 Rows = slice | torch.Tensor
 
@@ -41,8 +41,12 @@ class Factor(Protocol):
 
 def squared_norms(values: torch.Tensor) -> torch.Tensor:
     """Return the squared norm of each row of (r, width) in float64."""
-    norms: torch.Tensor = torch.linalg.vector_norm(values, dim=1, dtype=torch.float64)
-    return norms.square_()
+    # In pieces, because the norm copies what it reads to float64.
+    rows = max(1, CHUNK_ELEMENTS // (8 * max(1, values.shape[1])))
+    pieces = [
+        torch.linalg.vector_norm(piece, dim=1, dtype=torch.float64) for piece in values.split(rows)
+    ]
+    return torch.cat(pieces).square_()
 
 
 class Dense:
