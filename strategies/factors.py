@@ -44,7 +44,8 @@ def squared_norms(values: torch.Tensor) -> torch.Tensor:
     # In pieces, because the norm copies what it reads to float64.
     rows = max(1, CHUNK_ELEMENTS // (8 * max(1, values.shape[1])))
     pieces = [
-        torch.linalg.vector_norm(piece, dim=1, dtype=torch.float64) for piece in values.split(rows)
+        torch.linalg.vector_norm(piece, dim=1, dtype=torch.float64)
+        for piece in torch.split(values, rows)
     ]
     return torch.cat(pieces).square_()
 
