@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -110,7 +110,7 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(parts: dict[str, Callable[[bool], list[Row]]], options: argparse.Namespace) -> None:
+def run(parts: dict[str, Callable[[bool], Iterable[Row]]], options: argparse.Namespace) -> None:
     """Run the parts, print each row as it comes, write JSON at the end."""
     rows: list[Row] = []
     head = f"{'what':<62} {'ours':>10} {'baseline':>10} {'unit':<5} {'ratio':>8} {'by cpu':>8}"

@@ -5,7 +5,7 @@ python -m benchmarks.grace [--quick] [--json PATH] [--only NAME]
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -185,7 +185,7 @@ def _sums_of(embeddings: OuterProducts, sample: np.ndarray) -> np.ndarray:
     return total.numpy()
 
 
-PARTS: dict[str, Callable[[bool], list[Row]]] = {
+PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "gradients": gradients,
     "exact": exact,
     "estimate": estimate,

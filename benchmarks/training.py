@@ -33,7 +33,7 @@ def frozen(quick: bool) -> list[Row]:
         labels = {"y": np.random.default_rng(1).integers(0, CLASSES, size)}
         chosen = vectors_preset(epochs=epochs, min_steps=0)
         taken, model = timed(lambda: train(inputs, labels, schema(CLASSES), chosen, device="cpu"))
-        what = f"frozen, {size:,} labels, 3 x D=512, {model.metadata['epochs']} epochs, batch 64"
+        what = f"frozen, {size:,} labels, 3 x D=512, {model.metadata['epochs']} epochs"
         ratio = taken.wall / SECONDS
         note = f"baseline is the allowance; {taken.cpu:.1f} s of processor time"
         return [Row(what, taken.wall, SECONDS, "s", ratio, "<= 1", note, taken.cpu / SECONDS)]
