@@ -8,11 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.arrays import Array
 from model.decoding.limits import LIMITS
-from model.dropout import Dropout
 from model.encoders.base import Encoder, Module, Raw
 from model.presets import Preset
 from model.sample import MediaError
@@ -28,7 +27,7 @@ class Hashing(Module):
     def __init__(self, width: int, augment: bool) -> None:
         super().__init__()
         self.width = width
-        self.dropout = Dropout(0.3 if augment else 0.0)
+        self.dropout = nn.Dropout(0.3 if augment else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""
