@@ -101,8 +101,8 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
 
     @app.post("/api/wake", status_code=202)
     def wake() -> Json:
-        """Look for requests in the store now; the command line calls this."""
-        reconciler.wake()
+        """Look at every project now; the command line calls this after each change it made."""
+        reconciler.wake(everything=True)
         return {}
 
 

@@ -6,6 +6,7 @@ or late webhook, a crash or a restart changes nothing but the moment a round sta
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -67,6 +68,7 @@ class Reconciler:
         self._cleaned: dict[int, str] = {}
         self._seen: dict[int, float] = {}
         self._wake = threading.Event()
+        self._everything = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
 
@@ -74,8 +76,15 @@ class Reconciler:
         """Start the loop in its own thread."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Look now instead of at the next poll."""
+    def wake(self, *, everything: bool = False) -> None:
+        """Look now instead of at the next poll.
+
+        Args:
+            everything: look at every project as a poll does, not only where the store tells that
+                a round may be due; a person waits for it.
+        """
+        if everything:
+            self._everything.set()
         self._wake.set()
 
     def stop(self) -> None:
@@ -101,10 +110,12 @@ class Reconciler:
         return found
 
     def _loop(self) -> None:
-        polled = 0.0
+        polled = -math.inf
         while not self._stop.is_set():
             self._wake.clear()
-            full = time.monotonic() - polled >= self._settings.poll_seconds
+            late = time.monotonic() - polled >= self._settings.poll_seconds
+            full = late or self._everything.is_set()
+            self._everything.clear()
             polled = time.monotonic() if full else polled
             for project in self._store.projects():
                 if not self._stop.is_set() and (full or self._may_be_due(project)):
@@ -117,6 +128,8 @@ class Reconciler:
     def _may_be_due(self, owner: Project) -> bool:
         """Tell from the store alone whether a look between two polls is worth a request."""
         if owner.id in self._children or owner.requested or not owner.connected:
+            return True
+        if owner.current is None:
             return True
         wanted = effective(self._settings, owner).retrain_after
         return owner.new_labels + owner.changes >= wanted
