@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from model.dropout import Dropout
 from model.encoders.base import Module
 from strategies.pool import Coalition
 from strategies.shapley import all_coalitions
@@ -143,7 +144,7 @@ class Mlp(Stepwise):
         dropout: float,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        layers: list[nn.Module] = [Dropout(dropout)]
         for before, after in pairwise([sum(widths), *hidden]):
             layers += [nn.Linear(before, after)] + ([nn.ReLU()] if relu else [])
         self.layers = nn.Sequential(*layers, classifier(hidden[-1], outputs))
@@ -183,7 +184,7 @@ class Gate(Stepwise):
         self.g = nn.ModuleList(nn.Linear(channels[m] + width, inner) for m in self.others)
         self._tail = [tail]  # in a list: owned, saved and trained by the network
         self.width = tail.width if tail is not None else width
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = classifier(self.width, outputs)
 
     def joined(self, maps: Sequence[Tensor]) -> Tensor:

@@ -47,8 +47,11 @@ def masked_mean(
 ) -> Tensor:
     """Return the mean loss over samples that have a label and the modality; 0 if none has."""
     mask = mask & known(target.kind, truth)
-    if not bool(mask.any()):
+    count = int(mask.sum())
+    if count == 0:
         return logits.sum() * 0.0
+    if count == len(mask):
+        return per_sample(target.kind, logits, truth, weight).mean()
     return per_sample(target.kind, logits[mask], truth[mask], weight).mean()
 
 

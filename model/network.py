@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model import fusion
+from model.dropout import Dropout, dropout
 from model.encoders import encoder_for
 from model.encoders.base import Module
 from model.inputs import Batch
@@ -71,7 +72,7 @@ class Network(nn.Module):
     @property
     def stochastic(self) -> bool:
         """Whether dropout between features and multimodal logits makes passes differ."""
-        inside = [part.p for part in self.fused.modules() if isinstance(part, nn.Dropout)]
+        inside = [part.p for part in self.fused.modules() if isinstance(part, Dropout)]
         return self.dropout > 0 or any(p > 0 for p in inside)
 
     def encode(self, batch: Batch) -> Encoded:
@@ -109,7 +110,7 @@ class Network(nn.Module):
         """Apply the dropout before the heads; maps are dropped inside the gate."""
         if not active or not self.dropout:
             return joined
-        return [z if z.ndim > 2 else nn.functional.dropout(z, self.dropout) for z in joined]
+        return [z if z.ndim > 2 else dropout(z, self.dropout) for z in joined]
 
     def unimodal_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return each modality's own logits, a list of (B, K_m)."""
@@ -158,7 +159,7 @@ def _encoder(modality: Modality, preset: Preset, shapes: Mapping[str, tuple[int,
 
 def _post(modality: Modality, encoder: Module, preset: Preset) -> tuple[nn.Sequential, int]:
     """Return the hidden layers between encoder and last layer, and their output's width."""
-    layers: list[nn.Module] = [nn.Dropout(preset.post_dropout)] if preset.post_dropout else []
+    layers: list[nn.Module] = [Dropout(preset.post_dropout)] if preset.post_dropout else []
     width = encoder.width
     hidden: tuple[int, ...] = by_modality(preset.post, modality, _NO_LAYERS)
     for after in hidden:

@@ -15,30 +15,24 @@ from model.schema import Schema
 
 
 def optimizer(network: Network, schema: Schema, preset: Preset) -> torch.optim.Optimizer:
-    """Return AdamW or Adam with one parameter group per encoder and one for everything else."""
-    groups: list[dict[str, Any]] = []
+    """Return AdamW or Adam with parameter groups by each encoder's own rate and decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for modality, encoder in zip(schema.modalities, network.encoders, strict=True):
         rate = by_modality(preset.encoder_lr, modality, preset.lr)
         decay = by_modality(preset.encoder_weight_decay, modality, preset.weight_decay)
-        groups += _groups(encoder, rate, decay)
-    own = {id(p) for encoder in network.encoders for p in encoder.parameters()}
-    rest = [p for p in network.parameters() if id(p) not in own]
-    groups.append({"params": rest, "lr": preset.lr, "weight_decay": preset.weight_decay})
+        for parameter in encoder.parameters():  # biases and norms do not decay
+            own = decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, own), []).append(parameter)
+    encoders = {id(p) for encoder in network.encoders for p in encoder.parameters()}
+    rest = [p for p in network.parameters() if id(p) not in encoders]
+    groups.setdefault((preset.lr, preset.weight_decay), []).extend(rest)
     kind = torch.optim.AdamW if preset.optimizer == "adamw" else torch.optim.Adam
     fused = all(p.device.type in ("cpu", "cuda") for p in rest)
-    return kind(groups, lr=preset.lr, betas=preset.betas, fused=fused)
-
-
-def _groups(encoder: nn.Module, rate: float, decay: float) -> list[dict[str, Any]]:
-    """Split an encoder's parameters: biases and norms do not decay."""
-    trained = [p for p in encoder.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim > 1]
-    vectors = [p for p in trained if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "lr": rate, "weight_decay": decay},
-        {"params": vectors, "lr": rate, "weight_decay": 0.0},
+    listed: list[dict[str, Any]] = [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
     ]
-    return [group for group in groups if group["params"]]
+    return kind(listed, lr=preset.lr, betas=preset.betas, fused=fused)
 
 
 def factor(preset: Preset, epochs: int, per_epoch: int) -> Callable[[int], float]:

@@ -205,7 +205,7 @@ _BALANCED = replace(
     },
     projection=256,
     epochs=30,
-    batch_size=64,
+    batch_size=128,
     lr=1e-3,
     text_length=128,
     validation_share=0.15,

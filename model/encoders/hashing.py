@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.arrays import Array
 from model.decoding.limits import LIMITS
+from model.dropout import Dropout
 from model.encoders.base import Encoder, Module, Raw
 from model.presets import Preset
 from model.sample import MediaError
@@ -27,7 +28,7 @@ class Hashing(Module):
     def __init__(self, width: int, augment: bool) -> None:
         super().__init__()
         self.width = width
-        self.dropout = nn.Dropout(0.3 if augment else 0.0)
+        self.dropout = Dropout(0.3 if augment else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""

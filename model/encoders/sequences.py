@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model.arrays import Array
 from model.decoding.sequences import decode_sequence
+from model.dropout import Dropout
 from model.encoders.base import Encoder, Module, Raw
 from model.presets import Preset, by_modality
 from model.schema import Modality
@@ -24,7 +25,7 @@ class Mlp(Module):
         super().__init__()
         self.width = hidden
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(features), nn.Dropout(0.1), nn.Linear(features, hidden), nn.ReLU()
+            nn.BatchNorm1d(features), Dropout(0.1), nn.Linear(features, hidden), nn.ReLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ class BiLstm(Module):
         super().__init__()
         self.width = 4 * hidden
         self.project = nn.Linear(features - 1, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.first = nn.LSTM(hidden, hidden, batch_first=True, bidirectional=True)
         self.norm = nn.LayerNorm(2 * hidden)
         self.second = nn.LSTM(2 * hidden, hidden, batch_first=True, bidirectional=True)
