@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,10 @@ import numpy.typing as npt
 from model.arrays import Array, Float32Array
 from model.decoding.limits import LIMITS, Limits, check_bytes
 from model.sample import MediaError
+
+# NumPy reads a header by `ast`, which two threads must not use at once before Python 3.12
+# (SystemError: AST constructor recursion depth mismatch, CPython issue 106905).
+_PARSING = threading.Lock()
 
 
 def decode_sequence(value: bytes | str | list, limits: Limits = LIMITS) -> Float32Array:
@@ -52,15 +57,17 @@ def _read_npy(value: bytes, limits: Limits) -> Array:
     # A header of a few bytes can announce any shape: look at it before memory is taken.
     stream = io.BytesIO(value)
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    with _PARSING:
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
     if dtype.hasobject:
         raise MediaError("the array holds Python objects, which are not read")
     if int(np.prod(shape, dtype=np.float64)) > limits.values:
         raise MediaError(f"the array announces shape {shape}, more than {limits.values:,} values")
-    return np.load(io.BytesIO(value), allow_pickle=False)
+    with _PARSING:
+        return np.load(io.BytesIO(value), allow_pickle=False)
 
 
 def _read_npz(value: bytes, limits: Limits) -> Array:
