@@ -128,6 +128,9 @@ def run(parts: dict[str, Callable[[bool], Iterable[Row]]], options: argparse.Nam
             "load": load,
             "threads": torch.get_num_threads(),
             "platform": platform.platform(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         }
         found = [{**asdict(row), "met": row.met} for row in rows]
         document = {"machine": machine, "quick": options.quick, "rows": found}

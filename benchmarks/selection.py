@@ -1,6 +1,8 @@
 """Selection on factorised gradients against sequential, materialised and peers' code.
 
-python -m benchmarks.selection [--quick] [--json PATH] [--only NAME]
+python -m benchmarks.selection [--quick] [--json PATH] [--only bmmal|peers|coreset|scaling]
+
+The same on a GPU: benchmarks.cuda.
 """
 
 from __future__ import annotations
@@ -294,48 +296,11 @@ def mapped_pool(folder: Path, size: int, classes: int, width: int) -> Pool:
     return Pool(size, ("z",), probabilities=probabilities, features={"z": features})
 
 
-def on_cuda(quick: bool) -> list[Row]:
-    """k-means++ on half-precision factors that live on the GPU."""
-    if not torch.cuda.is_available():
-        print("no CUDA device here: not measured")
-        return []
-    size, classes, width, n = (
-        (20_000, 100, 256, 200) if quick else (1_000_000, 1_000, 2_048, 10_000)
-    )
-    left = torch.randn((size, classes), dtype=torch.float16, device="cuda") / classes**0.5
-    right = torch.randn((size, width), dtype=torch.float16, device="cuda") / width**0.5
-    embeddings = OuterProducts(left, right)
-    kmeanspp(embeddings, 20, random())
-    torch.cuda.reset_peak_memory_stats()
-    seconds, _ = timed(lambda: kmeanspp(embeddings, n, random(), block=1024))
-    work = 2 * size * n * (classes + width)
-    square = torch.randn((8192, 8192), device="cuda")
-
-    def product() -> torch.Tensor:
-        result = square @ square
-        torch.cuda.synchronize()
-        return result
-
-    reached = work / seconds.wall / (2 * 8192**3 / timed(product, 5)[0].wall)
-    peak = torch.cuda.max_memory_allocated() / GIB
-    return [
-        Row(
-            f"k-means++ on CUDA: N={size:,} K={classes} D={width} n={n:,}",
-            seconds.wall,
-            None,
-            "s",
-            note=f"{torch.cuda.get_device_name()}; {reached:.0%} of the rate of a float32 8192^3 "
-            f"product there; peak {peak:.1f} GiB.",
-        )
-    ]
-
-
 PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
-    "sequential": against_sequential,
-    "materialised": against_materialised,
+    "bmmal": against_sequential,
+    "peers": against_materialised,
     "coreset": against_coresets,
     "scaling": scaling,
-    "cuda": on_cuda,
 }
 
 if __name__ == "__main__":
