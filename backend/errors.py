@@ -29,3 +29,7 @@ class NotConnected(EquipoiseError):
 
 class RoundLost(EquipoiseError):
     """The round's lease is gone: it was cancelled, or another server took the project over."""
+
+
+class StoreError(EquipoiseError):
+    """The store cannot be used as it is: it is newer than the code, foreign, or has no room."""

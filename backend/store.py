@@ -19,8 +19,9 @@ from sqlalchemy import Engine, create_engine, event, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import NotConnected, RoundLost
+from backend.migrations import bring_up_to_date
 from backend.settings import ProjectSettings, Settings
-from backend.tables import Base, Kind, Project, Round, State
+from backend.tables import Kind, Project, Round, State
 
 LEASE_SECONDS = 60.0
 INITIAL_VERSION = "equipoise-r0000"
@@ -41,16 +42,19 @@ class Store:
     """All reads and writes of the store."""
 
     def __init__(self, url: str, files: Path) -> None:
-        """Open the store and create its tables where missing.
+        """Open the store; its tables are made where missing and migrated where old.
 
         Args:
             url: SQLAlchemy URL.
             files: folder for checkpoints, rankings and the feature cache.
+
+        Raises:
+            StoreError: the store is a newer Equipoise's, or not Equipoise's at all.
         """
         self.files = files
         files.mkdir(parents=True, exist_ok=True)
         self.engine = _engine(url)
-        Base.metadata.create_all(self.engine)
+        bring_up_to_date(self.engine)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager

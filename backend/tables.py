@@ -1,4 +1,4 @@
-"""The store's tables: projects and their rounds."""
+"""The store's tables: projects, their rounds, and leases. A change needs a file in migrations/."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class Project(Base):
     compared_annotations: Mapped[int] = mapped_column(default=-1)
     pool: Mapped[int] = mapped_column(default=0)
     new_labels: Mapped[int] = mapped_column(default=0)
+    rolled_back: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 class Round(Base):
@@ -90,3 +91,14 @@ class Round(Base):
     trained_on: Mapped[dict[str, Any]] = mapped_column(default=dict)
     failures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str] = mapped_column(default="")
+    work: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+
+
+class Lease(Base):
+    """The right to do something that only one process may do at a time, until a moment."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str]
+    until: Mapped[float]
