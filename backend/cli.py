@@ -223,6 +223,20 @@ def cancel(project: ProjectOption) -> None:
     out.print(f"Cancelled {found.version}." if found else "No round is running.")
 
 
+@app.command()
+def rollback(
+    project: ProjectOption,
+    to: Annotated[str, typer.Option("--to", help="A version that `equipoise rounds` shows.")],
+) -> None:
+    """Let an earlier round serve again, until the next one is finished."""
+    from backend import rollback as rolling
+
+    with _studio() as (config, store, studio):
+        for line in rolling.rollback(studio, store, config, project, to):
+            out.print(f"- {line}", highlight=False)
+        _wake(config)
+
+
 def _check_options(options: dict[str, Any]) -> None:
     try:
         ProjectSettings(**options)

@@ -23,7 +23,7 @@ _BLOCKED = (
 
 
 def connect(studio: LabelStudio, store: Store, settings: Settings, project: int) -> list[str]:
-    """Set a project up for active learning; safe to repeat.
+    """Set a project up for active learning; safe to repeat, and one at a time.
 
     Returns:
         What was done, one line each.
@@ -31,7 +31,13 @@ def connect(studio: LabelStudio, store: Store, settings: Settings, project: int)
     Raises:
         UnsupportedConfig: the label config has nothing to learn.
         LabelStudioError: Label Studio refused a step; the message says what to do.
+        Busy: another process connects the project and does not come to an end.
     """
+    with store.alone(project):
+        return _connect(studio, store, settings, project)
+
+
+def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int) -> list[str]:
     remote = studio.project(project)
     config = parse(remote["label_config"])
     known = {p.id: p for p in store.projects()}.get(project)
@@ -202,6 +208,14 @@ def disconnect(
     Returns:
         What was done, one line each.
     """
+    store.project(project)
+    with store.alone(project):
+        return _disconnect(studio, store, settings, project, predictions)
+
+
+def _disconnect(
+    studio: LabelStudio, store: Store, settings: Settings, project: int, predictions: bool
+) -> list[str]:
     owner = store.project(project)
     done = []
     for row in studio.backends(project):

@@ -33,3 +33,7 @@ class RoundLost(EquipoiseError):
 
 class StoreError(EquipoiseError):
     """The store cannot be used as it is: it is newer than the code, foreign, or has no room."""
+
+
+class Busy(EquipoiseError):
+    """Another process is at work on the same thing; later it will be free."""

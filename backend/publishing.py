@@ -74,6 +74,10 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
         return 0
     # What is there already is an attempt that died, or another store's: its order is not ours.
     delete_versions(studio, project, lambda name: name == version)
+    return _import(studio, project, rows)
+
+
+def _import(studio: LabelStudio, project: int, rows: Sequence[Json]) -> int:
     created = studio.import_predictions(project, list(rows))
     if created != len(rows):
         raise LabelStudioError(
@@ -82,6 +86,29 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
             "The next round reads the config again."
         )
     return created
+
+
+def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
+    """Store those of a version's predictions that Label Studio does not have any more.
+
+    What it has is left alone while its scores are the version's, so that this may be repeated, and
+    done to a version that serves.
+
+    Returns:
+        How many were stored.
+
+    Raises:
+        LabelStudioError: Label Studio dropped some of them or refused the request.
+    """
+    stored: dict[int, float] = {
+        int(row["task"]): float(row["score"] if row["score"] is not None else -1.0)
+        for row in studio.predictions(project)
+        if row["model_version"] == version
+    }
+    if any(abs(stored.get(row["task"], row["score"]) - row["score"]) > 1e-6 for row in rows):
+        return publish(studio, project, rows, version)  # they are another store's
+    missing = [row for row in rows if row["task"] not in stored]
+    return _import(studio, project, missing) if missing else 0
 
 
 def announce(

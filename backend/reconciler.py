@@ -19,7 +19,7 @@ import structlog
 
 from backend import connecting, publishing
 from backend.annotations import read_task
-from backend.errors import EquipoiseError
+from backend.errors import Busy, EquipoiseError
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.serving import Serving
@@ -225,11 +225,14 @@ class Reconciler:
         if changes:
             kind = Kind.TRAIN if current.kind != Kind.COLD else Kind.COLD
             return Due(kind, f"label config changed: {'; '.join(changes)}"[:300], {})
+        # What a rolled back round differs in from the project as it was then makes nothing due.
+        back = owner.rolled_back if owner.rolled_back.get("round") == current.id else {}
         # `equipoise rank --strategy` may differ from the project's setting, and must last.
         configured = current.options.get("configured", current.strategy)
+        configured = back.get("configured", configured)
         if current.kind != Kind.COLD and options.strategy != configured:
             return Due(Kind.RANK, f"strategy changed to {options.strategy}", {})
-        added = remote["task_number"] - current.tasks
+        added = remote["task_number"] - int(back.get("tasks", current.tasks))
         if added >= options.retrain_after:
             kind = Kind.COLD if current.kind == Kind.COLD else Kind.RANK
             return Due(kind, f"{added} new tasks", {})
@@ -324,18 +327,29 @@ class Reconciler:
         current = self._store.current(owner.id)
         if current is None or self._cleaned.get(owner.id) == current.version:
             return
-        done = [r.version for r in self._store.rounds(owner.id) if r.state == State.DONE]
+        try:
+            # Alone, because a rollback may be completing a version that looks superfluous here.
+            with self._store.alone(owner.id, wait=0.0):
+                self._delete_old(studio, owner.id)
+        except Busy:
+            return
+
+    def _delete_old(self, studio: LabelStudio, project: int) -> None:
+        current = self._store.current(project)
+        if current is None:
+            return
+        done = [r.version for r in self._store.rounds(project) if r.state == State.DONE]
         keep = {current.version, *done[-self._settings.keep_versions :]}
         end = time.monotonic() + _TIDY_SECONDS
         publishing.delete_versions(
             studio,
-            owner.id,
+            project,
             lambda name: name not in keep,
             pause=0.05,
             go_on=lambda: not self._stop.is_set() and time.monotonic() < end,
         )
         if time.monotonic() < end:
-            self._cleaned[owner.id] = current.version
+            self._cleaned[project] = current.version
 
 
 def _pretrained(owner: Project, options: ProjectSettings) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, select, update
+import structlog
+from sqlalchemy import Engine, create_engine, delete, event, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.errors import NotConnected, RoundLost
+from backend.errors import Busy, EquipoiseError, NotConnected, RoundLost
 from backend.migrations import bring_up_to_date
 from backend.settings import ProjectSettings, Settings
-from backend.tables import Kind, Project, Round, State
+from backend.tables import Kind, Lease, Project, Round, State
+
+log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 INITIAL_VERSION = "equipoise-r0000"
@@ -147,7 +152,7 @@ class Store:
             for dead in running:
                 dead.state, dead.finished = State.FAILED, now
                 dead.error = f"The worker died in phase {dead.phase or 'start'}; nothing is lost."
-            number = _next_number(session, project, kind)
+            number = _next_number(session, owner, kind)
             found = Round(
                 project=project,
                 number=number,
@@ -194,6 +199,30 @@ class Store:
             if owner is None:
                 raise RoundLost("The project was disconnected meanwhile.")
             owner.current, owner.problem, owner.pool = found.id, "", found.pool
+            owner.rolled_back = {}
+
+    def roll_back(self, project: int, to: Round, **seen: Any) -> None:
+        """Make an earlier finished round the current one again, unless a round is running.
+
+        Args:
+            project: project id.
+            to: the round.
+            seen: what the project is like now; only what changes from here on makes a round due.
+
+        Raises:
+            EquipoiseError: a round is running, and would replace it when it is done.
+        """
+        with self._write() as session:
+            session.execute(update(Project).where(Project.id == project).values(id=project))
+            owner = session.get_one(Project, project)
+            running = _running(session, project)
+            if running is not None and running.lease > time.time():
+                raise EquipoiseError(
+                    f"{running.version} is being made and would replace it: run `equipoise cancel "
+                    f"--project {project}` first, or wait for it."
+                )
+            owner.current, owner.pool, owner.announced = to.id, to.pool, ""
+            owner.rolled_back = {"round": to.id, **seen}
 
     def finish(self, claim: Claim, state: State, error: str = "") -> None:
         """End a round without making it current; a round already ended stays as it is."""
@@ -256,11 +285,71 @@ class Store:
             raise RoundLost("This round was cancelled or taken over.")
         return found
 
+    # Leases
+
+    @contextmanager
+    def alone(self, project: int, *, wait: float = 2 * LEASE_SECONDS) -> Iterator[None]:
+        """Be the only one that changes how a project is set up, in all processes on this store.
+
+        Args:
+            project: project id.
+            wait: seconds to wait for another one to be done; more than a lease outlives a process
+                that died with it.
+
+        Raises:
+            Busy: another process still has it.
+        """
+        name, token = f"project:{project}", secrets.token_hex(16)
+        deadline = time.monotonic() + wait
+        while not self._take(name, token):
+            if time.monotonic() >= deadline:
+                raise Busy(
+                    f"Another process is changing the set-up of project {project} (connect, "
+                    "disconnect, rollback or clean-up); try again when it is done."
+                )
+            time.sleep(0.1)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._keep, args=(name, token, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            with self._write() as session:
+                session.execute(delete(Lease).where(Lease.name == name, Lease.token == token))
+
+    def _take(self, name: str, token: str) -> bool:
+        now = time.time()
+        try:
+            with self._write() as session:
+                free = delete(Lease).where(Lease.name == name, Lease.until <= now)
+                session.execute(free)
+                if session.get(Lease, name) is not None:
+                    return False
+                session.add(Lease(name=name, token=token, until=now + LEASE_SECONDS))
+        except IntegrityError:  # another process was faster
+            return False
+        return True
+
+    def _keep(self, name: str, token: str, stop: threading.Event) -> None:
+        mine = update(Lease).where(Lease.name == name, Lease.token == token)
+        while not stop.wait(LEASE_SECONDS / 4):
+            try:
+                with self._write() as session:
+                    session.execute(mine.values(until=time.time() + LEASE_SECONDS))
+            except SQLAlchemyError as error:  # a busy store: the next beat tries again
+                log.warning("lease not renewed", lease=name, error=type(error).__name__)
+
     # Files
 
     def path(self, relative: str) -> Path:
         """Return the place of a round's folder or checkpoint."""
         return self.files / relative
+
+    def ranking(self, found: Round) -> Path:
+        """Return the file of a round's ranking."""
+        return self.path(found.folder) / "ranking.parquet"
 
     @property
     def cache(self) -> Path:
@@ -316,11 +405,13 @@ def _running(session: Session, project: int) -> Round | None:
     ).first()
 
 
-def _next_number(session: Session, project: int, kind: Kind) -> int:
+def _next_number(session: Session, owner: Project, kind: Kind) -> int:
     """Trained rounds count 1, 2, ...; a re-ranking keeps the number of the model it uses."""
+    if kind is Kind.RANK and owner.current is not None:
+        return session.get_one(Round, owner.current).number
     numbers = session.scalars(
         select(Round.number).where(
-            Round.project == project, Round.kind == Kind.TRAIN, Round.state == State.DONE
+            Round.project == owner.id, Round.kind == Kind.TRAIN, Round.state == State.DONE
         )
     ).all()
     newest = max(numbers, default=0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from backend import store as store_module
-from backend.errors import NotConnected, RoundLost
+from backend.errors import Busy, NotConnected, RoundLost
 from backend.store import Claim, Store
 from backend.tables import Kind, State
 
@@ -127,3 +129,41 @@ def test_pruning_keeps_the_newest_rounds_and_the_checkpoint_in_use(
     current = store.current(1)
     assert current is not None
     assert left == {Path(folder).name, current.version}
+
+
+def test_one_process_at_a_time_sets_a_project_up(store: Store, tmp_path: Path) -> None:
+    other = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    with store.alone(1):
+        with pytest.raises(Busy, match="project 1"), other.alone(1, wait=0.3):
+            pass
+        with other.alone(2, wait=0.0):
+            pass
+    with other.alone(1, wait=0.0):
+        pass
+    other.close()
+
+
+def test_the_right_to_set_up_ends_with_the_process_that_had_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "LEASE_SECONDS", 0.5)
+    assert store._take("project:1", "of a process that died")
+    with store.alone(1, wait=5.0):
+        pass
+
+
+def test_of_many_that_wait_one_goes_at_a_time(store: Store, tmp_path: Path) -> None:
+    inside: list[int] = []
+
+    def work(_: int) -> int:
+        own = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+        with own.alone(1, wait=60.0):
+            inside.append(1)
+            most = len(inside)
+            time.sleep(0.05)
+            inside.pop()
+        own.close()
+        return most
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(6))) == [1] * 6
