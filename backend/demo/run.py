@@ -136,9 +136,13 @@ def _interruptible() -> Iterator[None]:
     """Treat a request to terminate like Ctrl-C, so that the servers are stopped, too.
 
     Ctrl-C itself is set as well: a process that a script starts in the background ignores it.
+    Only the first request counts (uv passes Ctrl-C on, so it may come twice): the next ones must
+    not keep the servers from being stopped.
     """
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
