@@ -237,6 +237,27 @@ def rollback(
         _wake(config)
 
 
+@app.command()
+def backup(
+    to: Annotated[Path, typer.Option("--out", help="The archive to write, a .tar file.")],
+) -> None:
+    """Write the store and its rounds' files to one archive; the server may go on."""
+    from backend import backup as archives
+
+    with _store() as (config, store):
+        for line in archives.backup(config, store, to):
+            out.print(f"- {line}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def restore(archive: Annotated[Path, typer.Argument(help="What `backup` wrote.")]) -> None:
+    """Put an archive's store and files into the empty data_dir."""
+    from backend import backup as archives
+
+    for line in archives.restore(settings(), archive):
+        out.print(f"- {line}", highlight=False, soft_wrap=True)
+
+
 def _check_options(options: dict[str, Any]) -> None:
     try:
         ProjectSettings(**options)
