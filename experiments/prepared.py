@@ -8,6 +8,7 @@ import os
 import shutil
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,33 @@ class Prepared:
     """What a worker needs of the data.
 
     Attributes:
-        inputs: N prepared samples.
+        folder: where they lie.
+        present: (N, M) which modalities a sample has.
         labels: target name -> labels.
         schema: modalities and targets.
         train: rows that may be labelled.
         test: rows that only measure.
         fingerprint: changes with anything in the data or their preparation.
+        columns: fingerprint of each modality's preparation.
     """
 
-    inputs: Inputs
+    folder: Path
+    present: npt.NDArray[np.bool_]
     labels: Labels
     schema: Schema
     train: IntArray
     test: IntArray
     fingerprint: str
+    columns: tuple[str, ...]
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """N prepared samples; read when asked for, as a page is written without them."""
+        found = tuple(
+            _read_column(self.folder / f"column-{number}.npy", print_, self.present[:, number])
+            for number, print_ in enumerate(self.columns)
+        )
+        return Inputs(len(self.present), self.present, (), found)
 
 
 def write(
@@ -80,19 +94,16 @@ def read(folder: Path) -> Prepared:
     facts = json.loads((folder / "facts.json").read_text())
     with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    present = arrays["present"]
-    columns = tuple(
-        _read_column(folder / f"column-{number}.npy", print_, present[:, number])
-        for number, print_ in enumerate(facts["fingerprints"])
-    )
     labels = {k.removeprefix("label:"): v for k, v in arrays.items() if k.startswith("label:")}
     return Prepared(
-        Inputs(len(present), present, (), columns),
+        folder,
+        arrays["present"],
         labels,
         Schema.from_json(facts["schema"]),
         arrays["train"],
         arrays["test"],
         facts["fingerprint"],
+        tuple(facts["fingerprints"]),
     )
 
 

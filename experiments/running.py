@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -68,39 +68,56 @@ def prepare(
     return notes
 
 
-def run(folder: Path, *, workers: int | None = None, notice: Notice | None = None) -> None:
-    """Run what is missing of a plan; may be killed and called again at any time.
+def run(
+    folders: Path | Sequence[Path], *, workers: int | None = None, notice: Notice | None = None
+) -> None:
+    """Run what is missing of one or more plans; may be killed and called again at any time.
 
     Args:
-        folder: a prepared replay.
+        folders: prepared replays; the cores never wait between them.
         workers: processes; by default one per core. Each computes with one thread.
         notice: told about progress once a second.
 
     Raises:
         Interrupted: a worker died, most likely for lack of memory.
     """
-    plan, cells = Plan.read(folder), Cells(folder)
-    before, started = cells.count(), time.monotonic()
+    places = [folders] if isinstance(folders, Path) else list(folders)
+    plans = {folder: Plan.read(folder) for folder in places}
+    progress = _Progress(places, notice)
     context = multiprocessing.get_context("spawn")
     count = workers or len(os.sched_getaffinity(0))
     try:
         with ProcessPoolExecutor(count, context, initializer=_start_worker) as pool:
-            first = [pool.submit(train_initial, folder, seed) for seed in range(plan.seeds)]
+            first = [
+                pool.submit(train_initial, folder, seed)
+                for folder, plan in plans.items()
+                for seed in range(plan.seeds)
+            ]
             _finish(first, lambda: None)
             chains = [
                 pool.submit(run_chain, folder, contender, seed)
-                for seed in range(plan.seeds)
-                for contender in plan.contenders
-                if len(cells.chain(contender, seed, plan.rounds)) < plan.rounds
+                for folder, plan in plans.items()
+                for contender, seed in _missing(folder, plan)
             ]
-            _finish(chains, lambda: _tell(notice, plan, cells, before, started))
+            _finish(chains, progress.tell)
     except BrokenProcessPool as error:
         raise Interrupted(
-            f"a worker process died (out of memory?); {cells.count()} of {plan.cells} measurements "
-            "are kept. Run the same command again, with fewer --workers if memory is short."
+            f"a worker process died (out of memory?); {progress.done} of {progress.total} "
+            "measurements are kept. Run the same command again, with fewer --workers if memory is "
+            "short."
         ) from error
     data_of.cache_clear()
-    _tell(notice, plan, cells, before, started)
+    progress.tell()
+
+
+def _missing(folder: Path, plan: Plan) -> list[tuple[str, int]]:
+    cells = Cells(folder)
+    return [
+        (contender, seed)
+        for seed in range(plan.seeds)
+        for contender in plan.contenders
+        if len(cells.chain(contender, seed, plan.rounds)) < plan.rounds
+    ]
 
 
 def _start_worker() -> None:
@@ -132,10 +149,23 @@ def _finish(futures: list[Future[None]], tell: Callable[[], None]) -> None:
         tell()
 
 
-def _tell(notice: Notice | None, plan: Plan, cells: Cells, before: int, started: float) -> None:
-    if notice is None:
-        return
-    done = cells.count()
-    fresh = done - before
-    left = (time.monotonic() - started) / fresh * (plan.cells - done) if fresh > 0 else None
-    notice(done, plan.cells, left)
+class _Progress:
+    """Measurements of some replays, counted on disk."""
+
+    def __init__(self, folders: Sequence[Path], notice: Notice | None) -> None:
+        self._cells = [Cells(folder) for folder in folders]
+        self._notice = notice
+        self._before, self._started = self.done, time.monotonic()
+        self.total = sum(Plan.read(folder).cells for folder in folders)
+
+    @property
+    def done(self) -> int:
+        return sum(cells.count() for cells in self._cells)
+
+    def tell(self) -> None:
+        """Pass on the measurements done, all of them, and the seconds left."""
+        if self._notice is None:
+            return
+        done = self.done
+        fresh, spent = done - self._before, time.monotonic() - self._started
+        self._notice(done, self.total, spent / fresh * (self.total - done) if fresh > 0 else None)
