@@ -94,10 +94,16 @@ def run(
                 for seed in range(plan.seeds)
             ]
             _finish(first, lambda: None)
-            chains = [
-                pool.submit(run_chain, folder, contender, seed)
+            # Seed by seed over all replays: when it is stopped early, every replay has as many.
+            missing = [
+                (seed, folder, contender)
                 for folder, plan in plans.items()
                 for contender, seed in _missing(folder, plan)
+            ]
+            missing.sort(key=lambda chain: chain[0])
+            chains = [
+                pool.submit(run_chain, folder, contender, seed)
+                for seed, folder, contender in missing
             ]
             _finish(chains, progress.tell)
     except BrokenProcessPool as error:
