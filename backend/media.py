@@ -28,6 +28,7 @@ from model.schema import ModalityKind
 
 _CLOUD = ("s3", "gs", "azure-blob", "azure_spi", "gcs")
 _REDIRECTS = 5
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class MediaSource:
@@ -65,15 +66,16 @@ class MediaSource:
         return self._reference(value.strip(), task)
 
     def _reference(self, value: str, task: Mapping[str, Any]) -> Reference:
+        stamp = ""
         try:
             local = self._local_file(value)
-        except MediaError:
-            local = None  # fetch() says why when the value is wanted
-        stamp = ""
-        if local is not None and local.is_file():
-            found = local.stat()
-            stamp = f"{found.st_size}:{found.st_mtime_ns}"
-        key = hashlib.sha256(f"{self._studio.url}|{value}|{stamp}".encode()).hexdigest()
+            if local is not None and local.is_file():
+                found = local.stat()
+                stamp = f"{found.st_size}:{found.st_mtime_ns}"
+        except (MediaError, ValueError, OSError):
+            pass  # fetch() says why when the value is wanted
+        named = f"{self._studio.url}|{value}|{stamp}".encode(errors="backslashreplace")
+        key = hashlib.sha256(named).hexdigest()
         task_id = task.get("id")
         return Reference(key=key, load=lambda: self.fetch(value, task_id))
 
@@ -87,6 +89,12 @@ class MediaSource:
         Raises:
             MediaError: the address is not allowed, or nothing useful came from it.
         """
+        try:
+            return self._fetch(value, task)
+        except (ValueError, httpx.InvalidURL) as error:  # broken brackets, ports, characters
+            raise MediaError(f"not an address: {value[:80]!r} ({error})"[:250]) from error
+
+    def _fetch(self, value: str, task: int | None) -> bytes:
         if value.startswith("data:"):
             return _data_uri(value, self._settings.max_media_bytes)
         local = self._local_file(value)
@@ -111,7 +119,10 @@ class MediaSource:
         if root is None or not parts.path.rstrip("/").endswith("/data/local-files"):
             return None
         wanted = parse_qs(parts.query).get("d", [""])[0]
-        path = (root.resolve() / unquote(wanted).lstrip("/")).resolve()
+        try:
+            path = (root.resolve() / unquote(wanted).lstrip("/")).resolve()
+        except (RuntimeError, OSError) as error:  # links that go round in a circle
+            raise MediaError("a local path that leads nowhere") from error
         if not path.is_relative_to(root.resolve()):
             raise MediaError("a local file outside of local_files_root")
         return path
@@ -160,7 +171,7 @@ class MediaSource:
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or host not in self._settings.media_hosts:
-            raise MediaError(f"host {host!r} is not allowed (setting media_hosts)")
+            raise MediaError(f"host {host[:80]!r} is not allowed (setting media_hosts)")
         address = _address(host, parts.port, self._settings.media_private)
         # The checked address itself is dialled, so that a second DNS answer cannot differ.
         netloc = f"[{address}]" if ":" in address else address
@@ -174,12 +185,24 @@ def _address(host: str, port: int | None, private: bool) -> str:
     try:
         found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise MediaError(f"host {host!r} cannot be resolved") from error
+        raise MediaError(f"host {host[:80]!r} cannot be resolved") from error
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
-        if not private and not ipaddress.ip_address(address.split("%")[0]).is_global:
+        if not private and not _is_public(ipaddress.ip_address(address.split("%")[0])):
             raise MediaError(f"host {host!r} resolves to a private address (media_private)")
     return addresses[0]
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether an address is on the public internet, and what is packed into it as well."""
+    packed: ipaddress.IPv4Address | None = None
+    if isinstance(address, ipaddress.IPv6Address):
+        packed = address.ipv4_mapped or address.sixtofour
+        if packed is None and address in _NAT64:
+            packed = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if packed is not None:
+        return _is_public(packed)
+    return address.is_global and not address.is_multicast
 
 
 def _data_uri(value: str, limit: int) -> bytes:
