@@ -128,11 +128,14 @@ class MediaSource:
         return path
 
     def _read(self, path: Path) -> bytes:
-        if not path.is_file():
-            raise MediaError("no such local file")
-        if path.stat().st_size > self._settings.max_media_bytes:
-            raise MediaError(f"larger than {self._settings.max_media_bytes} bytes")
-        return path.read_bytes()
+        try:
+            if not path.is_file():
+                raise MediaError("no such local file")
+            if path.stat().st_size > self._settings.max_media_bytes:
+                raise MediaError(f"larger than {self._settings.max_media_bytes} bytes")
+            return path.read_bytes()
+        except OSError as error:  # its text would tell where the root is
+            raise MediaError(f"a local file that cannot be read: {error.strerror}") from None
 
     def _download(self, url: str) -> bytes:
         deadline = time.monotonic() + self._settings.media_timeout
