@@ -1,0 +1,129 @@
+"""Label Studio slow, failing, resetting, silent or gone, in each phase of a round."""
+
+from __future__ import annotations
+
+import time
+from itertools import product
+
+import pytest
+
+from backend.demo.labelstudio import LabelStudio
+from tests.faults.plan import FULL, count, note, rng, turns
+from tests.faults.promises import Watch, check_settled
+from tests.faults.proxy import MODES, Mode, Proxy
+from tests.faults.stand import Stand, plain
+
+PHASES = {
+    "look": r"GET /api/projects/\d+/$",
+    "fetch": r"GET /api/tasks\?",
+    "encode": r"GET /data/local-files/",
+    "publish": r"POST .*/import/predictions",
+    "announce": r"PATCH /api/projects/",
+    "tidy": r"DELETE /api/predictions/|GET /api/predictions/",
+}
+"""What a round, or the loop between two, asks Label Studio in each phase."""
+
+
+def test_every_phase_survives_every_fault(shared: Stand, proxy: Proxy) -> None:
+    started = time.monotonic()
+    chance = rng("studio")
+    cases = [(phase, mode) for phase, mode in product(PHASES, MODES) if mode != "silent"]
+    chance.shuffle(cases)
+    done: list[str] = []
+    recovery: list[float] = []
+    shared.label(4)
+    with Watch(shared) as watch:
+        for turn in turns("studio", 2, len(cases)):
+            phase, mode = cases[turn]
+            shared.add_tasks(2)
+            shared.label(1)
+            inject(shared, proxy, phase, mode)
+            watch.check()
+            recovery.append(shared.settle())
+            check_settled(shared)
+            assert not absent_media(shared)
+            done.append(f"{phase} {mode}")
+    note(
+        "studio",
+        "Label Studio slow (5 s), 500, reset, reset after the work was done, in a phase",
+        len(done),
+        "the round fails cleanly or gets through, the next one is exact, the queue stays whole",
+        f"{', '.join(sorted(done))}; caught up {max(recovery):.1f} s after the fault at most",
+        started,
+    )
+
+
+def inject(stand: Stand, proxy: Proxy, phase: str, mode: Mode) -> None:
+    """Ask for a round and let one phase of it meet a fault until the round has ended."""
+    before = len(stand.history())
+    left = 3 if mode == "slow" else 1_000_000
+    with proxy.fault(PHASES[phase], mode, left) as rule:
+        stand.retrain()
+        stand.until(lambda: rule.hits, f"{phase} is reached")
+        if phase == "look":
+            time.sleep(10)  # no round starts as long as nobody answers
+            return
+        stand.until(
+            lambda: len(stand.history()) > before and not stand.server.workers(),
+            "the round ends",
+        )
+
+
+def absent_media(stand: Stand) -> object:
+    """Return what the current round could not fetch; the fault is over, so nothing."""
+    current = stand.current()
+    assert current is not None
+    return plain(current["failures"])
+
+
+def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Proxy) -> None:
+    started = time.monotonic()
+    shared.label(4)
+    shared.settle()
+    with Watch(shared) as watch:
+        proxy.refuse()
+        shared.label(2)
+        shared.retrain()
+        shared.until(
+            lambda: "does not answer" in shared.server.status(shared.project)["problem"],
+            "the status says that Label Studio does not answer",
+        )
+        proxy.listen()
+        listened = time.monotonic()
+        shared.settle()
+        back = time.monotonic() - listened
+        shared.until(
+            lambda: not shared.server.status(shared.project)["problem"], "the problem goes"
+        )
+    check_settled(shared)
+    note(
+        "gone",
+        "Label Studio refuses connections",
+        1,
+        "status names the problem, labels given meanwhile are in the next round, the problem goes",
+        f"caught up {back:.1f} s after it was back; /health {watch.slowest:.2f} s at most",
+        started,
+    )
+
+
+@pytest.mark.skipif(not FULL and not count("restart", 0, 0), reason="only in `make faults`")
+def test_label_studio_itself_restarts(studio: LabelStudio, shared: Stand) -> None:
+    started = time.monotonic()
+    shared.label(4)
+    shared.retrain()
+    shared.until(lambda: shared.running(), "a round runs")
+    time.sleep(1)
+    studio.stop()
+    time.sleep(8)
+    shared.server.get("/health")
+    studio.start()
+    recovery = shared.settle()
+    check_settled(shared)
+    note(
+        "restart",
+        "Label Studio stopped in the middle of a round, started 8 s later",
+        1,
+        "the server answers meanwhile, the next round is exact",
+        f"caught up {recovery:.1f} s after it was back",
+        started,
+    )

@@ -1,0 +1,168 @@
+"""Webhook storms and many clients of /predict while a round trains."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from typing import Any
+
+import httpx
+
+from tests.faults.plan import count, note, pressure, quantile, rng
+from tests.faults.promises import Watch, check_settled
+from tests.faults.stand import CLASSES, Stand
+
+GARBAGE = (
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'"text"',
+    b"\xff\xfe\x00",
+    b'{"action": 7, "project": {"id": "none"}}',
+    b'{"action": "ANNOTATION_CREATED", "project": {"id": 999999999}}',
+    b'{"action": "ANNOTATION_CREATED", "project": {"id": 1e400}}',
+    b'{"action": "ANNOTATIONS_DELETED", "project": [1]}',
+)
+
+
+def storm_of(stand: Stand, total: int, chance: random.Random) -> list[bytes]:
+    """Return webhook bodies in random order: 70% events, 20% of them again, 10% garbage."""
+    actions = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "PROJECT_UPDATED")
+    events = [
+        json.dumps(
+            {
+                "action": chance.choice(actions),
+                "project": {"id": stand.project},
+                "annotation": {"id": number, "task": chance.choice(stand.tasks)},
+            }
+        ).encode()
+        for number in range(int(total * 0.7))
+    ]
+    events += chance.sample(events, int(total * 0.2))
+    events += [chance.choice(GARBAGE) for _ in range(total - len(events))]
+    chance.shuffle(events)
+    return events
+
+
+def test_a_storm_of_webhooks_while_training(shared: Stand) -> None:
+    started = time.monotonic()
+    total = count("storm", 300, 1000)
+    chance = rng("storm")
+    shared.label(4)
+    shared.settle()
+    shared.change("UPDATE projects SET overrides = :own", own='{"retrain_after": 5}')
+    before = len(shared.history())
+    with Watch(shared) as watch:
+        shared.label(2)
+        shared.retrain()
+        shared.until(lambda: shared.running(), "a round runs")
+        answers = asyncio.run(post_all(shared, "/webhook", storm_of(shared, total, chance), 10.0))
+        shared.label(2)
+        statuses = [status for status, _ in answers]
+        assert len(answers) == total
+        assert set(statuses) <= {200, 201, 400, 422}, set(statuses)
+        taken = [seconds for _, seconds in answers]
+        assert quantile(taken, 0.99) < pressure(), sorted(taken)[-5:]
+        shared.until(lambda: not shared.running(), "the round ends")
+        # Events are no labels: they start no round of their own.
+        assert len(shared.history()) == before + 1, shared.history()[before:]
+        shared.change("UPDATE projects SET overrides = '{}'")
+        shared.settle()
+    check_settled(shared)
+    note(
+        "storm",
+        "webhooks within 10 s while a round runs, 20% twice, 10% garbage",
+        total,
+        "all answered, p99 under 1 s, one round, exact label set",
+        f"p50 {quantile(taken, 0.5) * 1000:.0f} ms, p99 {quantile(taken, 0.99) * 1000:.0f} ms, "
+        f"slowest {max(taken) * 1000:.0f} ms; /health {watch.slowest:.2f} s at most",
+        started,
+    )
+
+
+async def post_all(
+    stand: Stand, path: str, bodies: list[bytes], seconds: float
+) -> list[tuple[int, float]]:
+    """Post bodies evenly spread over some seconds; return status and seconds of each."""
+
+    async def post(client: httpx.AsyncClient, position: int, body: bytes) -> tuple[int, float]:
+        await asyncio.sleep(seconds * position / len(bodies))
+        begun = time.monotonic()
+        answer = await client.post(path, content=body, headers={"Content-Type": "application/json"})
+        return answer.status_code, time.monotonic() - begun
+
+    limits = httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(
+        base_url=stand.server.url, timeout=60, limits=limits, trust_env=False
+    ) as client:
+        return await asyncio.gather(
+            *(post(client, position, body) for position, body in enumerate(bodies))
+        )
+
+
+def test_fifty_clients_of_predict_while_training(shared: Stand) -> None:
+    started = time.monotonic()
+    seconds = count("predict", 6, 60)
+    shared.label(4)
+    shared.settle()
+    shared.label(1)
+    with Watch(shared) as watch:
+        taken, rounds = asyncio.run(fifty(shared, seconds))
+    shared.settle()
+    check_settled(shared)
+    assert quantile(taken, 0.95) < pressure(), quantile(taken, 0.95)
+    note(
+        "predict",
+        f"50 clients of /predict for {seconds} s while {rounds} rounds run",
+        len(taken),
+        "no error, p95 under 1 s for ranked tasks",
+        f"{len(taken) / seconds:.0f} answers a second, p50 {quantile(taken, 0.5) * 1000:.0f} ms, "
+        f"p95 {quantile(taken, 0.95) * 1000:.0f} ms, slowest {max(taken) * 1000:.0f} ms; /health "
+        f"{watch.slowest:.2f} s at most",
+        started,
+    )
+
+
+async def fifty(stand: Stand, seconds: float) -> tuple[list[float], int]:
+    """Let 50 clients ask one after the other; rounds run all the time. Returns the seconds."""
+    done = stand.annotations()
+    ranked = [t for t in stand.tasks if str(t) not in done and t not in stand.deleted]
+    config = stand.remote()["label_config"]
+    before = len(stand.history())
+    end = time.monotonic() + seconds
+    taken: list[float] = []
+
+    async def ask(client: httpx.AsyncClient, number: int) -> None:
+        chance = random.Random(number)
+        await asyncio.sleep(chance.random())
+        while time.monotonic() < end:
+            body = _body(stand, chance.choice(ranked), config)
+            begun = time.monotonic()
+            answer = await client.post("/predict", json=body)
+            taken.append(time.monotonic() - begun)
+            assert answer.status_code == 200, answer.text
+            (item,) = answer.json()["results"]
+            assert item["result"][0]["value"]["choices"][0] in CLASSES
+            await asyncio.sleep(chance.uniform(0.5, 1.5))  # a person reads
+
+    async def keep_training(client: httpx.AsyncClient) -> None:
+        while time.monotonic() < end:
+            if stand.running() is None:
+                await client.post(f"/api/projects/{stand.project}/retrain", json={})
+            await asyncio.sleep(1)
+
+    async with httpx.AsyncClient(base_url=stand.server.url, timeout=60, trust_env=False) as client:
+        await asyncio.gather(keep_training(client), *(ask(client, n) for n in range(50)))
+    return taken, len(stand.history()) - before
+
+
+def _body(stand: Stand, task: int, config: str) -> dict[str, Any]:
+    data = {"image": "", "text": ""}
+    return {
+        "tasks": [{"id": task, "data": data}],
+        "project": str(stand.project),
+        "label_config": config,
+    }

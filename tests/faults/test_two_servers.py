@@ -1,0 +1,139 @@
+"""Two servers on one store: one round at a time, taken over after a kill, fenced by its token."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.demo.background import free_port
+from tests.faults.plan import FULL, count, note, rng, turns
+from tests.faults.promises import Watch, check_settled
+from tests.faults.stand import Server, Stand
+
+
+def test_two_servers_on_sqlite(make_stand: Callable[..., Stand]) -> None:
+    take_over(make_stand("two-sqlite", tasks=40), "two-servers")
+
+
+@pytest.mark.skipif(
+    not FULL and not count("two-servers-postgresql", 0, 0), reason="only in `make faults`"
+)
+def test_two_servers_on_postgresql(make_stand: Callable[..., Stand], postgresql: str) -> None:
+    take_over(make_stand("two-pg", tasks=40, store_url=postgresql), "two-servers-postgresql")
+
+
+def take_over(stand: Stand, row: str) -> None:
+    """Let two servers compete; kill the one whose round runs; the other one goes on."""
+    started = time.monotonic()
+    chance = rng(row)
+    first = stand.server
+    shared = {"EQUIPOISE_DATA_DIR": str(first.data), "EQUIPOISE_PUBLIC_URL": first.url}
+    other = Server(
+        first.folder / "other", first.studio_url, first.api_key, {**first.extra, **shared}
+    )
+    takes: list[float] = []
+    at_once = asleep = 0
+    stand.label(4)
+    try:
+        other.start()
+        with Watch(stand) as watch:
+            watch.alive = False  # the first server is killed again and again
+            for _ in turns(row, 1, 20):
+                stand.label(2)
+                stand.retrain()
+                stand.until(lambda: stand.server.workers(), "a worker runs")
+                time.sleep(chance.uniform(0, 3))
+                at_once = max(at_once, len(stand.server.workers()))
+                sleeper = fall(stand, first, put_to_sleep=chance.random() < 0.5)
+                asleep += sleeper is not None
+                begun = time.monotonic()
+                stand.server = other
+                stand.end_lease()
+                stand.settle(sleeper)
+                takes.append(time.monotonic() - begun)
+                wake_up(stand, sleeper)
+                stand.server = first
+                first.start()
+                check_settled(stand)
+                watch.check()
+    finally:
+        stand.server = first
+        other.stop()
+    assert at_once == 1, f"{at_once} rounds of one project at once"
+    note(
+        row,
+        "two servers on one store, the one with the round killed",
+        len(takes),
+        "promise 6: one round at a time, taken over by the other server, exact labels; a worker "
+        "that wakes up after the take-over changes nothing",
+        f"{asleep} workers were stopped and woken up later, the others killed; new round done "
+        f"{max(takes):.1f} s after the lease had run out at most",
+        started,
+    )
+
+
+def fall(stand: Stand, server: Server, *, put_to_sleep: bool) -> int | None:
+    """Kill a server and its worker, or stop the worker as a frozen machine does."""
+    pids = stand.server.workers()
+    server.kill()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP if put_to_sleep else signal.SIGKILL)
+    return pids[0] if put_to_sleep and pids else None
+
+
+def wake_up(stand: Stand, pid: int | None) -> None:
+    """Let a stopped worker go on; it must find that its round is another's and change nothing."""
+    if pid is None:
+        return
+    before, queue = stand.current(), stand.remote()["model_version"]
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+    stand.until(lambda: pid not in stand.server.workers(), "the old worker gives up")
+    assert stand.current() == before
+    assert stand.remote()["model_version"] == queue
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """Run a PostgreSQL server of our own and return its URL."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = shutil.which("initdb") or (str(programs[-1]) if programs else None)
+    if found is None:
+        pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
+    pytest.importorskip("psycopg", reason="psycopg is missing: install the extra postgres")
+    bin_dir = Path(found).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="faults-pg-"))
+    user = "nobody" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
+    if user is not None:
+        shutil.chown(folder, user)
+    port = free_port()
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    try:
+        _run([bin_dir / "initdb", "-A", "trust", "-U", "faults", "-D", folder / "data"], user)
+        control = [bin_dir / "pg_ctl", "-D", folder / "data", "-w"]
+        _run([*control, "-o", options, "-l", folder / "log", "start"], user)
+        yield f"postgresql+psycopg://faults@127.0.0.1:{port}/postgres"
+        _run([*control, "-m", "immediate", "stop"], user)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: list[str | Path], user: str | None) -> None:
+    subprocess.run(
+        [str(word) for word in command],
+        user=user,
+        cwd="/",
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=120,
+    )
