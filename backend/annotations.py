@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +39,14 @@ def read_task(task: Mapping[str, Any], config: LabelConfig) -> Labelled | None:
     """
     usable = [
         item
-        for item in task.get("annotations") or []
+        for item in _list(task.get("annotations"))
         if isinstance(item, Mapping) and not item.get("was_cancelled")
     ]
     truth = [item for item in usable if item.get("ground_truth")]
     values: dict[str, list[Value]] = {}
     for item in truth or usable:
         for target in config.schema.targets:
-            value = _value(item.get("result") or [], target, config.controls[target.name])
+            value = _value(item.get("result"), target, config.controls[target.name])
             if value is not None:
                 values.setdefault(target.name, []).append(value)
     if not values:
@@ -54,8 +55,21 @@ def read_task(task: Mapping[str, Any], config: LabelConfig) -> Labelled | None:
     return Labelled(int(task["id"]), {k: tuple(v) for k, v in values.items()}, stamp)
 
 
-def _value(result: Sequence[Any], target: Target, control: Control) -> Value | None:
-    for item in result:
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(raw: Any) -> float | None:
+    """Read a number; what is none, or has no finite value, says nothing."""
+    try:
+        number = float(raw) if isinstance(raw, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _value(result: Any, target: Target, control: Control) -> Value | None:
+    for item in _list(result):
         if not isinstance(item, Mapping) or item.get("from_name") != control.name:
             continue
         value = item.get("value")
@@ -63,8 +77,8 @@ def _value(result: Sequence[Any], target: Target, control: Control) -> Value | N
             continue
         raw = value.get(control.tag.lower())
         if target.kind is TargetKind.REGRESSION:
-            return float(raw) if isinstance(raw, int | float) else None
-        chosen = tuple(c for c in (raw or ()) if c in target.classes)
+            return _number(raw)
+        chosen = tuple(c for c in _list(raw) if c in target.classes)
         if target.kind is TargetKind.MULTILABEL:
             return chosen
         return chosen[0] if chosen else None

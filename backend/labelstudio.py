@@ -21,6 +21,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from backend.circuit import LONGEST_DELAY, Circuit
 from backend.errors import LabelStudioError
 
 Json = dict[str, Any]
@@ -41,7 +42,15 @@ _PAGE = 1000
 class LabelStudio:
     """One Label Studio server, seen with one token. Safe to share between threads."""
 
-    def __init__(self, url: str, key: str, *, timeout: float = 120.0, attempts: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = 120.0,
+        attempts: int = 4,
+        circuit: Circuit | None = None,
+    ) -> None:
         """Connect lazily.
 
         Args:
@@ -49,6 +58,7 @@ class LabelStudio:
             key: personal access token or legacy token.
             timeout: seconds for one request.
             attempts: tries of a request that is safe to repeat.
+            circuit: refuses requests at once while Label Studio is known not to answer.
 
         Raises:
             LabelStudioError: the token has expired.
@@ -56,6 +66,7 @@ class LabelStudio:
         self.url = url.rstrip("/")
         self.http = httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False)
         self._attempts = attempts
+        self._circuit = circuit
         try:
             self._wrapper = SyncClientWrapper(
                 api_key=key, base_url=self.url, httpx_client=self.http, timeout=30
@@ -78,9 +89,39 @@ class LabelStudio:
         try:
             return {"Authorization": self._wrapper.get_headers()["Authorization"]}
         except ApiError as error:
+            status = error.status_code or 0
+            if status >= 500:
+                raise LabelStudioError(
+                    f"Label Studio at {self.url} answered {status} to a refresh of the token.",
+                    status,
+                ) from None
             raise LabelStudioError(_token_help(self.url), error.status_code) from error
-        except httpx.HTTPError as error:
-            raise LabelStudioError(f"Label Studio at {self.url} does not answer: {error}") from None
+        except (httpx.HTTPError, ValueError) as error:
+            raise LabelStudioError(
+                f"Label Studio at {self.url} does not answer: {type(error).__name__} {error}"
+            ) from None
+
+    def refuse_while_down(self) -> None:
+        """Raise LabelStudioError at once while Label Studio is known not to answer."""
+        if self._circuit is not None and self._circuit.waits:
+            raise self._unasked()
+
+    @property
+    def _is_open(self) -> bool:
+        return self._circuit is not None and self._circuit.is_open
+
+    def _unasked(self) -> LabelStudioError:
+        return LabelStudioError(
+            f"Label Studio at {self.url} does not answer; it is asked again within "
+            f"{LONGEST_DELAY:.0f} seconds."
+        )
+
+    def is_up(self) -> bool:
+        """Tell whether Label Studio answers at all, whatever it says of one file."""
+        try:
+            return self.http.get(self.url + "/health", timeout=5).status_code < 500
+        except httpx.HTTPError:
+            return False
 
     def is_own(self, url: str) -> bool:
         """Tell whether an absolute URL is on this server (same scheme, host and port)."""
@@ -107,12 +148,30 @@ class LabelStudio:
         for attempt in Retrying(
             stop=stop_after_attempt(self._attempts if repeat else 1),
             wait=wait_exponential_jitter(initial=0.5, max=8),
-            retry=retry_if_exception(_is_passing),
+            # While the circuit is open there is one trial, and the next one later.
+            retry=retry_if_exception(lambda error: is_passing(error) and not self._is_open),
             reraise=True,
         ):
             with attempt:
-                return self._send(method, path, **kwargs)
+                return self._counted(method, path, **kwargs)
         raise AssertionError  # pragma: no cover - Retrying returns or raises
+
+    def _counted(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Send one request unless the circuit is open, and tell it what came of it."""
+        if self._circuit is None:
+            return self._send(method, path, **kwargs)
+        if not self._circuit.admit():
+            raise self._unasked()
+        try:
+            answer = self._send(method, path, **kwargs)
+        except LabelStudioError as error:
+            if error.status is None or error.status >= 500:
+                self._circuit.failed()
+            else:
+                self._circuit.succeeded()
+            raise
+        self._circuit.succeeded()
+        return answer
 
     def _send(self, method: str, path: str, **kwargs: Any) -> Any:
         try:
@@ -130,7 +189,13 @@ class LabelStudio:
                 f"{_detail(response)}",
                 response.status_code,
             )
-        return response.json() if response.content else None
+        try:
+            return response.json() if response.content else None
+        except ValueError:
+            raise LabelStudioError(
+                f"What answered {method} {path} at {self.url} is not Label Studio, or its answer "
+                "was cut off: it is not JSON."
+            ) from None
 
     # Projects and tasks
 
@@ -267,7 +332,7 @@ class LabelStudio:
         self.call("DELETE", f"/api/dm/views/{tab}/", params={"project": project})
 
 
-def _is_passing(error: BaseException) -> bool:
+def is_passing(error: BaseException) -> bool:
     """Tell whether a later try may succeed: no answer, or a server-side fault."""
     return isinstance(error, LabelStudioError) and (
         error.status is None or error.status in (429, 500, 502, 503, 504)

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import ipaddress
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -19,7 +20,14 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 import httpx
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
+from backend.errors import LabelStudioError
 from backend.labelconfig import LabelConfig
 from backend.labelstudio import LabelStudio
 from backend.settings import Settings
@@ -29,14 +37,31 @@ from model.schema import ModalityKind
 _CLOUD = ("s3", "gs", "azure-blob", "azure_spi", "gcs")
 _REDIRECTS = 5
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NO_ANSWER = (
+    httpx.NetworkError,
+    httpx.RemoteProtocolError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+)
+
+
+class _Unwell(MediaError):
+    """The server answered with a fault of its own."""
 
 
 class MediaSource:
     """Turns task data into samples whose media are fetched on demand. Thread-safe."""
 
-    def __init__(self, studio: LabelStudio, settings: Settings) -> None:
-        """Remember where media may come from."""
+    def __init__(self, studio: LabelStudio, settings: Settings, *, attempts: int = 3) -> None:
+        """Remember where media may come from.
+
+        Args:
+            studio: Label Studio, for its media and its token.
+            settings: other hosts, and limits.
+            attempts: tries of a file on Label Studio when it does not answer.
+        """
         self._studio = studio
+        self._attempts = attempts
         self._settings = settings
         self._http = httpx.Client(
             timeout=settings.media_timeout, trust_env=False, follow_redirects=False
@@ -140,14 +165,40 @@ class MediaSource:
     def _download(self, url: str) -> bytes:
         deadline = time.monotonic() + self._settings.media_timeout
         for _ in range(_REDIRECTS):
-            try:
-                answer = self._get(url, deadline)
-            except httpx.HTTPError as error:
-                raise MediaError(f"could not be fetched: {type(error).__name__}") from error
+            answer = self._one(url, deadline)
             if isinstance(answer, bytes):
                 return answer
             url = urljoin(url, answer)
         raise MediaError(f"more than {_REDIRECTS} redirects")
+
+    def _one(self, url: str, deadline: float) -> bytes | str:
+        """Fetch one address; Label Studio gets a second chance, and is not blamed on the task.
+
+        Raises:
+            MediaError: this file is at fault.
+            LabelStudioError: Label Studio does not answer: every file would fail alike.
+        """
+        own = self._studio.is_own(url)
+        try:
+            for attempt in Retrying(
+                stop=stop_after_attempt(self._attempts if own else 1),
+                wait=wait_exponential_jitter(initial=0.3, max=3),
+                retry=retry_if_exception_type((_Unwell, *_NO_ANSWER)),
+                reraise=True,
+            ):
+                with attempt:
+                    return self._get(url, deadline)
+        except (_Unwell, *_NO_ANSWER) as error:
+            if own and not self._studio.is_up():
+                raise LabelStudioError(
+                    f"Label Studio at {self._studio.url} does not answer while media are fetched."
+                ) from error
+            if isinstance(error, _Unwell):
+                raise
+            raise MediaError(f"could not be fetched: {type(error).__name__}") from error
+        except httpx.HTTPError as error:
+            raise MediaError(f"could not be fetched: {type(error).__name__}") from error
+        raise AssertionError  # pragma: no cover - Retrying returns or raises
 
     def _get(self, url: str, deadline: float) -> bytes | str:
         """Return the body, or the address of a redirect."""
@@ -155,6 +206,8 @@ class MediaSource:
         with self._http.stream("GET", target, headers=headers, extensions=extensions) as answer:
             if answer.is_redirect:
                 return str(answer.headers["location"])
+            if answer.status_code >= 500:
+                raise _Unwell(f"HTTP {answer.status_code}")
             if answer.status_code != 200:
                 raise MediaError(f"HTTP {answer.status_code}")
             chunks, size = [], 0
@@ -170,6 +223,7 @@ class MediaSource:
     def _route(self, url: str) -> tuple[str, dict[str, str], dict[str, Any]]:
         """Check an address and say how to reach it; the token goes to Label Studio only."""
         if self._studio.is_own(url):
+            self._studio.refuse_while_down()
             return url, self._studio.headers(), {}
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -220,6 +274,9 @@ def _data_uri(value: str, limit: int) -> bytes:
         raise MediaError("a data URI that is not base64") from error
 
 
+_TAG = re.compile(r"<[^<>]*>?")
+
+
 class _Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -240,6 +297,9 @@ class _Text(HTMLParser):
 def plain_text(markup: str) -> str:
     """Return the text of an HTML fragment, tags, scripts and styles left out."""
     parser = _Text()
-    parser.feed(markup)
-    parser.close()
+    try:
+        parser.feed(markup)
+        parser.close()
+    except AssertionError:  # the parser gives up at some broken declarations: drop the tags only
+        parser.parts = [_TAG.sub(" ", markup)]
     return " ".join(" ".join(parser.parts).split())

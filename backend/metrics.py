@@ -11,6 +11,9 @@ from backend.tables import State
 
 PREDICT_SECONDS = Histogram("equipoise_predict_seconds", "Time to answer /predict.")
 WEBHOOKS = Counter("equipoise_webhooks_total", "Events received from Label Studio.", ["action"])
+NOT_PREDICTED = Counter(
+    "equipoise_predictions_refused_total", "Tasks answered without a prediction.", ["reason"]
+)
 
 
 class Collector:

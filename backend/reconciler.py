@@ -27,6 +27,7 @@ from backend.settings import ProjectSettings, Settings
 from backend.store import TOKEN, Claim, Store, effective
 from backend.tables import Kind, Project, Round, State
 from model.cache import FeatureCache
+from model.checkpoint import CheckpointError
 from model.presets import preset
 from model.schema import Schema
 
@@ -64,8 +65,10 @@ class Reconciler:
         self._store = store
         self._settings = settings
         self._serving = serving
+        self._circuit = serving.circuit
         self._children: dict[int, Child] = {}
         self._cleaned: dict[int, str] = {}
+        self._unreadable: set[str] = set()
         self._seen: dict[int, float] = {}
         self._wake = threading.Event()
         self._everything = threading.Event()
@@ -114,16 +117,21 @@ class Reconciler:
         while not self._stop.is_set():
             self._wake.clear()
             late = time.monotonic() - polled >= self._settings.poll_seconds
-            full = late or self._everything.is_set()
+            # The trial of an open circuit comes when it is due, and not before.
+            trial = self._circuit.is_open and not self._circuit.waits
+            full = late or trial or self._everything.is_set()
             self._everything.clear()
             polled = time.monotonic() if full else polled
             for project in self._store.projects():
                 if not self._stop.is_set() and (full or self._may_be_due(project)):
                     self._look(project.id)
             # A running worker is watched closely; its end must not wait for the next poll.
-            self._wake.wait(0.5 if self._children else self._settings.poll_seconds)
+            self._wake.wait(0.5 if self._children else self._pause())
             # Events come in bursts; Label Studio is asked once for all of them.
             self._stop.wait(_DEBOUNCE)
+
+    def _pause(self) -> float:
+        return min(self._settings.poll_seconds, self._circuit.waits or math.inf)
 
     def _may_be_due(self, owner: Project) -> bool:
         """Tell from the store alone whether a look between two polls is worth a request."""
@@ -137,8 +145,12 @@ class Reconciler:
     def _look(self, project: int) -> None:
         try:
             self._reap(project)
-            if project not in self._children and self._store.running(project) is None:
-                self.reconcile(project)
+            self._warm(project)
+            if project in self._children or self._store.running(project) is not None:
+                return
+            if self._circuit.waits:  # what is noted already says that Label Studio does not answer
+                return
+            self.reconcile(project)
         except EquipoiseError as error:
             self._note(project, str(error))
         except Exception as error:
@@ -159,16 +171,28 @@ class Reconciler:
         self._store.finish(
             child.claim, State.FAILED, f"The worker ended with status {code}; it will be retried."
         )
-        self._serving.warm(project)
+        self._warm(project)
         self._store.prune_files(project, self._settings.keep_rounds)
         FeatureCache(self._store.cache).prune(self._settings.cache_bytes)
+
+    def _warm(self, project: int) -> None:
+        """Load what serves before somebody waits for it; train again what cannot be loaded."""
+        try:
+            self._serving.warm(project)
+        except CheckpointError as error:
+            current = self._store.current(project)
+            if current is not None and current.checkpoint not in self._unreadable:
+                self._unreadable.add(current.checkpoint)
+                log.warning("checkpoint cannot be read", project=project, reason=str(error))
+                self._store.request(project, Kind.TRAIN, f"no usable checkpoint: {error}"[:300])
 
     # What is due
 
     def reconcile(self, project: int) -> None:
         """Bring one project in step: repair the queue, start a round, or tidy up."""
         owner = self._store.project(project)
-        with LabelStudio(self._settings.label_studio_url, self._settings.key) as studio:
+        url, key = self._settings.label_studio_url, self._settings.key
+        with LabelStudio(url, key, circuit=self._circuit) as studio:
             if not owner.connected:
                 if not self._may_connect(studio, project):
                     return
@@ -176,7 +200,7 @@ class Reconciler:
                 owner = self._store.project(project)
             remote = studio.project(project)
             self._repair(studio, owner, remote)
-            due = self._due(studio, owner, remote)
+            due = self._lost(owner) or self._due(studio, owner, remote)
             if due is not None:
                 self.start_round(project, due)
                 return
@@ -205,6 +229,20 @@ class Reconciler:
         )
         self._store.save_project(owner.id, announced=current.version)
         log.info("announced", project=owner.id, version=current.version, changed=changed)
+
+    def _lost(self, owner: Project) -> Due | None:
+        """Make up for a current round whose ranking is not on disk any more."""
+        current = self._store.current(owner.id)
+        if current is None or owner.requested or self._store.ranking(current).is_file():
+            return None
+        if self._must_wait(owner.id):
+            return None
+        kind = Kind.TRAIN
+        if current.kind == Kind.COLD:
+            kind = Kind.COLD
+        elif current.checkpoint and self._store.path(current.checkpoint).is_dir():
+            kind = Kind.RANK
+        return Due(kind, f"the ranking of {current.version} is gone from the disk", {})
 
     def _due(self, studio: LabelStudio, owner: Project, remote: dict[str, Any]) -> Due | None:
         if owner.requested:

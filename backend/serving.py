@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import structlog
 
 from backend import ranking
 from backend.annotations import prediction_result
-from backend.errors import EquipoiseError
+from backend.circuit import Circuit
 from backend.labelconfig import LabelConfig, parse
 from backend.labelstudio import LabelStudio
 from backend.media import MediaSource
+from backend.metrics import NOT_PREDICTED
 from backend.publishing import UNRANKED
 from backend.settings import Settings
 from backend.store import INITIAL_VERSION, Store
@@ -32,6 +35,8 @@ from model.schema import Schema
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
+_LONGEST = 90.0
+"""Label Studio gives up after 100 seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Serving:
         """Start with nothing loaded."""
         self._store = store
         self._settings = settings
+        self.circuit = Circuit()
         self._served: dict[int, Served] = {}
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
@@ -77,7 +83,12 @@ class Serving:
         if served is not None and served.round.id == current.id:
             return served
         with self._loading:
-            table = ranking.load(self._store.path(current.folder) / "ranking.parquet")
+            try:
+                table = ranking.load(self._store.ranking(current))
+            except (OSError, pa.ArrowInvalid) as error:
+                # The reconciler makes a new one; until then nobody waits, and nobody sees an error.
+                log.warning("no ranking", version=current.version, reason=str(error)[:200])
+                return None
             tasks = table.column("task").to_pylist()
             fresh = Served(
                 current,
@@ -105,7 +116,7 @@ class Serving:
         """
         served = self.refresh(project)
         if served is None:
-            return [_item([], UNRANKED, INITIAL_VERSION) for _ in tasks]
+            return [_item([], UNRANKED, self.version(project)) for _ in tasks]
         version = served.round.version
         config = parse(label_config)
         same = bool(served.round.schema) and not config.schema.changes_since(
@@ -121,22 +132,49 @@ class Serving:
             result = prediction_result(config, served.outputs, row) if same else []
             items[position] = _item(result, float(served.positions[row]), version)
         if unknown and same and served.round.checkpoint:
-            try:
-                found = self._on_the_fly(served.round, [tasks[i] for i in unknown], config)
-            except (EquipoiseError, checkpoint.CheckpointError) as error:
-                # An annotator waits: no pre-annotation is better than an error page.
-                log.warning("no prediction", project=project, reason=str(error))
-                found = [[] for _ in unknown]
+            found = self._in_time(served.round, [tasks[i] for i in unknown], config)
             for position, result in zip(unknown, found, strict=True):
                 items[position] = _item(result, UNRANKED, version)
         return [item or _item([], UNRANKED, version) for item in items]
+
+    def _in_time(
+        self, found: Round, tasks: Sequence[Json], config: LabelConfig
+    ) -> list[list[Json]]:
+        """Compute predictions, or give up: an annotator waits, and none is better than an error.
+
+        The work is done in a thread of its own that is left behind when the time is over: what is
+        stuck in it (a decoder, a slow host) costs its own tasks only.
+        """
+        box: Future[list[list[Json]]] = Future()
+
+        def work() -> None:
+            try:
+                box.set_result(self._on_the_fly(found, tasks, config))
+            except Exception as error:
+                box.set_exception(error)
+
+        threading.Thread(target=work, name="on-the-fly", daemon=True).start()
+        limit = self._settings.predict_timeout * (1 + (len(tasks) - 1) / 10)
+        try:
+            return box.result(timeout=min(limit, _LONGEST))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:300]
+            NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))
+            log.warning("no prediction", project=found.project, tasks=len(tasks), reason=reason)
+            return [[] for _ in tasks]
 
     def _on_the_fly(
         self, found: Round, tasks: Sequence[Json], config: LabelConfig
     ) -> list[list[Json]]:
         model = self._model(found)
-        with LabelStudio(self._settings.label_studio_url, self._settings.key) as studio:
-            source = MediaSource(studio, self._settings)
+        with LabelStudio(
+            self._settings.label_studio_url,
+            self._settings.key,
+            timeout=self._settings.predict_timeout,
+            attempts=1,
+            circuit=self.circuit,
+        ) as studio:
+            source = MediaSource(studio, self._settings, attempts=1)
             inputs = prepare(
                 [source.sample(task, config) for task in tasks],
                 config.schema,

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     )
     basic_auth_user: str | None = None
     basic_auth_pass: SecretStr | None = None
+    webhook_secret: SecretStr | None = Field(
+        None, description="Secret that webhooks must carry in a header; `connect` puts it there."
+    )
     allow_open: bool = Field(
         False, description="Listen on a non-loopback address without basic auth."
     )
@@ -102,6 +105,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Size of the feature cache; the longest unused goes first.",
     )
+    min_free_bytes: int = Field(
+        1_000_000_000, ge=0, description="Free space in data_dir below which no round starts."
+    )
     local_files_root: Path | None = Field(
         None, description="Read /data/local-files/ from this folder instead of over HTTP."
     )
@@ -113,6 +119,12 @@ class Settings(BaseSettings):
     )
     max_media_bytes: int = Field(200_000_000, ge=1)
     media_timeout: float = Field(60.0, gt=0, description="Seconds one media file may take.")
+    decode_timeout: float = Field(
+        120.0, gt=0, description="Seconds that decoding one file may take; then it is left out."
+    )
+    predict_timeout: float = Field(
+        10.0, gt=0, description="Seconds that /predict may take for a task that is not ranked."
+    )
     max_body_bytes: int = Field(100_000_000, ge=1, description="Largest request body accepted.")
     workers: int = Field(2, ge=1, description="Threads that fetch and decode media.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
