@@ -55,8 +55,18 @@ def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
 
 def trim(wave: Waveform, share: float = 0.02) -> Waveform:
     """Cut what is quieter than a share of the peak off both ends."""
-    loud = np.flatnonzero(np.abs(wave) >= share * np.abs(wave).max())
-    return wave[loud[0] : loud[-1] + 1]
+    least = share * max(wave.max(), -wave.min())
+    return wave[_first_loud(wave, least) : len(wave) - _first_loud(wave[::-1], least)]
+
+
+def _first_loud(wave: Waveform, least: float) -> int:
+    """Return the first place with at least that amplitude; there is one."""
+    start, size = 0, 1024
+    while True:
+        loud = np.abs(wave[start : start + size]) >= least
+        if loud.any():
+            return start + int(loud.argmax())
+        start, size = start + size, 2 * size
 
 
 def picture(wave: Waveform, rate: int, frames: int) -> Float32Array:
