@@ -47,7 +47,13 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Gate, auth=settings.basic_auth, max_body=settings.max_body_bytes)
+    secret = settings.webhook_secret
+    app.add_middleware(
+        Gate,
+        auth=settings.basic_auth,
+        max_body=settings.max_body_bytes,
+        webhook_secret=secret.get_secret_value() if secret is not None else None,
+    )
     Protocol(settings, store, serving, reconciler).register(app)
     _api(app, settings, store, reconciler)
     _errors(app)

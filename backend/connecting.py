@@ -7,6 +7,7 @@ from typing import Any
 
 from backend import publishing
 from backend.errors import LabelStudioError
+from backend.gate import SECRET_HEADER
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.settings import Settings
@@ -109,7 +110,12 @@ def _explained(
 
 
 def webhook_headers(settings: Settings) -> dict[str, str]:
-    """Return the headers that a webhook needs to get in."""
+    """Return the headers that a webhook needs to get in: the secret, else the password.
+
+    Whoever may manage the project's webhooks can read them, so the password stays away if it may.
+    """
+    if settings.webhook_secret is not None:
+        return {SECRET_HEADER: settings.webhook_secret.get_secret_value()}
     if not settings.basic_auth:
         return {}
     token = base64.b64encode(":".join(settings.basic_auth).encode()).decode()

@@ -142,7 +142,10 @@ def _webhook(facts: _Facts) -> Check:
     needed = connecting.webhook_headers(facts.settings)
     if any(hook["headers"].get(k) != v for k, v in needed.items()):
         return Check(
-            name, False, "sends no valid password, so its events are refused", facts.connect
+            name,
+            False,
+            "sends no valid secret or password, so its events are refused",
+            facts.connect,
         )
     return Check(name, True, "active")
 

@@ -11,14 +11,35 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
+EVENT_PATHS = frozenset({"/webhook", "/train"})
+SECRET_HEADER = "X-Equipoise-Secret"
+_REFUSED = (
+    "A user name and password are needed (basic auth), or on /webhook its secret where one is set."
+)
 
 
 class Gate:
     """ASGI middleware: refuses requests without the password, and bodies past the limit."""
 
-    def __init__(self, app: ASGIApp, *, auth: tuple[str, str] | None, max_body: int) -> None:
-        """Guard `app`; auth None lets everybody in (loopback)."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        auth: tuple[str, str] | None,
+        max_body: int,
+        webhook_secret: str | None = None,
+    ) -> None:
+        """Guard `app`.
+
+        Args:
+            app: what is guarded.
+            auth: user and password; None lets everybody in (loopback).
+            max_body: largest body in bytes.
+            webhook_secret: what an event (/webhook, /train) must carry. The password does as well,
+                where there is one: Label Studio's Start Training comes with it, without the header.
+        """
         self._app = app
+        self._secret = webhook_secret
         self._auth = auth
         self._max_body = max_body
 
@@ -28,14 +49,24 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        if scope["path"] not in OPEN_PATHS and not self._allowed(headers.get(b"authorization")):
-            await _answer(send, 401, "A user name and password are needed (basic auth).")
+        if not self._may_pass(scope["path"], headers):
+            await _answer(send, 401, _REFUSED)
             return
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._max_body:
+        if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
             await _answer(send, 413, f"The body is larger than {self._max_body} bytes.")
             return
         await self._app(scope, _Limited(receive, self._max_body), send)
+
+    def _may_pass(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        if path in OPEN_PATHS:
+            return True
+        if path in EVENT_PATHS and self._secret is not None:
+            given = headers.get(SECRET_HEADER.lower().encode(), b"")
+            if hmac.compare_digest(given, self._secret.encode()):
+                return True
+            return self._auth is not None and self._allowed(headers.get(b"authorization"))
+        return self._allowed(headers.get(b"authorization"))
 
     def _allowed(self, header: bytes | None) -> bool:
         if self._auth is None:

@@ -151,6 +151,14 @@ class Settings(BaseSettings):
         """Environment first, then the TOML file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @field_validator("webhook_secret")
+    @classmethod
+    def _header_value(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value is not None else "none"
+        if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+            raise ValueError("must be visible ASCII characters: it is sent as an HTTP header")
+        return value
+
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:

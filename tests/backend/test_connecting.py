@@ -5,7 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from backend.connecting import connect
+from backend.doctor import examine
 from backend.labelstudio import LabelStudio
 from backend.settings import Settings
 from backend.store import Store
@@ -29,3 +32,34 @@ def test_connects_at_once_take_turns(tmp_path: Path) -> None:
         assert len(studio.hooks) == 1
         made = [line for lines in done for line in lines if line.startswith("created the webhook")]
         assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        ({"webhook_secret": "s3cret"}, {"X-Equipoise-Secret": "s3cret"}),
+        ({"basic_auth_user": "u", "basic_auth_pass": "p"}, {"Authorization": "Basic dTpw"}),
+        (
+            {"webhook_secret": "s3cret", "basic_auth_user": "u", "basic_auth_pass": "p"},
+            {"X-Equipoise-Secret": "s3cret"},
+        ),
+        ({}, {}),
+    ],
+)
+def test_the_webhook_carries_what_lets_it_in_and_doctor_looks_at_it(
+    tmp_path: Path, given: dict[str, str], header: dict[str, str]
+) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    with FakeStudio() as studio, LabelStudio(studio.url, "key") as client:
+        settings = Settings(label_studio_url=studio.url, data_dir=tmp_path, **given)
+        connect(client, store, settings, 1)
+        assert studio.hooks[0]["headers"] == header
+
+        def webhook_is_well() -> bool:
+            (check,) = [c for c in examine(client, store, settings, 1) if c.name == "webhook"]
+            return check.ok
+
+        assert webhook_is_well()
+        studio.hooks[0]["headers"] = {"X-Equipoise-Secret": "old"}
+        assert webhook_is_well() == (not header)
+    store.close()

@@ -56,9 +56,15 @@ def test_an_open_server_listens_on_loopback_only() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    shown = repr(Settings(api_key="top-secret", basic_auth_user="u", basic_auth_pass="hidden"))
-    assert "top-secret" not in shown
-    assert "hidden" not in shown
+    secrets = {"api_key": "top-secret", "basic_auth_pass": "hidden", "webhook_secret": "quiet"}
+    shown = repr(Settings(basic_auth_user="u", **secrets))
+    assert not any(secret in shown for secret in secrets.values())
+
+
+@pytest.mark.parametrize("value", ["", " x", "a\nb", "ä"])
+def test_a_secret_that_is_no_header_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="visible ASCII"):
+        Settings(webhook_secret=value)
 
 
 def test_a_missing_token_says_what_to_set() -> None:
