@@ -6,6 +6,7 @@ control `multimodal`, `ignore`, or the name of the modality that the control lab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -229,15 +230,17 @@ def _target(tag: Any, modality: str | None) -> Target:
     if kind is not TargetKind.REGRESSION:
         return Target(tag.name, kind, tuple(tag.labels), modality=modality)
     if tag.tag == "Rating":
-        return Target(
-            tag.name, kind, (), 1.0, float(tag.attr.get("maxRating", 5)), modality=modality
-        )
-    low, high = tag.attr.get("min"), tag.attr.get("max")
-    return Target(
-        tag.name,
-        kind,
-        (),
-        None if low is None else float(low),
-        None if high is None else float(high),
-        modality=modality,
-    )
+        return Target(tag.name, kind, (), 1.0, _number(tag, "maxRating") or 5.0, modality=modality)
+    low, high = _number(tag, "min"), _number(tag, "max")
+    return Target(tag.name, kind, (), low, high, modality=modality)
+
+
+def _number(tag: Any, name: str) -> float | None:
+    value = tag.attr.get(name)
+    try:
+        found = None if value is None else float(value)
+    except ValueError:
+        found = math.nan
+    if found is not None and not math.isfinite(found):
+        raise UnsupportedConfig(f"<{tag.tag} name={tag.name!r}>: {name}={value!r} is no number.")
+    return found

@@ -166,6 +166,10 @@ def _decode_sample(
             results.append((column, key, str(error), True))
         except MemoryError:
             results.append((column, key, "not enough memory to decode it", False))
+        except Exception as error:  # a decoder's own fault must not end the round
+            logger.warning("decoder failed", exc_info=error)
+            reason = f"could not be decoded: {type(error).__name__}: {error}"[:250]
+            results.append((column, key, reason, False))
     return results
 
 

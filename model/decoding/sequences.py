@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import threading
+import tokenize
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,11 @@ from model.sample import MediaError
 # NumPy reads a header by `ast`, which two threads must not use at once before Python 3.12
 # (SystemError: AST constructor recursion depth mismatch, CPython issue 106905).
 _PARSING = threading.Lock()
+_BROKEN = (
+    *(ValueError, TypeError, OSError, EOFError, KeyError, RecursionError, MemoryError),
+    *(SyntaxError, tokenize.TokenError, zlib.error, NotImplementedError, RuntimeError),
+)
+"""What NumPy, zipfile and json raise over broken bytes."""
 
 
 def decode_sequence(value: bytes | str | list, limits: Limits = LIMITS) -> Float32Array:
@@ -27,7 +34,7 @@ def decode_sequence(value: bytes | str | list, limits: Limits = LIMITS) -> Float
         array = _read(value, limits)
     except MediaError:
         raise
-    except (ValueError, TypeError, OSError, EOFError, KeyError, RecursionError) as error:
+    except _BROKEN as error:
         raise MediaError(f"not a feature sequence: {error}") from error
     if array.ndim == 1:
         array = array[None, :]
