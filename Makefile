@@ -2,6 +2,7 @@
 #   make demo                 play through the demo; ARGS=--once stops at the end
 #   make test ARGS="-k bmmal" run the tests
 #   make lint                 ruff, mypy, import contracts
+#   make faults               break everything on purpose, write docs/faults.md (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make clean                remove environments, demo data and caches
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.uv/bin/uv)
 export EQUIPOISE_UV := $(UV)
 
-.PHONY: demo test lint format evidence clean
+.PHONY: demo test lint format evidence faults clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
@@ -29,6 +30,13 @@ format: $(UV)
 
 evidence: $(UV)
 	nice $(UV) run python -m experiments.evidence $(ARGS)
+
+FAULTS := build/faults.jsonl
+faults: $(UV)
+	mkdir -p build && rm -f $(FAULTS)
+	EQUIPOISE_FAULTS=full EQUIPOISE_FAULTS_REPORT=$(CURDIR)/$(FAULTS) \
+	  $(UV) run --extra postgres pytest tests/faults -s $(ARGS)
+	$(UV) run python -m tests.faults.report $(FAULTS)
 
 clean:
 	rm -rf .venv .uv .demo .labelstudio .mypy_cache .ruff_cache .pytest_cache .hypothesis \

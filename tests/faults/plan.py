@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.faults.report import commit
+
 FULL = os.environ.get("EQUIPOISE_FAULTS") == "full"
 SECONDS = float(os.environ.get("EQUIPOISE_FAULTS_SECONDS", "inf"))
 """A row stops early after this long; the report then says how often it really ran."""
@@ -96,6 +98,6 @@ def note(row: str, fault: str, times: int, held: str, measured: str, started: fl
         f"{pressure():.1f} processes per processor)"
     )
     if REPORT:
-        line: dict[str, Any] = vars(figure)
+        line: dict[str, Any] = {**vars(figure), "commit": commit()}
         with Path(REPORT).open("a") as file:
             file.write(json.dumps(line) + "\n")

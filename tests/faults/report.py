@@ -1,0 +1,96 @@
+"""Write docs/faults.md from the figures of a full run: `python -m tests.faults.report FILE`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+ORDER = (
+    *("kill-worker", "kill-server", "studio", "gone", "restart"),
+    *("disk-full", "disk-read-only", "clock-back", "clock-ahead"),
+    *("storm", "predict", "fuzz-endpoints", "fuzz-bodies", "fuzz-configs", "fuzz-media", "media"),
+    *("two-servers", "two-servers-postgresql", "soak"),
+)
+HEAD = """# Faults
+
+What was broken on purpose, against a real Label Studio and a real server, and what held. `make
+faults` runs it all and writes this page; a small selection runs with the tests. The promises are
+those of [operations.md](operations.md) and [security.md](security.md).
+
+**How often** is what really ran. A fault counts as held when every check of it passed: the version
+that Label Studio's queue names is looked at several times a second and must be committed with all
+its predictions; after the fault the next round must have trained on exactly the annotations that
+Label Studio holds; the store, the cache, the ranking and the checkpoint must be readable,
+and nothing half-written may be left. Deadlines are multiplied by the number of processes that want
+each processor, where that is more than one (**pressure**).
+
+| fault | how often | what held | measured | seed | seconds | pressure | commit |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def newest(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last figure of each row, in the page's order."""
+    last = {line["row"]: line for line in lines}
+    unknown = sorted(last.keys() - set(ORDER))
+    assert not unknown, f"rows without a place in the table: {unknown}"
+    return [last[row] for row in ORDER if row in last]
+
+
+def machine() -> str:
+    """Describe where it ran."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GB, "
+        f"{platform.system()} {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def row_of(line: dict[str, Any]) -> str:
+    """Return one row of the table."""
+    cells = (
+        line["fault"],
+        line["times"],
+        line["held"],
+        line["measured"],
+        line["seed"],
+        round(line["seconds"]),
+        line["pressure"],
+        line["commit"],
+    )
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def commit() -> str:
+    """Return the commit that is checked out."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def main(paths: list[str]) -> None:
+    """Read figures, oldest first, and write the page."""
+    lines = [
+        json.loads(line) for path in paths for line in Path(path).read_text().splitlines() if line
+    ]
+    rows = newest(lines)
+    missing = [row for row in ORDER if row not in {line["row"] for line in rows}]
+    day = time.strftime("%Y-%m-%d", time.gmtime(max(line["at"] for line in rows)))
+    tail = f"\nRun on {day}: {machine()}.\n"
+    if missing:
+        tail += f"\nNot in this run: {', '.join(missing)}.\n"
+    PAGE.write_text(HEAD + "".join(row_of(line) for line in rows) + tail)
+    print(f"{PAGE}: {len(rows)} rows")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
