@@ -295,7 +295,7 @@ class Reconciler:
             return False
         delay: float = min(_FIRST_DELAY * 2.0 ** (failed - 1), _LONGEST_DELAY)
         waited = time.time() - (rounds[-1].finished or 0.0)
-        return waited < delay
+        return 0 <= waited < delay  # less than 0: a clock was set back
 
     def _new_labels(
         self, studio: LabelStudio, owner: Project, remote: dict[str, Any], wanted: int
@@ -307,7 +307,7 @@ class Reconciler:
         """
         total = int(remote["total_annotations_number"])
         moved = abs(total - owner.compared_annotations) + owner.changes
-        stale = time.time() - owner.compared > self._settings.full_compare_seconds
+        stale = abs(time.time() - owner.compared) > self._settings.full_compare_seconds
         if owner.compared_annotations >= 0 and not stale:
             if owner.new_labels + moved < wanted:
                 return owner.new_labels
