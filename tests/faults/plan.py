@@ -71,6 +71,13 @@ def pressure() -> float:
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+def within(value: float, limit: float = 1.0) -> str:
+    """Check a deadline and say how it was kept."""
+    most = limit * pressure()
+    assert value < most, f"{value:.2f} s, at most {most:.2f} s"
+    return f"under {limit:g} s" if value < limit else f"under {limit:g} s times the pressure"
+
+
 def quantile(values: list[float], share: float) -> float:
     """Return the value that `share` of the values do not exceed."""
     ordered = sorted(values)
