@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -41,3 +43,25 @@ def threads(small: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def decoders(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield `count` threads that compute on one thread each; the caller keeps all of its own.
+
+    Note: else each would bring its own team, and on a busy machine teams burn most of the time
+    waiting for members that are not scheduled.
+    """
+    before = torch.get_num_threads()
+    started = threading.Barrier(count + 1)
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        started.wait()
+
+    with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:
+        for _ in range(count):
+            pool.submit(alone)  # each holds its thread until all have started
+        started.wait()
+        torch.set_num_threads(before)  # a thread's setting is also that of threads to come
+        yield pool

@@ -6,11 +6,12 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from model import device as devices
 from model.arrays import Array
 from model.cache import FeatureCache, Store
 from model.encoders import Encoder, encoder_for
@@ -136,7 +137,7 @@ def _decode_all(
 ) -> Iterator[list[Decoded]]:
     """Decode jobs in order with a bounded number of samples in flight."""
     pending: deque[Future[list[Decoded]]] = deque()
-    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode") as pool:
+    with devices.decoders(max(1, workers)) as pool:
         for index, columns in jobs:
             if len(pending) >= _IN_FLIGHT * max(1, workers):
                 yield pending.popleft().result()
@@ -150,6 +151,22 @@ def _decode_sample(
 ) -> list[Decoded]:
     """Load each raw value once and decode it for every modality that reads it."""
     loaded: dict[str, bytes | str | list | MediaError | OSError] = {}
+    try:
+        return _decode_loaded(parts, sample, index, columns, loaded)
+    finally:
+        for name in loaded:
+            value = sample.get(name)
+            if isinstance(value, Reference) and value.done is not None:
+                value.done()
+
+
+def _decode_loaded(
+    parts: list[_Modality],
+    sample: Sample,
+    index: int,
+    columns: list[int],
+    loaded: dict[str, bytes | str | list | MediaError | OSError],
+) -> list[Decoded]:
     results: list[Decoded] = []
     for column in columns:
         part = parts[column]
