@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.report import commit
 
 FULL = os.environ.get("EQUIPOISE_FAULTS") == "full"
@@ -40,6 +42,11 @@ def turns(row: str, short: int, full: int) -> Iterator[int]:
         if turn and time.monotonic() - started > SECONDS:
             return
         yield turn
+
+
+def full_only(row: str) -> pytest.MarkDecorator:
+    """Mark a row that has no short form: it runs in a full run, or where its count is given."""
+    return pytest.mark.skipif(not count(row, 0, 1), reason="only in `make faults`")
 
 
 def rng(row: str) -> random.Random:

@@ -155,23 +155,35 @@ class Stand:
         """Label some tasks that have no label yet, always with more than one class."""
         done = {int(t) for t in self.annotations()}
         left = [t for t in self.tasks if t not in done and t not in self.deleted]
+        if len(left) < count + 20:  # a round needs something to rank
+            left += self.add_tasks(count + 20)
         for position, task in enumerate(self.rng.sample(left, count)):
             self.annotate(task, CLASSES[position % 2])
 
     def annotations(self) -> dict[str, list[str]]:
         """Return task id -> choices of the annotations that count, as Label Studio holds them."""
-        answer = self.client.get(
-            f"/api/projects/{self.project}/export", params={"exportType": "JSON"}
-        )
-        answer.raise_for_status()
         found: dict[str, list[str]] = {}
-        for task in answer.json():
+        for task in self.export():
             for annotation in task["annotations"]:
                 if annotation["was_cancelled"]:
                     continue
                 for item in annotation["result"]:
                     found.setdefault(str(task["id"]), []).append(item["value"]["choices"][0])
         return {task: sorted(choices) for task, choices in found.items()}
+
+    def export(self) -> list[dict[str, Any]]:
+        """Return every annotated task as Label Studio exports it."""
+        answer = self.client.get(
+            f"/api/projects/{self.project}/export", params={"exportType": "JSON"}
+        )
+        answer.raise_for_status()
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    def configure(self, label_config: str) -> None:
+        """Change the label config."""
+        body = {"label_config": label_config}
+        self.client.patch(f"/api/projects/{self.project}/", json=body).raise_for_status()
 
     def remote(self) -> dict[str, Any]:
         """Return the project as Label Studio has it."""

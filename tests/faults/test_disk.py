@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plan import note
+from tests.faults.plan import full_only, note
 from tests.faults.promises import Watch, check_serves_at_once, check_settled
 from tests.faults.stand import Stand
 
@@ -113,6 +113,7 @@ def read_only(stand: Stand, disk: Path) -> None:
     )
 
 
+@full_only("clock")
 @pytest.mark.parametrize("direction", [1, -1], ids=["back", "ahead"])
 def test_a_clock_that_jumped(shared: Stand, direction: int) -> None:
     """All stored times are moved by a day: what a clock that was set back or ahead looks like."""

@@ -114,7 +114,7 @@ def grown(stand: Stand, work: Callable[[int], None], cases: int) -> tuple[int, i
 
 def test_every_endpoint_of_the_openapi_document(shared: Stand) -> None:
     started = time.monotonic()
-    cases, tally = count("fuzz-endpoints", 200, 5000), Tally()
+    cases, tally = count("fuzz-endpoints", 120, 5000), Tally()
     schema = schemathesis.openapi.from_url(f"{shared.server.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
 
@@ -191,7 +191,7 @@ def _encode(body: Any) -> bytes:
 
 def test_bodies_of_webhook_predict_and_setup(shared: Stand) -> None:
     started = time.monotonic()
-    cases, tally = count("fuzz-bodies", 300, 3000), Tally()
+    cases, tally = count("fuzz-bodies", 200, 3000), Tally()
     shared.label(4)
     shared.settle()
     head = {"Content-Type": "application/json"}

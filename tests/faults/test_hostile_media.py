@@ -29,7 +29,7 @@ from model.presets import preset
 from tests.faults.plan import note
 
 MAX_BYTES = 1_000_000
-SECONDS = 2.0
+SECONDS = 1.0
 CONFIG = parse(
     '<View><Image name="image" value="$image"/><Choices name="label" toName="image">'
     '<Choice value="a"/><Choice value="b"/></Choices></View>'

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
 
 from tests.faults.moments import MOMENTS, wait_for
 from tests.faults.plan import note, rng, turns
@@ -14,10 +13,10 @@ from tests.faults.promises import Watch, check_serves_at_once, check_settled
 from tests.faults.stand import Stand
 
 
-def test_a_killed_server_loses_nothing(make_stand: Callable[..., Stand]) -> None:
+def test_a_killed_server_loses_nothing(shared: Stand) -> None:
     started = time.monotonic()
     chance = rng("kill-server")
-    stand = make_stand("kill-server", tasks=60)
+    stand = shared
     hit: list[str] = []
     alone = 0
     first_answer, recovery = [], []

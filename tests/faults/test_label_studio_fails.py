@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from itertools import product
 
-import pytest
-
 from backend.demo.labelstudio import LabelStudio
-from tests.faults.plan import FULL, count, note, rng, turns
+from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.proxy import MODES, Mode, Proxy
 from tests.faults.stand import Stand, plain
@@ -33,7 +31,7 @@ def test_every_phase_survives_every_fault(shared: Stand, proxy: Proxy) -> None:
     recovery: list[float] = []
     shared.label(4)
     with Watch(shared) as watch:
-        for turn in turns("studio", 2, len(cases)):
+        for turn in turns("studio", 1, len(cases)):
             phase, mode = cases[turn]
             shared.add_tasks(2)
             shared.label(1)
@@ -76,6 +74,7 @@ def absent_media(stand: Stand) -> object:
     return plain(current["failures"])
 
 
+@full_only("gone")
 def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Proxy) -> None:
     started = time.monotonic()
     shared.label(4)
@@ -106,7 +105,7 @@ def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Pro
     )
 
 
-@pytest.mark.skipif(not FULL and not count("restart", 0, 0), reason="only in `make faults`")
+@full_only("restart")
 def test_label_studio_itself_restarts(studio: LabelStudio, shared: Stand) -> None:
     started = time.monotonic()
     shared.label(4)

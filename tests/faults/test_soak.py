@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +43,14 @@ class People:
     ids: dict[int, tuple[int, str]] = field(default_factory=dict)
     skipped: set[int] = field(default_factory=set)
     did: Counter[str] = field(default_factory=Counter)
+
+    def remember(self) -> None:
+        """Begin with what was labelled before."""
+        for task in self.stand.export():
+            for annotation in task["annotations"]:
+                if not annotation["was_cancelled"] and annotation["result"]:
+                    said = annotation["result"][0]["value"]["choices"][0]
+                    self.ids[int(annotation["id"])] = (int(task["id"]), said)
 
     def act(self) -> None:
         """Do one thing at random."""
@@ -111,9 +118,7 @@ class People:
     def change_config(self) -> bool:
         """Add or remove a label or an input, or rename one."""
         wanted = self.stand.rng.choice(sorted(CONFIGS))
-        self.stand.client.patch(
-            f"/api/projects/{self.stand.project}/", json={"label_config": CONFIGS[wanted]}
-        ).raise_for_status()
+        self.stand.configure(CONFIGS[wanted])
         return True
 
     def truth(self) -> dict[str, list[str]]:
@@ -131,17 +136,18 @@ class People:
                 self.ids[self.stand.annotate(free[0], choice)] = (free[0], choice)
 
 
-def test_soak(make_stand: Callable[..., Stand]) -> None:
+def test_soak(shared: Stand) -> None:
     started = time.monotonic()
-    stand = make_stand("soak", tasks=50)
+    stand = shared
+    stand.label(4)
     people, chance = People(stand), rng("soak")
-    stand.rng = rng("soak-people")
+    people.remember()
     memory: list[int] = []
     disk: list[int] = []
     stored: list[int] = []
     rounds = 0
     with Watch(stand) as watch:
-        for _ in turns("soak", 2, 200):
+        for _ in turns("soak", 1, 200):
             for _ in range(chance.randint(2, 5)):
                 people.act()
             people.keep_two_classes()
@@ -160,6 +166,8 @@ def test_soak(make_stand: Callable[..., Stand]) -> None:
             disk.append(size_of(stand.server.data))
             counts = stand.client.get(f"/api/projects/{stand.project}/model-versions").json()
             stored.append(sum(counts.values()))
+    stand.configure(CONFIGS["plain"])
+    stand.settle()
     check_flat(memory, disk, stored)
     note(
         "soak",

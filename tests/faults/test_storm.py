@@ -105,7 +105,7 @@ async def post_all(
 
 def test_fifty_clients_of_predict_while_training(shared: Stand) -> None:
     started = time.monotonic()
-    seconds = count("predict", 6, 60)
+    seconds = count("predict", 4, 60)
     shared.label(4)
     shared.settle()
     shared.label(1)

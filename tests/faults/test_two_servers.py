@@ -15,18 +15,16 @@ from pathlib import Path
 import pytest
 
 from backend.demo.background import free_port
-from tests.faults.plan import FULL, count, note, rng, turns
+from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.stand import Server, Stand
 
 
-def test_two_servers_on_sqlite(make_stand: Callable[..., Stand]) -> None:
-    take_over(make_stand("two-sqlite", tasks=40), "two-servers")
+def test_two_servers_on_sqlite(shared: Stand) -> None:
+    take_over(shared, "two-servers")
 
 
-@pytest.mark.skipif(
-    not FULL and not count("two-servers-postgresql", 0, 0), reason="only in `make faults`"
-)
+@full_only("two-servers-postgresql")
 def test_two_servers_on_postgresql(make_stand: Callable[..., Stand], postgresql: str) -> None:
     take_over(make_stand("two-pg", tasks=40, store_url=postgresql), "two-servers-postgresql")
 
@@ -35,6 +33,8 @@ def take_over(stand: Stand, row: str) -> None:
     """Let two servers compete; kill the one whose round runs; the other one goes on."""
     started = time.monotonic()
     chance = rng(row)
+    stand.label(2)
+    stand.settle()
     first = stand.server
     shared = {"EQUIPOISE_DATA_DIR": str(first.data), "EQUIPOISE_PUBLIC_URL": first.url}
     other = Server(
