@@ -48,6 +48,15 @@ _TAGS = (
     "Number",
     "Brush",
 )
+_EXTRAS = (
+    "<Style>a{}</Style>",
+    '<Text name="t" value="$t"/>',
+    "<!-- x -->",
+    "&",
+    '<Rating name="r" toName="image" maxRating="x"/>',
+    '<Number name="n" toName="image" min="0" max="nan"/>',
+    "<Number/>",
+)
 _NAMES = ("name", "value", "toName", "choice", "equipoise", "perRegion", "maxRating", "min", "max")
 _VALUES = st.sampled_from(
     (
@@ -243,11 +252,12 @@ def configs() -> st.SearchStrategy[str]:
     )
     broken = st.builds(lambda text, at: text[: at % (len(text) + 1)], tree, st.integers(0, 400))
     deep = st.integers(1, 3000).map(lambda n: "<View>" * n + "</View>" * n)
-    return nearly_right() | nearly_right() | tree | broken | deep | st.text(max_size=60)
+    return st.one_of(nearly_right(), nearly_right(), nearly_right(), tree, broken, deep)
 
 
 def nearly_right() -> st.SearchStrategy[str]:
     """Return a config that is right but for a name, a value, a label or a tag that is too many."""
+    words = st.text(st.characters(categories=("L", "N", "P", "Zs")), max_size=5)
     return st.builds(
         lambda name, key, labels, extra, how: (
             f'<View><Image name="{name}" value="{_escaped(key)}"/>{extra}'
@@ -255,14 +265,11 @@ def nearly_right() -> st.SearchStrategy[str]:
             + "".join(f'<Choice value="{_escaped(label)}"/>' for label in labels)
             + "</Choices></View>"
         ),
-        st.sampled_from(("image", "image", "image", "label", "")),
-        st.sampled_from(("$image", "$image", "$text", "image", "$")) | st.text(max_size=4),
-        st.lists(st.sampled_from(("red", "green", "")) | st.text(max_size=5), max_size=5),
-        st.sampled_from(
-            ("", "<Style>a{}</Style>", '<Text name="t" value="$t"/>', "<!-- x -->", "&")
-        )
-        | st.sampled_from(('<Rating name="r" toName="image" maxRating="x"/>', "<Number/>")),
-        st.sampled_from(("single", "single", "multiple", "other")),
+        st.sampled_from((*["image"] * 8, "label", "")),
+        st.sampled_from((*["$image"] * 8, "$text", "image", "$")),
+        st.lists(st.sampled_from(("red", "green", "blue", "")) | words, max_size=5),
+        st.sampled_from((*[""] * 6, *_EXTRAS)),
+        st.sampled_from(("single", "single-radio", "multiple", "other")),
     )
 
 
