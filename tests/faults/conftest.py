@@ -10,8 +10,9 @@ import pytest
 
 from backend.demo.installation import Installation
 from backend.demo.labelstudio import LabelStudio
+from tests.faults.build import build
 from tests.faults.proxy import Proxy
-from tests.faults.stand import Stand, build
+from tests.faults.stand import Stand
 
 HERE = Path(__file__).resolve().parent
 

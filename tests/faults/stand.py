@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import random
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,26 +16,14 @@ import numpy as np
 from PIL import Image
 from sqlalchemy import Engine, NullPool, RowMapping, create_engine, text
 
-from backend import connecting
 from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import create_project, import_tasks, media_url, serve_folder
-from backend.labelstudio import LabelStudio as Api
-from backend.settings import Settings
-from backend.store import Store
-from tests.e2e.server import Equipoise
-from tests.faults.plan import SEED
+from backend.demo.project import import_tasks, media_url
+from tests.faults.server import Server
 
 Row = RowMapping
 CLASSES = ("red", "green", "blue")
 WAIT = 300.0
 """Seconds to wait for what must happen; a busy machine is slow, not wrong."""
-SMALL = {
-    "epochs": 1,
-    "min_steps": 4,
-    "image_size": 16,
-    "projection": 16,
-    "fusion_hidden": [16],
-}
 
 
 def config(classes: tuple[str, ...] = CLASSES, control: str = "label") -> str:
@@ -49,54 +33,6 @@ def config(classes: tuple[str, ...] = CLASSES, control: str = "label") -> str:
         '<View><Image name="image" value="$image"/><Text name="text" value="$text"/>'
         f'<Choices name="{control}" toName="image" choice="single">{choices}</Choices></View>'
     )
-
-
-class Server(Equipoise):
-    """The server of the end-to-end tests, which can also be killed."""
-
-    @property
-    def data(self) -> Path:
-        """Where its store and files are."""
-        return Path(self.environment["EQUIPOISE_DATA_DIR"])
-
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        assert self._server is not None
-        assert self._server._process is not None
-        return self._server._process.pid
-
-    def kill(self) -> None:
-        """Kill the server alone, as the kernel does when memory runs out."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self.stop_dead()
-
-    def stop_dead(self) -> None:
-        """Collect a server that was killed; workers have a session of their own and go on."""
-        assert self._server is not None
-        assert self._server._process is not None
-        self._server._process.wait()
-        self._server = None
-
-    def workers(self) -> list[int]:
-        """Return the process ids of this data folder's workers."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                pid = int(entry.name)
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"backend.worker" in command and (
-                    f"EQUIPOISE_DATA_DIR={self.data}".encode()
-                    in (entry / "environ").read_bytes().split(b"\0")
-                ):
-                    found.append(pid)
-        return found
-
-    def memory(self) -> int:
-        """Return the server's resident bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -321,73 +257,3 @@ def picture(which: int, rng: random.Random) -> bytes:
     out = io.BytesIO()
     Image.fromarray(noise.astype(np.uint8)).save(out, "PNG")
     return out.getvalue()
-
-
-@contextlib.contextmanager
-def build(
-    studio: LabelStudio, folder: Path, *, tasks: int = 40, via: str = "", **extra: str
-) -> Iterator[Stand]:
-    """Make a project and a connected server with a first ranking; both are gone afterwards.
-
-    Args:
-        studio: the real Label Studio.
-        folder: the server's place.
-        tasks: how many tasks.
-        via: the address that the server calls, such as a proxy's.
-        extra: EQUIPOISE_* settings in lower case.
-    """
-    rng = random.Random(f"{SEED}:{folder.name}")
-    settings = {
-        "poll_seconds": "2",
-        "retrain_after": "1000",  # rounds are asked for, unless a test says otherwise
-        "publish": "20",
-        "batch": "10",
-        "keep_rounds": "2",
-        "overrides": json.dumps(SMALL),
-        **extra,
-    }
-    server = Server(
-        folder,
-        via or studio.url,
-        studio.api_key,
-        {f"EQUIPOISE_{name.upper()}": value for name, value in settings.items()},
-    )
-    with studio.client() as client:
-        project = create_project(client, f"faults {folder.name}", config())
-        stand = Stand(studio, client, server, project, rng)
-        try:
-            stand.add_tasks(tasks)
-            serve_folder(client, project, studio.media / "faults")
-            server.start()
-            connect(stand)
-            yield stand
-        finally:
-            for pid in server.workers():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            server.stop()
-            client.delete(f"/api/projects/{project}/")
-
-
-def connect(stand: Stand) -> None:
-    """Connect the project as `equipoise connect` does, and wait for the first ranking."""
-    data = stand.server.data
-    settings = Settings(
-        label_studio_url=stand.studio.url,
-        port=stand.server.port,
-        data_dir=data,
-        store_url=stand.store_url,
-    )
-    store = Store(settings.database, data)
-    with Api(stand.studio.url, stand.studio.api_key) as api:
-        connecting.connect(api, store, settings, stand.project)
-    store.close()
-    stand.server.post("/api/wake", {})
-    stand.until(
-        lambda: (
-            (found := stand.current()) is not None
-            and stand.remote()["model_version"] == found["version"]
-            and not stand.server.workers()
-        ),
-        "the first ranking is served",
-    )

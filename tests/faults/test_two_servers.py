@@ -17,7 +17,8 @@ import pytest
 from backend.demo.background import free_port
 from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
-from tests.faults.stand import Server, Stand
+from tests.faults.server import Server
+from tests.faults.stand import Stand
 
 
 def test_two_servers_on_sqlite(shared: Stand) -> None:
