@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from strategies.factors import Factor
 from strategies.pool import IntArray
 from strategies.ranking import Values
 from strategies.rows import chunks
+
+if TYPE_CHECKING:  # scikit-learn takes a second or two to load: only what clusters waits for it.
+    from sklearn.cluster import KMeans, MiniBatchKMeans
 
 # Above this many rows centres are found on a uniform sample, in mini-batches.
 SAMPLE = 20_000
@@ -27,6 +29,9 @@ def weighted_k_means(
     When all weights are 0 every row counts the same. Fewer distinct rows than centres give
     repeated centres.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     if not weights.any():
         weights = np.ones(len(features))
     means = KMeans(count, n_init=1, random_state=_seed(rng))
@@ -41,6 +46,9 @@ def k_means(features: Factor, count: int, rng: np.random.Generator) -> KMeans | 
 
     Memory: the rows up to SAMPLE, above it a uniform sample of that many.
     """
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     size = features.shape[0]
     rows: IntArray = np.arange(size, dtype=np.int64)
     if size > SAMPLE:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from strategies.coreset import cover
 from strategies.features import as_embeddings, labelled_features, pool_features
@@ -123,6 +122,8 @@ class _Propagate(torch.autograd.Function):
 
 def propagation(found: Neighbours) -> Graph:
     """Return A = D^-1 S + I, sparse (V, V), with S the symmetric graph of positive cosines."""
+    from scipy import sparse
+
     size, k = found.indices.shape
     source, target = np.repeat(np.arange(size), k), found.indices.flatten().numpy()
     cosine = found.cosines.flatten().numpy()
@@ -136,6 +137,8 @@ def propagation(found: Neighbours) -> Graph:
 
 
 def _to_torch(matrix: Any) -> torch.Tensor:
+    from scipy import sparse
+
     rows = sparse.csr_array(matrix, dtype=np.float32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse ")  # Beta notice, unchecked invariants.

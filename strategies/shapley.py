@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from strategies.pool import Coalition, FloatArray
+from strategies.rows import as_tensor
 
 Matrix = npt.NDArray[np.float64]
 
@@ -41,7 +42,7 @@ def shapley_values(
     if missing or not modalities:
         raise ValueError(f"coalitions lacks {missing or 'every modality'}; it needs all subsets.")
     count = len(modalities)
-    outcome = {key: np.asarray(value, dtype=np.float64) for key, value in coalitions.items()}
+    outcome = {key: as_tensor(value).double().cpu().numpy() for key, value in coalitions.items()}
     values = np.zeros((len(outcome[frozenset()]), count))
     for column, modality in enumerate(modalities):
         for subset in all_coalitions([name for name in modalities if name != modality]):

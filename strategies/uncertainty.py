@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
 
 from strategies.pool import FloatArray, Pool, TargetKind
 from strategies.rows import map_rows
@@ -39,6 +38,8 @@ def probabilities(pool: Pool) -> FloatArray:
 
 def entropy(p: Values, target: TargetKind) -> Values:
     """Return -sum p log p over the last axis (binary entropies if multi-label), 0 log 0 = 0."""
+    from scipy.special import xlogy  # here, because loading SciPy takes a while
+
     p = np.clip(p, 0, 1)
     total = xlogy(p, p)
     if target is TargetKind.MULTILABEL:
