@@ -16,7 +16,7 @@ ORDER = (
     *("kill-worker", "kill-server", "studio", "gone", "restart"),
     *("disk-full", "disk-read-only", "clock-back", "clock-ahead"),
     *("storm", "predict", "fuzz-endpoints", "fuzz-bodies", "fuzz-configs", "fuzz-media", "media"),
-    *("two-servers", "two-servers-postgresql", "soak"),
+    *("two-servers", "two-servers-postgresql", "soak", "checker"),
 )
 HEAD = """# Faults
 
