@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from backend import dashboard
 from backend.errors import EquipoiseError, NotConnected
+from backend.events import MAX_PROJECT
 from backend.gate import BodyTooLarge, Gate
 from backend.metrics import collector
 from backend.protocol import Protocol
@@ -27,6 +29,7 @@ from backend.tables import Kind
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
+ProjectId = Annotated[int, Path(ge=1, le=MAX_PROJECT)]
 
 
 def create_app(settings: Settings, store: Store) -> FastAPI:
@@ -55,12 +58,14 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         webhook_secret=secret.get_secret_value() if secret is not None else None,
     )
     Protocol(settings, store, serving, reconciler).register(app)
-    _api(app, settings, store, reconciler)
+    _api(app, settings, store, reconciler, serving)
     _errors(app)
     return app
 
 
-def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler) -> None:
+def _api(
+    app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler, serving: Serving
+) -> None:
     @app.get("/ready")
     def ready() -> Json:
         store.projects()
@@ -68,7 +73,7 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
 
     @app.get("/metrics")
     def metrics() -> Response:
-        collector.update(store)
+        collector.update(store, settings, serving.circuit)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/", response_class=HTMLResponse)
@@ -85,22 +90,22 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
         return [status(store, settings, owner.id) for owner in store.projects()]
 
     @app.get("/api/projects/{project}/status")
-    def project_status(project: int) -> Json:
+    def project_status(project: ProjectId) -> Json:
         return status(store, settings, project)
 
     @app.get("/api/projects/{project}/rounds")
-    def rounds(project: int) -> list[Json]:
+    def rounds(project: ProjectId) -> list[Json]:
         return history(store, project)
 
     @app.post("/api/projects/{project}/retrain", status_code=202)
-    def retrain(project: int) -> Json:
+    def retrain(project: ProjectId) -> Json:
         store.project(project)
         store.request(project, Kind.TRAIN, "requested")
         reconciler.wake()
         return {"requested": "retrain"}
 
     @app.post("/api/projects/{project}/cancel", status_code=202)
-    def cancel(project: int) -> Json:
+    def cancel(project: ProjectId) -> Json:
         store.project(project)
         found = reconciler.cancel(project)
         return {"cancelled": found.version if found else None}
@@ -121,6 +126,12 @@ def _errors(app: FastAPI) -> None:
     def refused(_: Request, error: EquipoiseError) -> JSONResponse:
         log.warning("refused", reason=str(error))
         return JSONResponse({"detail": str(error)}, 400)
+
+    @app.exception_handler(SQLAlchemyError)
+    def store_down(_: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("store cannot be used", reason=str(error)[:300])
+        detail = "The store cannot be used now: its disk may be full, or its server down."
+        return JSONResponse({"detail": detail}, 503)
 
     @app.exception_handler(ValueError)
     def invalid(_: Request, error: ValueError) -> JSONResponse:

@@ -59,7 +59,9 @@ def serve(
     from backend.store import open_store
 
     application = create_app(config, open_store(config))
-    uvicorn.run(application, host=config.host, port=config.port, log_level="warning")
+    uvicorn.run(
+        application, host=config.host, port=config.port, log_level="warning", log_config=None
+    )
 
 
 @app.command()
@@ -316,7 +318,8 @@ def _print_state(state: dict[str, Any]) -> None:
             if state["progress"]
             else ""
         ),
-        "serves": state["version"] or "nothing yet",
+        "serves": (state["version"] or "nothing yet")
+        + (" (rolled back)" if state["rolled_back"] else ""),
         "strategy": state["strategy"],
         "labels": f"{state['labels']} in the last round, {state['new_labels']} new since",
         "settings": ", ".join(f"{k}={v}" for k, v in state["settings"].items()),
@@ -325,6 +328,10 @@ def _print_state(state: dict[str, Any]) -> None:
         ),
         "absent media": ", ".join(f"{n} x {r}" for r, n in state.get("absent_media", {}).items()),
         "enough labels?": state.get("stopping", {}).get("text", ""),
+        "disk": ", ".join(
+            f"{state['disk'][f'{name}_bytes'] / 1e6:,.0f} MB {text}"
+            for name, text in {"free": "free", "cache": "cache", "rounds": "rounds"}.items()
+        ),
         "problem": state["problem"],
         "last error": state["last_error"],
     }

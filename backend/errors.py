@@ -35,5 +35,9 @@ class StoreError(EquipoiseError):
     """The store cannot be used as it is: it is newer than the code, foreign, or has no room."""
 
 
+class NoRoom(EquipoiseError):
+    """The disk has less free space than a round needs."""
+
+
 class Busy(EquipoiseError):
     """Another process is at work on the same thing; later it will be free."""

@@ -18,6 +18,8 @@ CHANGES = (
     "PROJECT_UPDATED",
 )
 START = "START_TRAINING"
+MAX_PROJECT = 2**31 - 1
+"""Label Studio's ids are 32-bit, and so are the store's on PostgreSQL."""
 
 
 def project_id(value: Any) -> int:
@@ -29,7 +31,10 @@ def project_id(value: Any) -> int:
     text = str(value).split(".", 1)[0]
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal()) or len(text) > 18:
         raise EquipoiseError(f"No project id: {str(value)[:60]!r}")
-    return int(text)
+    found = int(text)
+    if found > MAX_PROJECT:
+        raise EquipoiseError(f"No project id: {text}")
+    return found
 
 
 def note(store: Store, action: str, project: Any) -> bool:

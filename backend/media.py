@@ -28,6 +28,7 @@ from tenacity import (
 )
 
 from backend.errors import LabelStudioError
+from backend.journal import Journal
 from backend.labelconfig import LabelConfig
 from backend.labelstudio import LabelStudio
 from backend.settings import Settings
@@ -52,14 +53,29 @@ class _Unwell(MediaError):
 class MediaSource:
     """Turns task data into samples whose media are fetched on demand. Thread-safe."""
 
-    def __init__(self, studio: LabelStudio, settings: Settings, *, attempts: int = 3) -> None:
+    def __init__(
+        self,
+        studio: LabelStudio,
+        settings: Settings,
+        *,
+        attempts: int = 3,
+        journal: Journal | None = None,
+        suspects: bool = True,
+    ) -> None:
         """Remember where media may come from.
 
         Args:
             studio: Label Studio, for its media and its token.
             settings: other hosts, and limits.
             attempts: tries of a file on Label Studio when it does not answer.
+            journal: notes what is being decoded, and knows which files crash their decoders.
+            suspects: whether files that may have crashed a process are loaded.
         """
+        self._journal = journal
+        self._refused = journal.refused() if journal is not None else {}
+        if journal is not None and not suspects:
+            waits = dict.fromkeys(journal.suspects(), "a process died while decoding it")
+            self._refused = {**waits, **self._refused}
         self._studio = studio
         self._attempts = attempts
         self._settings = settings
@@ -102,7 +118,19 @@ class MediaSource:
         named = f"{self._studio.url}|{value}|{stamp}".encode(errors="backslashreplace")
         key = hashlib.sha256(named).hexdigest()
         task_id = task.get("id")
-        return Reference(key=key, load=lambda: self.fetch(value, task_id))
+        journal = self._journal
+        if journal is None:
+            return Reference(key=key, load=lambda: self.fetch(value, task_id))
+        return Reference(
+            key=key,
+            load=lambda: self._load(journal, key, value, task_id),
+            done=lambda: journal.end(key),
+        )
+
+    def _load(self, journal: Journal, key: str, value: str, task: int | None) -> bytes:
+        if key in self._refused:
+            raise MediaError(self._refused[key])
+        return journal.load(key, lambda: self.fetch(value, task))
 
     def fetch(self, value: str, task: int | None = None) -> bytes:
         """Return the bytes behind one task value.

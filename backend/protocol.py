@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 
 from backend.errors import EquipoiseError
 from backend.events import CHANGES, START, note, project_id
@@ -20,6 +22,7 @@ from backend.settings import Settings
 from backend.store import Store
 from backend.tables import State
 
+log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 MAX_TASKS = 100_000
 
@@ -90,7 +93,10 @@ class Protocol:
             raise EquipoiseError('Extra params must be a JSON object, like {"strategy": "grace"}.')
         known = {found.id: found for found in self._store.projects()}.get(project)
         if known is None or any(getattr(known, k) != v for k, v in fields.items()):
-            self._store.save_project(project, **fields)
+            try:
+                self._store.save_project(project, **fields)
+            except SQLAlchemyError as error:  # on a full disk what serves goes on serving
+                log.warning("setup not stored", project=project, reason=str(error)[:200])
             self._reconciler.wake()
         return {"model_version": self._serving.version(project)}
 

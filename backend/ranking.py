@@ -103,10 +103,13 @@ def save(table: pa.Table, path: Path) -> None:
     """Write a ranking beside its place and rename it, so that no half file is ever seen."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".writing")
-    pq.write_table(table, beside)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        pq.write_table(table, beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # half a file on a full disk
 
 
 def load(path: Path) -> pa.Table:

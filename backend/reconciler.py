@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from backend import connecting, publishing
+from backend import connecting, disk, publishing
 from backend.annotations import read_task
 from backend.errors import Busy, EquipoiseError
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
+from backend.run import HUNG
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
-from backend.store import TOKEN, Claim, Store, effective
+from backend.store import LEASE_SECONDS, TOKEN, Claim, Store, effective
 from backend.tables import Kind, Project, Round, State
 from model.cache import FeatureCache
 from model.checkpoint import CheckpointError
@@ -55,6 +57,8 @@ class Child:
 
     process: subprocess.Popen[bytes]
     claim: Claim
+    lease: float = 0.0
+    seen: float = 0.0
 
 
 class Reconciler:
@@ -67,6 +71,8 @@ class Reconciler:
         self._serving = serving
         self._circuit = serving.circuit
         self._children: dict[int, Child] = {}
+        self._trouble = False
+        self._problems: dict[int, str] = {}
         self._cleaned: dict[int, str] = {}
         self._unreadable: set[str] = set()
         self._seen: dict[int, float] = {}
@@ -120,13 +126,18 @@ class Reconciler:
             # The trial of an open circuit comes when it is due, and not before.
             trial = self._circuit.is_open and not self._circuit.waits
             full = late or trial or self._everything.is_set()
+            self._trouble = False
             self._everything.clear()
             polled = time.monotonic() if full else polled
-            for project in self._store.projects():
-                if not self._stop.is_set() and (full or self._may_be_due(project)):
-                    self._look(project.id)
+            try:
+                for project in self._store.projects():
+                    if not self._stop.is_set() and (full or self._may_be_due(project)):
+                        self._look(project.id)
+            except Exception:  # a store that cannot be read or written now may be later
+                self._trouble = True
+                log.exception("look failed")
             # A running worker is watched closely; its end must not wait for the next poll.
-            self._wake.wait(0.5 if self._children else self._pause())
+            self._wake.wait(0.5 if self._children and not self._trouble else self._pause())
             # Events come in bursts; Label Studio is asked once for all of them.
             self._stop.wait(_DEBOUNCE)
 
@@ -154,26 +165,43 @@ class Reconciler:
         except EquipoiseError as error:
             self._note(project, str(error))
         except Exception as error:
-            log.exception("reconcile failed", project=project)
+            self._trouble = True
+            if not disk.is_full(error):
+                log.exception("reconcile failed", project=project)
             self._note(project, f"{type(error).__name__}: {error}"[:500])
 
     def _note(self, project: int, problem: str) -> None:
-        if self._store.project(project).problem != problem:
+        if self._problems.get(project) != problem:
             log.warning("problem", project=project, reason=problem)
-            self._store.save_project(project, problem=problem)
+        self._problems[project] = problem
+        try:
+            if self._store.project(project).problem != problem:
+                self._store.save_project(project, problem=problem)
+        except SQLAlchemyError as error:  # on a full disk it stands in the log and in /metrics
+            log.warning("problem not stored", project=project, reason=str(error)[:200])
 
     def _reap(self, project: int) -> None:
         child = self._children.get(project)
-        if child is None or child.process.poll() is None:
+        if child is None:
             return
-        del self._children[project]
+        if child.process.poll() is None:
+            self._kill_if_stuck(project, child)
+            return
         code = child.process.returncode
-        self._store.finish(
-            child.claim, State.FAILED, f"The worker ended with status {code}; it will be retried."
-        )
+        self._store.finish(child.claim, State.FAILED, _died(code, self._settings))
+        del self._children[project]  # only now: on a full disk the next look tries again
         self._warm(project)
         self._store.prune_files(project, self._settings.keep_rounds)
         FeatureCache(self._store.cache).prune(self._settings.cache_bytes)
+
+    def _kill_if_stuck(self, project: int, child: Child) -> None:
+        """Kill a worker that has shown no sign of life for long, by our own clock."""
+        lease = self._store.round(child.claim.round).lease
+        if lease != child.lease:
+            child.lease, child.seen = lease, time.monotonic()
+        if time.monotonic() - child.seen > 2 * LEASE_SECONDS:
+            log.error("worker killed: no sign of life", project=project)
+            child.process.kill()
 
     def _warm(self, project: int) -> None:
         """Load what serves before somebody waits for it; train again what cannot be loaded."""
@@ -202,6 +230,7 @@ class Reconciler:
             self._repair(studio, owner, remote)
             due = self._lost(owner) or self._due(studio, owner, remote)
             if due is not None:
+                disk.check(self._store.files, self._settings.min_free_bytes)
                 self.start_round(project, due)
                 return
             self._tidy(studio, owner)
@@ -351,13 +380,13 @@ class Reconciler:
         )
         if claim is None:
             return
-        log.info("round starts", project=project, cause=due.cause, kind=due.kind)
+        log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
         process = subprocess.Popen(
             [sys.executable, "-m", "backend.worker", str(claim.round)],
             env={**os.environ, TOKEN: claim.token},
             start_new_session=True,  # Ctrl-C is for the server, which stops its workers itself
         )
-        self._children[project] = Child(process, claim)
+        self._children[project] = Child(process, claim, seen=time.monotonic())
         self._store.save_project(project, compared_annotations=-1)
 
     def _tidy(self, studio: LabelStudio, owner: Project) -> None:
@@ -388,6 +417,16 @@ class Reconciler:
         )
         if time.monotonic() < end:
             self._cleaned[project] = current.version
+
+
+def _died(code: int, settings: Settings) -> str:
+    """Say why a worker ended that could not say so itself."""
+    if code == HUNG:
+        return (
+            f"A file took longer than {settings.decode_timeout:g} s to decode. The next round "
+            "finds out which, and leaves it out."
+        )
+    return f"The worker ended with status {code}; it will be retried."
 
 
 def _pretrained(owner: Project, options: ProjectSettings) -> bool:

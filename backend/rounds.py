@@ -16,6 +16,7 @@ import structlog
 
 from backend import publishing, ranking, stability
 from backend.annotations import Labelled, label_arrays, read_task
+from backend.careful import carefully
 from backend.errors import EquipoiseError
 from backend.labelconfig import LabelConfig, parse
 from backend.labelstudio import LabelStudio
@@ -24,6 +25,7 @@ from backend.run import Run
 from backend.tables import Kind
 from model import checkpoint
 from model.cache import FeatureCache
+from model.labels import hard
 from model.look import look, look_untrained
 from model.model import Model
 from model.preparation import Inputs, prepare
@@ -53,6 +55,7 @@ class Fetched:
     tasks: dict[int, dict[str, Any]]
     labelled: list[Labelled]
     pool: list[int]
+    label_config: str
 
 
 def run_round(run: Run) -> Fetched:
@@ -89,7 +92,8 @@ def fetch(studio: LabelStudio, project: int) -> Fetched:
     A task is labelled when a usable annotation says something about a target; it is in the pool
     when it is not, and Label Studio still wants annotations for it.
     """
-    config = parse(studio.project(project)["label_config"])
+    text = studio.project(project)["label_config"]
+    config = parse(text)
     labelled = [
         found
         for task in studio.annotated(project)
@@ -102,6 +106,7 @@ def fetch(studio: LabelStudio, project: int) -> Fetched:
         tasks,
         [item for item in labelled if item.task in tasks],
         [t for t, task in tasks.items() if t not in known and not task["is_labeled"]],
+        text,
     )
 
 
@@ -112,7 +117,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         inputs = _prepare(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
     known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
-    labels = label_arrays(fetched.labelled, schema.targets)
+    labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
     with run.phase("train"):
         model = train(
             known,
@@ -186,28 +191,45 @@ def _cold(run: Run, fetched: Fetched) -> None:
 
 def warm_cache(run: Run, fetched: Fetched) -> None:
     """Encode every task before the first labels come, so that the first round need not."""
-    source = MediaSource(run.studio, run.settings)
-    prepare(
-        [source.sample(task, fetched.config) for task in fetched.tasks.values()],
-        fetched.config.schema,
-        run.preset,
-        FeatureCache(run.store.cache),
-        workers=run.settings.workers,
-    )
+    if run.journal.suspects():
+        return  # the next round looks carefully at what crashed a process
+    with run.journal.open() as journal:
+        source = MediaSource(run.studio, run.settings, journal=journal)
+        prepare(
+            [source.sample(task, fetched.config) for task in fetched.tasks.values()],
+            fetched.config.schema,
+            run.preset,
+            FeatureCache(run.store.cache),
+            workers=run.settings.workers,
+        )
 
 
 def _prepare(
     run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preset | None = None
 ) -> Inputs:
-    source = MediaSource(run.studio, run.settings)
-    return prepare(
-        [source.sample(fetched.tasks[task], fetched.config) for task in tasks],
-        fetched.config.schema,
-        chosen or run.preset,
-        FeatureCache(run.store.cache),
-        workers=run.settings.workers,
-        progress=run.progress,
-    )
+    preset = chosen or run.preset
+    wanted = [fetched.tasks[task] for task in tasks]
+    if run.journal.suspects():
+        carefully(run, wanted, fetched.label_config, preset)
+    misses = 0
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal misses
+        misses = total
+        run.progress(stage, done, total)
+
+    with run.journal.open() as journal:
+        source = MediaSource(run.studio, run.settings, journal=journal)
+        inputs = prepare(
+            [source.sample(task, fetched.config) for task in wanted],
+            fetched.config.schema,
+            preset,
+            FeatureCache(run.store.cache),
+            workers=run.settings.workers,
+            progress=progress,
+        )
+    run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
+    return inputs
 
 
 def _check_labels(fetched: Fetched) -> None:
@@ -240,7 +262,7 @@ def holdout_metrics(
     order = np.random.default_rng(run.options.seed).permutation(known.size)
     test, rest = np.sort(order[:held]), np.sort(order[held:])
     target = config.schema.multimodal
-    if target.kind is TargetKind.CLASSIFICATION and len(set(labels[target.name][rest])) < 2:
+    if target.kind is TargetKind.CLASSIFICATION and len(set(hard(labels[target.name][rest]))) < 2:
         return {}
     model = train(
         known.take(rest),
@@ -345,7 +367,12 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
     if run.round.kind == Kind.TRAIN:
         metrics.update(stability.measure(run.store, run.project, table, config.schema))
     run.store.commit(
-        run.claim, published=published, durations=dict(run.durations), metrics=metrics, **fields
+        run.claim,
+        published=published,
+        durations=dict(run.durations),
+        work=dict(run.work),
+        metrics=metrics,
+        **fields,
     )
     log.info("committed", version=version, published=published)
 

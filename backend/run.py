@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import structlog
 
+from backend import disk
 from backend.errors import RoundLost
+from backend.journal import Journal
 from backend.labelstudio import LabelStudio
 from backend.settings import ProjectSettings, Settings
 from backend.store import LEASE_SECONDS, Claim, Store
 from backend.tables import Round
 from model.presets import Preset, preset
 
+HUNG = 75
+"""Status of a worker that gave up because a decoder hung."""
 log = structlog.get_logger(__name__)
 
 
@@ -32,6 +38,7 @@ class Run:
     round: Round
     options: ProjectSettings
     durations: dict[str, float] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
     _noted: float = 0.0
 
@@ -45,6 +52,11 @@ class Run:
         """This round's folder."""
         return self.store.path(self.round.folder)
 
+    @cached_property
+    def journal(self) -> Journal:
+        """What this process decodes."""
+        return Journal(self.store.decoding)
+
     @property
     def preset(self) -> Preset:
         """The preset with the project's overrides."""
@@ -52,8 +64,9 @@ class Run:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Note a phase and how long it took; refuse to enter it when the lease is gone."""
+        """Note a phase and how long it took; refuse to enter it without lease or disk space."""
         started = time.monotonic()
+        disk.check(self.store.files, self.settings.min_free_bytes // 2)
         self.store.renew(self.claim, phase=name, done=0, total=0)
         log.info("phase", phase=name)
         yield
@@ -66,6 +79,8 @@ class Run:
         if time.monotonic() - self._noted < 1.0:
             return
         self._noted = time.monotonic()
+        # Half of what a start wants: the round itself may have used the rest.
+        disk.check(self.store.files, self.settings.min_free_bytes // 2)
         self.store.renew(self.claim, done=done, total=total)
         log.debug("progress", stage=stage, done=done, total=total)
 
@@ -76,6 +91,11 @@ class Run:
 
         def beat() -> None:
             while not stop.wait(LEASE_SECONDS / 4):
+                if self.journal.oldest() > self.settings.decode_timeout:
+                    # Nothing can stop a decoder that hangs but the end of its process; its journal
+                    # stays behind, and the next round decodes carefully.
+                    log.error("a file holds up its decoder; this round is given up")
+                    os._exit(HUNG)
                 try:
                     self.store.renew(self.claim)
                 except RoundLost:

@@ -6,9 +6,11 @@ request sees either the old version or the new one and never waits for a load.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ import structlog
 from backend import ranking
 from backend.annotations import prediction_result
 from backend.circuit import Circuit
+from backend.journal import Journal
 from backend.labelconfig import LabelConfig, parse
 from backend.labelstudio import LabelStudio
 from backend.media import MediaSource
@@ -64,6 +67,9 @@ class Serving:
         self._store = store
         self._settings = settings
         self.circuit = Circuit()
+        self._journal = Journal(store.decoding)
+        self._opened = ExitStack()
+        self._noting = False
         self._served: dict[int, Served] = {}
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
@@ -167,6 +173,7 @@ class Serving:
         self, found: Round, tasks: Sequence[Json], config: LabelConfig
     ) -> list[list[Json]]:
         model = self._model(found)
+        self._note_decoding()
         with LabelStudio(
             self._settings.label_studio_url,
             self._settings.key,
@@ -174,7 +181,9 @@ class Serving:
             attempts=1,
             circuit=self.circuit,
         ) as studio:
-            source = MediaSource(studio, self._settings, attempts=1)
+            source = MediaSource(
+                studio, self._settings, attempts=1, journal=self._journal, suspects=False
+            )
             inputs = prepare(
                 [source.sample(task, config) for task in tasks],
                 config.schema,
@@ -184,6 +193,13 @@ class Serving:
             )
         outputs = model.predict(inputs)
         return [prediction_result(config, outputs, row) for row in range(len(tasks))]
+
+    def _note_decoding(self) -> None:
+        with self._lock:
+            if not self._noting:
+                self._noting = True
+                atexit.register(self._opened.close)
+                self._opened.enter_context(self._journal.open())
 
     def _model(self, found: Round) -> Model:
         with self._loading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend import disk
 from backend.settings import Settings
 from backend.stability import of_project
 from backend.store import Store, effective
@@ -32,6 +33,8 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
         "settings": options.model_dump(),
         "new_labels": owner.new_labels,
         "requested": owner.requested.get("cause", ""),
+        "rolled_back": bool(owner.rolled_back),
+        "disk": disk.usage(store, settings),
         "stopping": of_project(store, project),
         **(_of_round(current, store) if current else {"version": None, "round": 0, "labels": 0}),
     }

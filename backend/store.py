@@ -357,6 +357,11 @@ class Store:
         """Folder of the feature cache."""
         return self.files / "cache"
 
+    @property
+    def decoding(self) -> Path:
+        """Folder of the notes about what is being decoded (backend/journal.py)."""
+        return self.files / "decoding"
+
     def prune_files(self, project: int, keep: int) -> None:
         """Delete the folders of all but the newest `keep` finished rounds and the current one."""
         rounds = self.rounds(project)

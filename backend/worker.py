@@ -14,7 +14,7 @@ from types import FrameType
 
 import structlog
 
-from backend import publishing
+from backend import disk, publishing
 from backend.errors import EquipoiseError, RoundLost
 from backend.labelstudio import LabelStudio
 from backend.logs import configure
@@ -40,7 +40,9 @@ def main(argv: list[str]) -> int:
     os.nice(5)  # annotators' requests come first on a busy machine
     store = open_store(config)
     found = store.round(claim.round)
-    structlog.contextvars.bind_contextvars(project=found.project, version=found.version)
+    structlog.contextvars.bind_contextvars(
+        project=found.project, round=found.id, version=found.version
+    )
     try:
         _work(store, config, claim)
     except RoundLost as error:
@@ -54,8 +56,13 @@ def main(argv: list[str]) -> int:
         store.finish(claim, State.FAILED, str(error))
         return 1
     except Exception as error:
-        log.exception("round failed")
-        store.finish(claim, State.FAILED, f"{type(error).__name__}: {error}"[:1000])
+        if disk.is_full(error):
+            log.error("round failed: the disk is full", reason=str(error)[:300])
+            reason = f"The disk of {config.data_dir} is full; what serves goes on. ({error})"
+        else:
+            log.exception("round failed")
+            reason = f"{type(error).__name__}: {error}"
+        store.finish(claim, State.FAILED, reason[:1000])
         return 2
     return 0
 

@@ -255,7 +255,10 @@ class Store:
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-    write(part)
-    with open(part, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        write(part)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)  # what did not fit on the disk takes no room there

@@ -19,10 +19,12 @@ class Reference:
     Attributes:
         key: content key: the same key means the same content (the feature cache relies on it).
         load: returns the bytes; may raise MediaError(reason) or OSError; called in worker threads.
+        done: called after what `load` returned is decoded, or could not be.
     """
 
     key: str
     load: Callable[[], bytes]
+    done: Callable[[], None] | None = None
 
 
 RawValue = Reference | str | list | None

@@ -27,7 +27,7 @@ CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="label" toName="text">'
     '<Choice value="yes"/><Choice value="no"/></Choices></View>'
 )
-VARIES = {"finished", "seconds", "checkpoint"}
+VARIES = {"finished", "seconds", "checkpoint", "free_bytes", "rounds_bytes"}
 """Fields whose value differs from run to run; only their type is compared."""
 
 

@@ -22,6 +22,9 @@ class FakeStudio:
         remote: the project as /api/projects/ID/ shows it.
         tasks: open tasks' ids.
         predictions: stored predictions.
+        data: task id -> data, where not empty.
+        annotations: task id -> annotations, of labelled tasks.
+        query: of the last request.
         title: the backend's title.
         requests: every request, as "METHOD path".
         broken: status to answer everything with, or None.
@@ -44,6 +47,9 @@ class FakeStudio:
         self.tasks = set(range(1, tasks + 1))
         self.predictions: list[Json] = []
         self.title = "ours"
+        self.data: dict[int, Json] = {}
+        self.annotations: dict[int, list[Json]] = {}
+        self.query = ""
         self.hooks: list[Json] = []
         self.requests: list[str] = []
         self.broken: int | None = None
@@ -105,7 +111,17 @@ class FakeStudio:
         return 200, self.remote
 
     def _tasks(self, _: Any) -> tuple[int, Any]:
-        rows = [{"id": task, "data": {}, "is_labeled": False} for task in sorted(self.tasks)]
+        rows = [
+            {
+                "id": task,
+                "data": self.data.get(task, {}),
+                "annotations": self.annotations.get(task, []),
+                "is_labeled": task in self.annotations,
+            }
+            for task in sorted(self.tasks)
+        ]
+        if "annotations_ids" in self.query:
+            rows = [row for row in rows if row["annotations"]]
         return 200, {"tasks": rows, "total": len(rows)}
 
     def _backend(self) -> Json:
@@ -138,6 +154,7 @@ def _handler(studio: FakeStudio) -> type[BaseHTTPRequestHandler]:
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size)) if size else None
             path = urlsplit(self.path).path
+            studio.query = urlsplit(self.path).query
             studio.requests.append(f"{self.command} {path}")
             status, answer = (
                 (studio.broken, {"detail": "broken"})

@@ -1,0 +1,290 @@
+"""A file that crashes its decoder, or hangs in it, costs its own task; disks may be full."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend import disk
+from backend.careful import carefully
+from backend.errors import NoRoom
+from backend.journal import Journal
+from backend.labelconfig import parse
+from backend.labelstudio import LabelStudio
+from backend.media import MediaSource
+from backend.run import HUNG, Run
+from backend.settings import ProjectSettings, Settings
+from backend.store import TOKEN, Claim, Store
+from backend.tables import Kind, State
+from model.cache import FeatureCache
+from model.preparation import prepare
+from model.sample import MediaError
+from tests.backend.studio import FakeStudio
+
+CONFIG = (
+    '<View><Image name="image" value="$image"/><Choices name="label" toName="image">'
+    '<Choice value="A"/><Choice value="B"/></Choices></View>'
+)
+BROKEN_DECODER = """
+import io, os, signal, sys, time
+if any("backend" in word for word in sys.orig_argv):
+    import PIL.Image
+    real = PIL.Image.open
+    def broken(file, *rest, **more):
+        content = file.getvalue()
+        if content.startswith(b"CRASH"):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if content.startswith(b"HANG"):
+            time.sleep(1000)
+        return real(file, *rest, **more)
+    PIL.Image.open = broken
+"""
+"""Put before every process of a test: a decoder with the faults that fuzzers find in real ones."""
+
+
+def uri(content: bytes) -> str:
+    """Return a data URI."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def picture(seed: int) -> str:
+    """Return a small picture."""
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (16, 16), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return uri(file.getvalue())
+
+
+@pytest.fixture
+def studio() -> Iterator[FakeStudio]:
+    """Return a project of 10 pictures, 6 of them labelled."""
+    with FakeStudio(10) as running:
+        running.remote["label_config"] = CONFIG
+        running.data = {task: {"image": picture(task)} for task in running.tasks}
+        for task in range(1, 7):
+            value = {"choices": ["A" if task % 2 else "B"]}
+            item = {"from_name": "label", "type": "choices", "value": value}
+            running.annotations[task] = [{"id": task, "result": [item]}]
+        yield running
+
+
+@pytest.fixture
+def settings(studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings that other processes read from the environment, with a broken decoder."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "sitecustomize.py").write_text(BROKEN_DECODER)
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'first'}{os.pathsep}{root}")
+    values = {
+        "label_studio_url": studio.url,
+        "api_key": "key",
+        "data_dir": str(tmp_path / "data"),
+        "min_free_bytes": "0",
+        "decode_timeout": "3",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", value)
+    return Settings()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """Return a store with the connected project 1."""
+    opened = Store(settings.database, settings.data_dir)
+    opened.save_project(1, connected=True, label_config=CONFIG, backend_id=4)
+    yield opened
+    opened.close()
+
+
+def start(store: Store) -> Claim:
+    """Claim a round of training."""
+    options = {"settings": ProjectSettings(overrides={"epochs": 2}).model_dump()}
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "test", options)
+    assert claim is not None
+    return claim
+
+
+def work(claim: Claim) -> int:
+    """Run a round's worker and return its status."""
+    command = [sys.executable, "-m", "backend.worker", str(claim.round)]
+    return subprocess.run(command, env={**os.environ, TOKEN: claim.token}, check=False).returncode
+
+
+def test_a_crashing_file_costs_one_round_and_then_only_its_task(
+    store: Store, studio: FakeStudio
+) -> None:
+    studio.data[9] = {"image": uri(b"CRASH")}
+    first = start(store)
+    assert work(first) < 0, "a signal ended it"
+    assert store.running(1) is not None
+    store.finish(first, State.FAILED, "died")
+    second = start(store)
+    assert work(second) == 0
+    found = store.round(second.round)
+    assert found.state == State.DONE
+    assert (found.labels, found.pool, found.published) == (6, 4, 4)
+    (reason,) = found.failures
+    assert "crashed its decoder" in reason
+    assert found.work == {"cache_hits": 9, "cache_misses": 1}
+    assert studio.remote["model_version"] == found.version
+    assert list(store.decoding.glob("*.journal")) == []
+    third = start(store)  # and it is never tried again
+    assert work(third) == 0
+
+
+def test_a_hanging_file_is_left_out_and_the_others_are_not(
+    store: Store, studio: FakeStudio, settings: Settings
+) -> None:
+    studio.data[9] = {"image": uri(b"HANG")}
+    claim = start(store)
+    tasks = [{"id": task, "data": data} for task, data in sorted(studio.data.items())]
+    with LabelStudio(studio.url, "key") as client:
+        found = store.round(claim.round)
+        run = Run(store, settings, client, claim, found, ProjectSettings())
+        carefully(run, tasks, CONFIG, run.preset)
+        config = parse(CONFIG)
+        source = MediaSource(client, settings, journal=run.journal)
+        samples = [source.sample(task, config) for task in tasks]
+        inputs = prepare(samples, config.schema, run.preset, FeatureCache(store.cache))
+    assert inputs.present[:, 0].tolist() == [task != 9 for task in range(1, 11)]
+    (failure,) = inputs.failures
+    assert failure.reason == "took longer than 3 s to decode"
+
+
+def test_a_worker_with_a_hanging_decoder_ends_by_itself(store: Store, studio: FakeStudio) -> None:
+    studio.data[9] = {"image": uri(b"HANG")}
+    claim = start(store)
+    code = "import sys, backend.run as r; r.LEASE_SECONDS = 4.0; from backend.worker import main"
+    command = [sys.executable, "-c", f"{code}; sys.exit(main(sys.argv[1:]))", str(claim.round)]
+    # A process that runs code has no module's name on its command line.
+    done = subprocess.run(command, env={**os.environ, TOKEN: claim.token}, check=False, timeout=120)
+    assert done.returncode == HUNG
+    assert Journal(store.decoding).suspects()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from backend.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+with journal.open():
+    journal.load("done", lambda: b"")
+    journal.end("done")
+    journal.load("held", lambda: b"")
+    print("ready", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_only_what_a_dead_process_was_decoding_is_suspect(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    journal = Journal(tmp_path)
+    assert journal.suspects() == set(), "it lives"
+    assert set(journal.of(process.pid)) == {"held"}
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    for _ in range(2):
+        assert journal.suspects() == {"held"}
+    journal.clear()
+    assert journal.suspects() == set()
+
+
+def test_a_file_that_is_stuck_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    with journal.open():
+        assert journal.load("x", lambda: b"1") == b"1"
+        assert journal.load("x", lambda: b"1") == b"1"
+        monkeypatch.setattr("backend.journal._STUCK", 0.0)
+        time.sleep(0.01)
+        with pytest.raises(MediaError, match="still being decoded"):
+            journal.load("x", lambda: b"1")
+        assert journal.oldest() > 0
+        journal.end("x")
+        assert journal.oldest() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# Disks
+
+
+def test_too_little_room_is_said_with_the_figures(tmp_path: Path) -> None:
+    disk.check(tmp_path, 0)
+    with pytest.raises(NoRoom, match=r"MB are free .* 1,000,000,000,000 MB are wanted"):
+        disk.check(tmp_path, 10**18)
+
+
+def test_a_full_disk_is_recognised() -> None:
+    assert disk.is_full(OSError(errno.ENOSPC, "No space left on device"))
+    assert not disk.is_full(OSError(errno.ENOENT, "No such file"))
+    assert disk.is_full(RuntimeError("[Errno 28] Error writing: No space left on device"))
+
+
+def test_a_round_stops_where_room_runs_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = start(store)
+    monkeypatch.setenv("EQUIPOISE_MIN_FREE_BYTES", str(10**18))
+    assert work(claim) == 1
+    found = store.round(claim.round)
+    assert found.state == State.FAILED
+    assert "no round runs until there is room" in found.error
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 3 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_fails_the_round_serves_on_and_recovers(
+    small: Path, settings: Settings, studio: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_DATA_DIR", str(small))
+    full = Store(Settings().database, small)
+    full.save_project(1, connected=True, label_config=CONFIG, backend_id=4)
+    first = start(full)
+    assert work(first) == 0
+    current = full.current(1)
+    assert current is not None
+    second = start(full)
+    ballast = small / "ballast"
+    with ballast.open("wb") as file:  # all but what the store needs to say so
+        file.write(b"0" * max(disk.free(small) - 150_000, 0))
+    studio.data[10] = {"image": picture(99)}
+    assert work(second) in (1, 2)
+    left = full.round(second.round)
+    assert left.state == State.FAILED, left.error
+    assert "full" in left.error
+    after = full.current(1)
+    assert after is not None
+    assert after.id == current.id
+    assert full.ranking(after).is_file()
+    assert studio.remote["model_version"] == after.version
+    assert not list(small.rglob("*.part"))
+    ballast.unlink()
+    full.prune_files(1, keep=5)
+    third = start(full)
+    assert work(third) == 0
+    full.close()
