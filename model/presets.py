@@ -56,6 +56,8 @@ class Preset:
         warmup: epochs of linear warm-up.
         loss_weights: by modality and "multimodal", where modalities have labels of their own
             (GRACE); with one shared label the losses are averaged (BMMAL Eq. 1).
+        soft_labels: learn the shares of a task's annotators where they disagree, instead of what
+            most of them said.
         class_weights: weigh classes by the inverse of their frequency.
         augment: random shifts, crops, masks and flips while training.
         amp: mixed precision on CUDA.
@@ -106,6 +108,7 @@ class Preset:
     milestones: tuple[int, ...] = ()
     warmup: float = 1.0
     loss_weights: ByModality[float] = field(default_factory=lambda: _GRACE_LOSS_WEIGHTS)
+    soft_labels: bool = False
     class_weights: bool = False
     augment: bool = True
     amp: bool = False

@@ -53,6 +53,18 @@ def test_majority_wins_and_ground_truth_wins_over_it() -> None:
     assert label_arrays(labelled, SINGLE.schema.targets)["c"].tolist() == [1, 0]
 
 
+def test_disagreement_is_kept_as_shares_by_option() -> None:
+    votes = [said("A"), said("B"), said("B"), said("B", was_cancelled=True)]
+    tasks = [{"id": 1, "annotations": votes}, {"id": 2, "annotations": [said("A")]}]
+    labelled = [found for task in tasks if (found := read_task(task, SINGLE))]
+    shares = label_arrays(labelled, SINGLE.schema.targets, soft=True)["c"]
+    np.testing.assert_allclose(shares, [[1 / 3, 2 / 3], [1, 0]])
+    several = {"id": 1, "annotations": [said("A", "B"), said("A"), said()]}
+    labelled = [found for task in [several] if (found := read_task(task, SEVERAL))]
+    shares = label_arrays(labelled, SEVERAL.schema.targets, soft=True)["c"]
+    np.testing.assert_allclose(shares, [[2 / 3, 1 / 3]])
+
+
 def test_the_stamp_follows_the_labels_not_their_order() -> None:
     first = read_task({"id": 1, "annotations": [said("A"), said("B")]}, SINGLE)
     same = read_task({"id": 1, "annotations": [said("B"), said("A")]}, SINGLE)
