@@ -76,7 +76,7 @@ def _looker(model: Model, inputs: Inputs, needs: frozenset) -> Callable[[], obje
 def against_autograd(quick: bool) -> list[Row]:
     """Compare GRACE's factors with one backward pass per sample and loss."""
     with tempfile.TemporaryDirectory() as folder:
-        model, inputs = trained(Path(folder), 100 if quick else SIZE)
+        model, inputs = trained(Path(folder), 250 if quick else SIZE)
         needs = STRATEGIES["grace"].needs
         ours, _ = timed(lambda: look(model, inputs, needs), repeats=3)
         some = inputs.take(range(min(200, inputs.size)))
