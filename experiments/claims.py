@@ -116,6 +116,9 @@ def saving(curves: Curves, name: str) -> str:
     values = curves.of("multimodal")
     found = labels_saved(values[place], values[curves.reference], curves.labels, curves.sign)
     base = curves.contenders[curves.reference]
+    own = curves.sign * values[curves.reference].mean(axis=0)
+    if own[-1] <= own[0]:
+        return f"{curves.name}: {base}'s own curve does not rise, so there is nothing to save."
     if found.needed is None:
         return f"{curves.name}: {name} never reaches {base}'s final value."
     return (

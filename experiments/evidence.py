@@ -14,6 +14,7 @@ from experiments import curves, evidence_page, running
 from experiments.dataset import DataError
 from experiments.plan import contenders
 from experiments.sets import named
+from experiments.stopping import CALIBRATION_FILE
 from model.presets import preset
 
 LEAST_SEEDS = 5
@@ -162,7 +163,9 @@ def main() -> None:
         folders, unfinished = split(arguments.out)
         if not folders:
             raise DataError(f"{arguments.out} holds no setting with {LEAST_SEEDS} finished seeds")
-        print(evidence_page.write(folders, arguments.docs, unfinished))
+        page, calibration = evidence_page.write(folders, arguments.docs, unfinished)
+        calibration.write(CALIBRATION_FILE)
+        print(f"wrote {page} and {CALIBRATION_FILE}")
     except (DataError, running.Interrupted) as error:
         raise SystemExit(f"evidence: {error}") from error
 

@@ -17,7 +17,7 @@ h2 { font-size: 1.2rem; margin: 2.4rem 0 .4rem; border-top: 1px solid #d0d0d5; p
 .lead { color: #55555c; margin-top: 0; }
 .verdict { border-left: 4px solid #0072b2; background: #f2f7fb; padding: .8rem 1.1rem; }
 figure { margin: 1rem 0; break-inside: avoid; }
-figure img { width: 100%; height: auto; }
+figure img { width: 100%; height: auto; display: block; }
 figcaption { color: #55555c; font-size: .9rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .86rem; width: 100%; }
@@ -28,8 +28,13 @@ th { border-bottom: 2px solid #9a9aa2; vertical-align: bottom; white-space: norm
 tr.good td { font-weight: 600; } tr.base td { background: #f4f4f6; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .92rem; }
 dt { color: #55555c; } dd { margin: 0; }
-@media print { body { max-width: none; margin: 0; font-size: 11pt; } h2 { break-after: avoid; }
-  .verdict { background: none; } }
+@media screen and (max-width: 44rem) { .wide img { width: 46rem; max-width: none; }
+  dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media print { @page { margin: 14mm; } body { max-width: none; margin: 0; padding: 0;
+  font-size: 10pt; } h2 { break-after: avoid; } .verdict { background: none; }
+  .wide { overflow: visible; } table { font-size: 6.8pt; } th, td { padding: .2rem .25rem; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; }
+  tr, dt, dd { break-inside: avoid; } }
 """
 
 
@@ -44,27 +49,37 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with text, a table and a picture; what is None or empty is left out."""
+    """A heading with text, terms, a table and a picture; what is None or empty is left out."""
 
     title: str
     text: str = ""
+    terms: Sequence[tuple[str, str]] = ()
     table: Table | None = None
     picture: Path | None = None
     caption: str = ""
     marked: bool = False
 
 
-def render(title: str, lead: str, facts: Sequence[tuple[str, str]], body: Sequence[Section]) -> str:
+def render(title: str, lead: str, body: Sequence[Section]) -> str:
     """Return the page."""
-    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     sections = "\n".join(_section(section) for section in body)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>"
         f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
-        f"<dl>{listed}</dl>\n{sections}\n</body></html>\n"
+        f"\n{sections}\n</body></html>\n"
     )
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown, numbers to the right."""
+    lines = ["| " + " | ".join(table.header) + " |"]
+    lines.append("|" + "|".join(["---"] + ["---:"] * (len(table.header) - 1)) + "|")
+    lines += [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table.rows
+    ]
+    return "\n".join(lines)
 
 
 def _section(section: Section) -> str:
@@ -74,10 +89,14 @@ def _section(section: Section) -> str:
         parts.append(f"<p{kind}>{escape(section.text)}</p>")
     if section.table is not None:
         parts.append(_table(section.table))
+    if section.terms:
+        listed = (f"<dt>{escape(name)}</dt><dd>{escape(what)}</dd>" for name, what in section.terms)
+        parts.append(f"<dl>{''.join(listed)}</dl>")
     if section.picture is not None:
         data = base64.b64encode(section.picture.read_bytes()).decode()
         parts.append(
-            f'<figure><img alt="{escape(section.title)}" src="data:image/png;base64,{data}">'
+            f'<figure><div class="wide"><img alt="{escape(f"{section.title}. {section.caption}")}" '
+            f'src="data:image/png;base64,{data}"></div>'
             f"<figcaption>{escape(section.caption)}</figcaption></figure>"
         )
     parts.append("</section>")

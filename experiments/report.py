@@ -16,7 +16,9 @@ from experiments import alarms, curves, summary
 from experiments.curves import Curves
 from experiments.figures import choices, learning, matrices, style
 from experiments.page import Section, Table, render
+from experiments.plan import Contender
 from experiments.replay import INITIAL, pool_rows
+from experiments.statistics import Interval
 from experiments.summary import Row
 from model import checkpoint
 from model.look import look
@@ -44,19 +46,20 @@ def report(folder: Path) -> Path:
     rows = summary.rows(found)
     write_table(curves.tidy(found), folder / "measurements")
     write_table(summary.table(found, rows), folder / "summary")
-    hints = alarms.measure(found, folder)
+    hints = alarms.count(alarms.moments(found, folder))
     sections = [
         Section("In plain words", summary.verdict(found, rows), marked=True),
-        Section("Numbers", _numbers_text(found), table=numbers(found, rows)),
+        Section("What was replayed", terms=facts(found)),
+        Section("Numbers", terms=_numbers_terms(found), table=numbers(found, rows)),
         *_pictures(found, folder),
         Section("Would the stopping hint have been right?", alarm_text(hints)),
+        Section("The strategies", terms=strategies(found)),
     ]
     page = folder / PAGE
-    page.write_text(
-        render(
-            f"Which tasks to label first: {found.name}", found.plan.title, facts(found), sections
-        )
-    )
+    text = render(f"Which tasks to label first: {found.name}", found.plan.title, sections)
+    beside = page.with_suffix(".writing")
+    beside.write_text(text)
+    os.replace(beside, page)
     return page
 
 
@@ -84,22 +87,42 @@ def facts(found: Curves) -> list[tuple[str, str]]:
     ]
 
 
-def _numbers_text(found: Curves) -> str:
+def strategies(found: Curves) -> list[tuple[str, str]]:
+    """Say what each contender goes by."""
+    known = [(text, Contender.read(text).strategy) for text in found.contenders]
+    return [(t, one.summary + (f" {one.paper}." if one.paper != "-" else "")) for t, one in known]
+
+
+def _numbers_terms(found: Curves) -> list[tuple[str, str]]:
     base = found.contenders[found.reference]
-    return (
-        f"Final: {learning.axis_name(found.metric)} with {found.labels[-1]} labels. Lead: paired "
-        f"mean difference to {base} over all rounds, positive is better, with its 90% interval; p "
-        "after Holm's correction. Needed: labels for "
-        f"{base}'s final value; saved: {base}'s own need less that, with the bootstrap's 90% "
-        "interval; “–” where it is not reached. "
-        "Bold: better than chance explains."
-    )
+    modalities = found.by_strength()
+    metric = learning.axis_name(found.metric)
+    listed = [
+        ("final", f"{metric} with {found.labels[-1]} labels: mean and half its 90% interval"),
+        ("height", f"area under the learning curve: mean {metric} over all rounds"),
+        (
+            f"lead on {base}",
+            "difference in height within the same repetition; positive is better, for errors, too. "
+            "Bold: more than chance explains",
+        ),
+        ("90% interval", "9 of 10 such intervals hold the value that endless repetitions give"),
+        (
+            "p (Holm)",
+            "how often chance alone gives such a difference, corrected for the number of "
+            "strategies; below 0.1 counts as real",
+        ),
+        ("labels needed", f"for {base}'s final value; “–” where it is not reached"),
+        ("saved", f"labels that {base} itself needs for it, less those; interval by bootstrap"),
+    ]
+    if len(modalities) > 1:
+        listed.append((f"lead, {modalities[-1]} alone", "the weaker modality's own prediction"))
+    return [*listed, ("s per choice", "seconds to choose one batch")]
 
 
 def numbers(found: Curves, rows: Sequence[Row]) -> Table:
     """Return the summary as text."""
     base = found.contenders[found.reference]
-    header = ["strategy", "final ± 90%", f"lead on {base}", "90% interval", "p (Holm)"]
+    header = ["strategy", "final ± 90%", "height", f"lead on {base}", "90% interval", "p (Holm)"]
     header += ["labels needed", "saved", "90% interval"]
     modalities = found.by_strength()
     if rows[0].weaker is not None:
@@ -110,9 +133,10 @@ def numbers(found: Curves, rows: Sequence[Row]) -> Table:
         needed = row.saving.needed
         line = [
             row.contender,
-            f"{row.final.mean:.3f} ± {row.final.high - row.final.mean:.3f}",
+            f"{row.final.mean:.3f}{_spread(row.final)}",
+            f"{row.mean:.4f}",
             f"{row.gain.mean:+.4f}",
-            f"{row.gain.low:+.4f} to {row.gain.high:+.4f}",
+            row.gain.bounds(4),
             "" if row.contender == base else f"{row.p_holm:.3f}",
             "–" if needed is None else f"{needed:.0f}",
             "–" if needed is None else f"{row.saving.saved:.0f}",
@@ -121,9 +145,13 @@ def numbers(found: Curves, rows: Sequence[Row]) -> Table:
         if row.weaker is not None:
             line.append(f"{row.weaker.mean:+.4f}")
         lines.append([*line, f"{row.seconds:.2f}"])
-        sure = row.gain.mean > 0 and row.p_holm < 0.1
+        sure = summary.surely_better(row)
         marks.append("base" if row.contender == base else "good" if sure else "")
     return Table(header, lines, marks)
+
+
+def _spread(found: Interval) -> str:
+    return "" if np.isnan(found.high) else f" ± {found.high - found.mean:.3f}"
 
 
 def _pictures(found: Curves, folder: Path) -> list[Section]:
@@ -173,19 +201,21 @@ def _pictures(found: Curves, folder: Path) -> list[Section]:
             "Classes",
             "classes",
             lambda path: matrices.draw_classes(found, path),
-            "Mean over all rounds after the first.",
+            "Gain and loss by class (BMMAL Fig. 8), mean over all rounds after the first.",
         ),
         (
             "What GRACE's score is made of",
             "criteria",
             lambda path: choices.draw_criteria(found, path),
-            "Solid: mean over the chosen tasks; dotted: over the pool.",
+            "Score = alpha x easiness + informativeness x representativeness (GRACE Eq. 7). Solid: "
+            "mean over the chosen tasks; dotted: over the pool.",
         ),
         (
             "Where the first batch lies",
             "map",
             lambda path: _draw_map(found, folder, path),
-            "t-SNE of the initial model's fused features, first seed; coloured: the first batch.",
+            "The pool of the first repetition as the initial model sees it (t-SNE of its fused "
+            "features; near is alike); coloured: what each strategy chose first.",
         ),
     ]
     sections = []
@@ -201,7 +231,6 @@ def _win_names(found: Curves) -> dict[str, str]:
     if len(modalities) < 2:
         return {}
     return {
-        "multimodal": "all modalities",
         "stronger modality": f"{modalities[0]} alone (stronger)",
         "weaker modality": f"{modalities[-1]} alone (weaker)",
     }
@@ -236,7 +265,7 @@ def alarm_text(found: alarms.Alarms) -> str:
         return "There are too few rounds to give the hint."
     said = (
         f"At {found.moments} moments the hint could be given; at {found.flat} of them the rest of "
-        f"the curve brought at most {100 * alarms.TOLERANCE:.0f} point. "
+        f"the curve brought at most {100 * alarms.TOLERANCE:.0f} point (numbers: 1% of the range). "
     )
     if not found.given:
         return said + "It never said that the curve has flattened."

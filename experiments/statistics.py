@@ -31,6 +31,12 @@ class Interval:
         """Whether zero lies outside."""
         return self.low > 0 or self.high < 0
 
+    def bounds(self, digits: int) -> str:
+        """Return its ends for people; a dash where there is only one repetition."""
+        if np.isnan(self.low):
+            return "–"
+        return f"{self.low:+.{digits}f} to {self.high:+.{digits}f}"
+
 
 @dataclass(frozen=True)
 class Saving:

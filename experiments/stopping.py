@@ -7,8 +7,10 @@ on these tasks cannot move by more than the share of predictions that changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +18,37 @@ import numpy.typing as npt
 from strategies.pool import TargetKind
 
 WINDOW = 2
-AGREEMENT = 0.95
-# Share of the changed predictions that became an improvement in our replays (docs/evidence.md).
-YIELD = 0.15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What our replays say about the hint; written with docs/evidence.md, never by hand.
+
+    Attributes:
+        agreement: mean agreement from which the curve counts as flat.
+        share: share of the changed predictions that became an improvement.
+        given: hints given on data sets that had no say in the threshold.
+        wrong: of these, hints after which the curve still rose.
+    """
+
+    agreement: float
+    share: float
+    given: int
+    wrong: int
+
+    @classmethod
+    def read(cls, path: Path) -> Calibration:
+        """Read what `write` wrote."""
+        return cls(**json.loads(path.read_text()))
+
+    def write(self, path: Path) -> None:
+        """Write it for the next start."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+CALIBRATION_FILE = Path(__file__).with_name("stopping.json")
+CALIBRATION = Calibration.read(CALIBRATION_FILE)
+AGREEMENT, YIELD = CALIBRATION.agreement, CALIBRATION.share
 
 
 @dataclass(frozen=True)
@@ -113,7 +143,13 @@ def hint(
         f"at most {100 * most:.0f}"
     )
     if flattened:
-        text = f"{found} (1 is the same): the curve has flattened; {change}."
+        text = f"{found} (1 is the same): the curve has flattened; {change}.{_reliability()}"
     else:
         text = f"{found} (flat from {threshold:.2f}): still learning; {change}."
     return Hint(flattened, agreement, most, likely, text)
+
+
+def _reliability(found: Calibration = CALIBRATION) -> str:
+    if not found.given:
+        return ""
+    return f" In replays {found.wrong} of {found.given} such hints were wrong."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +75,16 @@ def rows(curves: Curves) -> list[Row]:
     return sorted(found, key=lambda item: -item.gain.mean)
 
 
+def surely_better(row: Row) -> bool:
+    """Tell whether a contender beats the reference even after Holm's correction."""
+    return row.gain.mean > 0 and row.p_holm < 1 - CONFIDENCE
+
+
+def surely_worse(row: Row) -> bool:
+    """Tell whether a contender falls behind the reference even after Holm's correction."""
+    return row.gain.mean < 0 and row.p_holm < 1 - CONFIDENCE
+
+
 def _weaker_gaps(curves: Curves) -> np.ndarray | None:
     modalities = curves.by_strength()
     if len(modalities) < 2:
@@ -127,32 +136,34 @@ def verdict(curves: Curves, found: list[Row]) -> str:
     rivals = [row for row in found if row.contender != base]
     if not rivals:
         return "Only one strategy was replayed: there is nothing to compare."
-    best = rivals[0]
-    real = [row for row in rivals if row.gain.mean > 0 and row.p_holm < 1 - CONFIDENCE]
+    real = [row for row in rivals if surely_better(row)]
     weak = [r for r in rivals if r.gain.mean > 0 and r.gain.excludes_zero and r not in real]
-    worse = [row for row in rivals if row.gain.high < 0]
-    unit = axis_name(curves.metric)
+    lost = [row for row in rivals if surely_worse(row)]
+    behind = [row for row in rivals if row.gain.high < 0 and row not in lost]
+    best = (real or weak or rivals)[0]
     count = len(curves.seeds)
-    parts = [_recommendation(best, real, weak, base, unit, count)]
-    if real and len(real) > 1:
-        parts.append(
-            f"Also surely better than {base}: {_list(r.contender for r in real if r is not best)}."
-        )
-    if real and weak:
-        parts.append(f"Probably better, but not beyond doubt: {_list(r.contender for r in weak)}.")
-    if worse:
-        parts.append(f"Worse than {base}: {_list(row.contender for row in worse)}.")
-    parts.append(_saving_words(best.saving, base, best.contender))
+    parts = [_recommendation(best, real, weak, base, axis_name(curves.metric), count)]
+    for words, listed in (
+        (f"Also surely better than {base}", [row for row in real if row is not best]),
+        ("Probably better, but not beyond doubt", [row for row in weak if row is not best]),
+        (f"Surely worse than {base}", lost),
+        (f"Probably worse than {base}", behind),
+    ):
+        if listed:
+            parts.append(f"{words}: {', '.join(row.contender for row in listed)}.")
+    parts.append(_saving_words(curves, best, base))
     if count < 5:
         parts.append(f"With {count} repetition{'s' * (count > 1)}, read all of this with care.")
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
 
 
 def _recommendation(
     best: Row, real: list[Row], weak: list[Row], base: str, unit: str, count: int
 ) -> str:
     size = f"{abs(best.gain.mean):.3f} in {unit} on average over all rounds"
-    bounds = f"90% interval {best.gain.low:+.3f} to {best.gain.high:+.3f}, {count} repetitions"
+    bounds = f"90% interval {best.gain.bounds(3)}, {count} repetitions"
+    if count == 1:
+        bounds = "one repetition, which says nothing about chance"
     if best in real:
         return (
             f"Use {best.contender}: it is better than {base} by {size} ({bounds}), and that holds "
@@ -160,27 +171,35 @@ def _recommendation(
         )
     if best in weak:
         return (
-            f"{best.contender} did best, better than {base} by {size} ({bounds}), but with this "
-            "many strategies compared such a difference may well be chance."
+            f"{best.contender} is ahead of {base} by {size} ({bounds}), but with this many "
+            "strategies compared such a difference may well be chance."
         )
     if best.gain.mean <= 0:
         return f"No strategy did better than {base} here: use {base}."
     return (
         f"No strategy is distinguishable from {base} here: the best, {best.contender}, leads by "
-        f"{size} ({bounds}), which is within the noise."
+        f"{size} ({bounds}), which is within the noise. More repetitions or rounds may tell them "
+        "apart."
     )
 
 
-def _saving_words(saving: Saving, base: str, name: str) -> str:
+def _saving_words(curves: Curves, best: Row, base: str) -> str:
+    own = curves.sign * curves.of("multimodal")[curves.reference].mean(axis=0)
+    if own[-1] <= own[0]:
+        return (
+            f"With {base} the model does not improve from the first round to the last here, so a "
+            "lead tells of harm avoided rather than of labels saved."
+        )
+    saving, name = best.saving, best.contender
+    if best.gain.mean <= 0:
+        return ""
     if saving.needed is None:
         return f"{name} does not reach {base}'s final value."
-    more = "fewer" if saving.saved >= 0 else "more"
+    count = round(abs(saving.saved))
+    said = "as many" if not count else f"{count} {'fewer' if saving.saved > 0 else 'more'}"
+    noise = saving.low <= 0 <= saving.high
     return (
         f"For {base}'s final value {name} needs about {saving.needed:.0f} labels, {base} itself "
-        f"{saving.reference:.0f}: {abs(saving.saved):.0f} {more} (90% interval of the labels saved "
-        f"{saving.low:.0f} to {saving.high:.0f})."
+        f"{saving.reference:.0f}: {said} (90% interval of the labels saved {saving.low:.0f} to "
+        f"{saving.high:.0f}{', so this may be chance' if noise else ''})."
     )
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -26,7 +26,7 @@ def draw_contributions(curves: Curves, path: Path) -> bool:
             grid = curves.values[f"contribution:{name}"]
             for contender, line in drawn.items():
                 mean = grid[curves.contenders.index(contender)].mean(axis=0)
-                panel.plot(curves.labels, mean, label=contender, **line.plot())
+                panel.plot(curves.labels, mean, label=style.short(contender), **line.plot())
             panel.axhline(1 / len(names), color="black", linewidth=0.6, linestyle=":")
             panel.set(title=name, xlabel="labels")
         axes[0, 0].set_ylabel("contribution to the prediction")
@@ -49,7 +49,7 @@ def draw_weights(curves: Curves, path: Path) -> bool:
         over, overall = axes[0]
         for contender, line in drawn.items():
             mean = chosen[curves.contenders.index(contender)].mean(axis=0)
-            over.plot(curves.labels[:-1], mean, label=contender, **line.plot())
+            over.plot(curves.labels[:-1], mean, label=style.short(contender), **line.plot())
         over.set(title=f"weight of {weak} in the chosen tasks", xlabel="labels before the choice")
         widths = half_width(gap, axis=1)
         for place, row in enumerate(order):
@@ -57,7 +57,9 @@ def draw_weights(curves: Curves, path: Path) -> bool:
             overall.plot([mean - widths[row], mean + widths[row]], [place, place], color="#0072B2")
             overall.plot(mean, place, "o", color="#0072B2", markersize=4)
         overall.axvline(0, color="black", linewidth=0.8)
-        overall.set_yticks(range(len(order)), [curves.contenders[row] for row in order], fontsize=7)
+        overall.set_yticks(
+            range(len(order)), [style.short(curves.contenders[row]) for row in order], fontsize=7
+        )
         overall.set(title="against the pool it was chosen from", xlabel="difference in weight")
         style.legend_below(picture, over)
     return True
@@ -80,7 +82,7 @@ def draw_criteria(curves: Curves, path: Path) -> bool:
                     mean = grid[row, :, :-1].mean(axis=0)
                     label = f"{name}, {where}"
                     panel.plot(curves.labels[:-1], mean, dash, color=colour, label=label)
-            panel.set_title(curves.contenders[row].replace(":", "\n"), fontsize=9)
+            panel.set_title(style.short(curves.contenders[row]), fontsize=9)
             panel.set(xlabel="labels")
         axes[0, 0].set_ylabel("mean, scaled to [0, 1]")
         fullest = max(axes[0], key=lambda panel: len(panel.get_legend_handles_labels()[1]))
@@ -107,7 +109,7 @@ def draw_map(
         for panel, name in zip(axes.ravel(), names, strict=False):
             chosen = np.isin(rows, curves.cells[name, curves.seeds[0]][0].batch)
             _scatter(panel, points, chosen, style.lines(curves.contenders)[name].colour)
-            panel.set_title(name, fontsize=9)
+            panel.set_title(style.short(name), fontsize=9)
         style.hide_unused(axes, len(names))
 
 

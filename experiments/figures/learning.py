@@ -42,7 +42,7 @@ def draw_curves(curves: Curves, path: Path) -> None:
                 panel.fill_between(
                     curves.labels, mean - width, mean + width, color=line.colour, alpha=0.12, lw=0
                 )
-                panel.plot(curves.labels, mean, label=name, **line.plot())
+                panel.plot(curves.labels, mean, label=style.short(name), **line.plot())
             panel.set(title=_title(head), xlabel="labels", ylabel=axis_name(curves.heads[head]))
             _fit_height(panel, values.mean(axis=1))
         if len(drawn) < len(curves.contenders):
@@ -78,7 +78,7 @@ def draw_gains(curves: Curves, path: Path) -> None:
                 curves.labels, mean - width, mean + width, color="#56B4E9", alpha=0.4
             )
             panel.plot(curves.labels, mean, color="#0072B2", marker="o", markersize=3)
-            panel.set_title(name, fontsize=9)
+            panel.set_title(style.short(name), fontsize=9)
         style.hide_unused(axes, len(others))
         picture.supxlabel("labels", fontsize=9)
         picture.supylabel(f"better than {base} by", fontsize=9)
@@ -109,7 +109,9 @@ def draw_areas(curves: Curves, path: Path) -> None:
             panel.set_title(_title(head))
             panel.xaxis.set_major_locator(MaxNLocator(4))
             panel.grid(axis="y", visible=False)
-        axes[0, 0].set_yticks(range(len(order)), [curves.contenders[row] for row in order])
+        axes[0, 0].set_yticks(
+            range(len(order)), [style.short(curves.contenders[row]) for row in order]
+        )
         picture.supxlabel(
             f"mean difference to {base} over all rounds, right is better "
             "(filled: the 90% interval excludes 0)",

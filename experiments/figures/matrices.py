@@ -14,8 +14,8 @@ from experiments.statistics import Array, wins
 
 
 def win_tables(curves: Curves) -> dict[str, Array]:
-    """Return "multimodal", "stronger modality" and "weaker modality" -> (S, S) wins."""
-    tables = {"multimodal": wins(curves.of("multimodal"), curves.sign)}
+    """Return "all modalities", "stronger modality" and "weaker modality" -> (S, S) wins."""
+    tables = {"all modalities": wins(curves.of("multimodal"), curves.sign)}
     modalities = curves.by_strength()
     if len(modalities) > 1:
         for what, name in (("stronger", modalities[0]), ("weaker", modalities[-1])):
@@ -41,17 +41,18 @@ def draw_wins(
         most: the largest possible value, i.e. the number of settings.
     """
     size = len(contenders)
-    height = 1.6 + 0.19 * size
+    labels = [style.short(name) for name in contenders]
+    height = max(2.6, 0.9 + 0.075 * max(map(len, labels)) + 0.21 * size)
     with style.figure(path, 1, len(tables), height) as (picture, axes):
         for panel, (title, table) in zip(axes[0], tables.items(), strict=True):
             image = panel.imshow(table, cmap="Blues", vmin=0, vmax=most, aspect="auto")
             panel.grid(visible=False)
             panel.set_title((names or {}).get(title, title), fontsize=9)
-            panel.set_xticks(range(size), contenders, rotation=90, fontsize=7)
-            panel.set_yticks(range(size), contenders if panel is axes[0, 0] else [""] * size)
+            panel.set_xticks(range(size), labels, rotation=90, fontsize=7)
+            panel.set_yticks(range(size), labels if panel is axes[0, 0] else [""] * size)
             panel.tick_params(axis="y", labelsize=7)
             _numbers(panel, table, most)
-        picture.colorbar(image, ax=axes[0].tolist(), shrink=0.7, label="wins of row over column")
+        picture.colorbar(image, ax=axes[0].tolist(), label="row beats column")
 
 
 def _numbers(panel: Any, table: Array, most: float) -> None:
@@ -80,7 +81,7 @@ def draw_classes(curves: Curves, path: Path) -> bool:
         image = panel.imshow(gain[rows], cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
         panel.grid(visible=False)
         panel.set_xticks(range(len(classes)), [name.removeprefix("class:") for name in classes])
-        panel.set_yticks(range(len(rows)), [curves.contenders[row] for row in rows])
+        panel.set_yticks(range(len(rows)), [style.short(curves.contenders[row]) for row in rows])
         for (row, column), value in np.ndenumerate(gain[rows]):
             colour = "white" if abs(value) > 0.7 * limit else "black"
             text = f"{100 * value:+.1f}"

@@ -70,6 +70,13 @@ def lines(contenders: Sequence[str]) -> dict[str, Line]:
     return found
 
 
+def short(name: str) -> str:
+    """Return a contender's name for figures: its options without their keys."""
+    strategy, _, options = name.partition(":")
+    values = (part.partition("=")[2] for part in filter(None, options.split("+")))
+    return " ".join([strategy, *values])
+
+
 @contextmanager
 def figure(path: Path, rows: int, columns: int, height: float, **kwargs: Any) -> Iterator[Any]:
     """Yield (figure, 2-D array of axes) and write the picture when the body is done."""
