@@ -41,6 +41,7 @@ def fill(folder: Path) -> Path:
             return ballast
 
 
+@full_only("disk")
 def test_a_full_and_a_read_only_disk(make_stand: Callable[..., Stand], small_disk: Path) -> None:
     started = time.monotonic()
     own = {"data_dir": str(small_disk / "data"), "min_free_bytes": "1000000"}

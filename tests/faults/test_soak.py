@@ -168,13 +168,13 @@ def test_soak(shared: Stand) -> None:
             stored.append(sum(counts.values()))
     stand.configure(CONFIGS["plain"])
     stand.settle()
-    check_flat(memory, disk, stored)
+    flat = check_flat(memory, disk, stored)
     note(
         "soak",
         "rounds with random annotator actions",
         rounds,
-        "all promises after every round; memory, disk and stored predictions flat",
-        f"{', '.join(f'{n} {name}' for name, n in sorted(people.did.items()))}; server "
+        f"all promises after every round; {flat}",
+        f"{', '.join(f'{n} {name}' for name, n in sorted((+people.did).items()))}; server "
         f"{memory[0] / 1e6:.0f} -> {memory[-1] / 1e6:.0f} MB, data {disk[0] / 1e6:.1f} -> "
         f"{disk[-1] / 1e6:.1f} MB, {stored[-1]} predictions in Label Studio (at most "
         f"{max(stored)}); /health {watch.slowest:.2f} s at most",
@@ -202,13 +202,14 @@ def size_of(folder: Path) -> int:
     )
 
 
-def check_flat(memory: list[int], disk: list[int], stored: list[int]) -> None:
+def check_flat(memory: list[int], disk: list[int], stored: list[int]) -> str:
     """Nothing grows: the last quarter against the second, where there are enough rounds."""
     assert max(stored[2:], default=0) <= 5 * 20, "predictions of old versions pile up"
     if len(memory) < 16:
-        return
+        return "too few rounds to tell whether memory and disk grow"
     quarter = len(memory) // 4
     for name, values, spare in (("memory", memory, 60e6), ("disk", disk, 4e6)):
         early = max(values[quarter : 2 * quarter])
         late = max(values[-quarter:])
         assert late < early * 1.15 + spare, f"{name} grew from {early} to {late}"
+    return "memory, disk and stored predictions flat"
