@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from backend.caching import cache
 from backend.demo.command import demo
 from backend.errors import EquipoiseError
 from backend.logs import configure
@@ -340,6 +341,7 @@ def _print_state(state: dict[str, Any]) -> None:
             out.print(f"  {name + ':':14}{value}", highlight=False, soft_wrap=True)
 
 
+app.command()(cache)
 app.command()(demo)
 
 app.command()(simulate)
