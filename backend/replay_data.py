@@ -89,18 +89,24 @@ def read_export(path: Path, label_config: Path, root: Path | None, share: float)
     """Read a JSON export; media are files below `root`."""
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
-        parsed = parse(label_config.read_text(encoding="utf-8"))
+        text = label_config.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a Label Studio JSON export: {error}") from error
-    if not isinstance(tasks, list) or not all(isinstance(t, dict) and "data" in t for t in tasks):
-        raise DataError(f"{path} is not a Label Studio JSON export (a list of tasks with data)")
+    parsed = parse(text)
+    if not isinstance(tasks, list) or not all(
+        isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks
+    ):
+        raise DataError(
+            f"{path} is not a Label Studio JSON export, a list of tasks with data and annotations; "
+            "choose JSON (not JSON-MIN) when exporting"
+        )
     home = (root or path.parent).resolve()
     return _dataset(
         path.stem,
         f"Annotated tasks of {path.name}",
-        [{"id": number, **task} for number, task in enumerate(tasks)],
+        [{**task, "id": number} for number, task in enumerate(tasks)],
         parsed,
         lambda task: _exported(task["data"], parsed, home),
         share,
@@ -126,12 +132,15 @@ def _exported_value(value: Any, kind: ModalityKind, home: Path) -> RawValue:
 
 def _local_name(address: str, home: Path) -> str:
     """Return the file an address in an export stands for: the longest path end below `home`."""
-    parts = urlsplit(address)
-    query = parse_qs(parts.query).get("d")  # /data/local-files/?d=folder/file
-    steps = unquote(query[0] if query else parts.path).strip("/").split("/")
-    for start in range(len(steps)):
-        if (home / "/".join(steps[start:])).is_file():
-            return "/".join(steps[start:])
+    try:
+        parts = urlsplit(address)
+        query = parse_qs(parts.query).get("d")  # /data/local-files/?d=folder/file
+        steps = unquote(query[0] if query else parts.path).strip("/").split("/")
+        for start in range(len(steps)):
+            if ".." not in steps[start:] and (home / "/".join(steps[start:])).is_file():
+                return "/".join(steps[start:])
+    except (OSError, ValueError):  # no address, or nothing that a file can be called
+        return address
     return steps[-1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.dataset import DataError, Dataset, split_at_random, usable
-from model.sample import RawValue, Reference
+from model.sample import MediaError, RawValue, Reference
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies.pool import IntArray, TargetKind
 
@@ -51,6 +52,8 @@ class Columns:
             name, _, modality = name.partition("@")
             if not equals or kind not in (*ModalityKind, *_TARGETS):
                 raise DataError(f"--columns: {part!r} is not COLUMN=KIND; kinds are {_KINDS}")
+            if name in inputs or name in labels:
+                raise DataError(f"--columns: {name!r} is named twice")
             if kind in _TARGETS:
                 labels[name] = (_TARGETS[kind], modality or None)
             else:
@@ -92,12 +95,28 @@ def _rows(path: Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             if path.suffix == ".csv":
-                return list(csv.DictReader(file))
+                return _table(path, csv.DictReader(file, strict=True))
             if path.suffix == ".jsonl":
                 return [_object(path, n, line) for n, line in enumerate(file, 1) if line.strip()]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no {path.suffix} file in UTF-8: {error}") from error
     raise DataError(f"{path}: a manifest is a .csv or .jsonl file")
+
+
+def _table(path: Path, reader: csv.DictReader[str]) -> list[Row]:
+    header = list(reader.fieldnames or ())
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: the column {twice!r} is there twice")
+    rows: list[Row] = []
+    for row in reader:
+        if None in row or None in row.values():
+            more = "more" if None in row else "fewer"
+            raise DataError(f"{path}, line {reader.line_num}: {more} cells than the header names")
+        rows.append(row)
+    return rows
 
 
 def _object(path: Path, number: int, line: str) -> Row:
@@ -111,6 +130,8 @@ def _object(path: Path, number: int, line: str) -> Row:
 
 
 def _check_columns(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+    if not rows:
+        raise DataError(f"{path} holds no task")
     there = {name for row in rows for name in row}
     missing = sorted((columns.inputs.keys() | columns.labels.keys()) - there)
     if missing:
@@ -131,23 +152,35 @@ def _raw(value: Any, kind: ModalityKind, home: Path) -> RawValue:
 
 
 def file_reference(name: str, home: Path) -> Reference:
-    """Return a file below a folder as a raw value.
+    """Return a file below a folder as a raw value; what is no file there counts as absent.
 
     Raises:
-        DataError: the path leaves the folder.
+        DataError: the path leaves the folder, by `..` or by a link.
     """
-    path = (home / name.lstrip("/")).resolve()
-    if not path.is_relative_to(home):
+    try:
+        path = (home / name.lstrip("/")).resolve()
+        inside = path.is_relative_to(home)
+        found = path.stat() if inside and path.is_file() else None
+    except (OSError, ValueError):  # too long, or with a character that no path has
+        inside, found = True, None
+    if not inside:
         raise DataError(f"{name!r} is outside of {home}; pass --root with the media's folder")
-    found = path.stat() if path.is_file() else None
-    stamp = f"{found.st_size}:{found.st_mtime_ns}" if found else "missing"
-    key = hashlib.sha256(f"{path}|{stamp}".encode()).hexdigest()
-    return Reference(key, path.read_bytes)
+    if found is None:
+        return Reference(f"missing {hashlib.sha256(name.encode()).hexdigest()}", _missing)
+    stamp = f"{path}|{found.st_size}:{found.st_mtime_ns}"
+    return Reference(hashlib.sha256(stamp.encode()).hexdigest(), path.read_bytes)
+
+
+def _missing() -> bytes:
+    raise MediaError("there is no such file below the media's folder")
 
 
 def _target(name: str, kind: TargetKind, own: str | None, rows: Sequence[Row]) -> Target:
     if kind is TargetKind.REGRESSION:
         return Target(name, kind, modality=own)
+    for row in rows:
+        if kind is TargetKind.CLASSIFICATION and isinstance(row.get(name), list | dict):
+            raise DataError(f"column {name!r} holds {row[name]!r}, not one class; is it =choices?")
     said = {one for row in rows for one in _said(row.get(name), kind)}
     if len(said) < 2:
         raise DataError(f"column {name!r} holds {len(said)} classes; at least 2 are needed")
@@ -181,13 +214,23 @@ def _number(name: str, value: Any) -> float:
     if value is None or value == "":
         return float("nan")
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError) as error:
         raise DataError(f"column {name!r} holds {value!r}, which is no number") from error
+    if math.isinf(number):
+        raise DataError(f"column {name!r} holds {value!r}, which is no finite number")
+    return number
 
 
 def _split(rows: Sequence[Row], known: IntArray, share: float) -> tuple[IntArray, IntArray]:
     if not any(SPLIT in row for row in rows):
         return split_at_random(known, share)
-    part = np.array([str(rows[row].get(SPLIT) or "") for row in known])
+    words = [str(row.get(SPLIT) or "").strip().lower() for row in rows]
+    strange = sorted(set(words) - {"train", "test", ""})
+    if strange:
+        raise DataError(
+            f"column {SPLIT!r} holds {strange[0]!r}; write train or test, or nothing where a task "
+            "is to be left out"
+        )
+    part = np.array(words)[known]
     return known[part == "train"], known[part == "test"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -34,3 +36,5 @@ def named(spec: str, root: Path) -> Dataset:
         return SETS[name](folder, options)
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing; point --root to the data") from error
+    except (OSError, EOFError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise DataError(f"the files of {name} in {folder} are damaged: {error}") from error

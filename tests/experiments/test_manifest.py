@@ -1,0 +1,147 @@
+"""Manifests: what is read, and what is said about files that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.dataset import DataError
+from experiments.manifest import Columns, file_reference, read
+from model.sample import MediaError, Reference
+from strategies.pool import TargetKind
+
+COLUMNS = Columns.read("photo=image,words=text,mood=choice")
+
+
+def manifest(folder: Path, text: str, name: str = "tasks.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_csv_is_read_with_its_split_and_its_gaps(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    text = (
+        "photo,words,mood,split\na.png,hello,good,train\n,again,bad,Train\nb.png,,good,test\n"
+        "a.png,left out,good,\na.png,unlabelled,,train\n"
+    )
+    data = read(manifest(tmp_path, text), COLUMNS, None, 0.2)
+    assert data.train.tolist() == [0, 1]
+    assert data.test.tolist() == [2]
+    assert data.schema.multimodal.classes == ("bad", "good")
+    assert data.labels["mood"].tolist() == [1, 0, 1, 1, -1]
+    first, second, third, *_ = data.samples
+    assert isinstance(first["photo"], Reference)
+    assert first["photo"].load() == b"a picture"
+    assert (second["photo"], third["words"]) == (None, None)
+    assert isinstance(third["photo"], Reference)
+    with pytest.raises(MediaError, match="no such file"):
+        third["photo"].load()
+
+
+def test_json_lines_hold_several_labels_numbers_and_sequences(tmp_path: Path) -> None:
+    rows = [
+        {"steps": [[0.0, 1.0]], "tags": ["a", "b"], "score": 0.5, "own": 1},
+        {"steps": [[1.0, 1.0]], "tags": [], "score": None, "own": 2},
+        {"steps": None, "score": "0.25", "own": None},
+    ] * 4
+    path = manifest(tmp_path, "\n".join(map(json.dumps, rows)), "tasks.jsonl")
+    columns = Columns.read("steps=sequence,tags=choices,own@steps=number")
+    data = read(path, columns, None, 0.25)
+    assert data.schema.multimodal.kind is TargetKind.MULTILABEL
+    assert data.schema.unimodal("steps").name == "own"
+    assert data.labels["tags"][:2].tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    assert np.isnan(data.labels["tags"][2]).all()
+    assert sorted([*data.train, *data.test]) == [0, 1, 3, 4, 6, 7, 9, 10]
+    numbers = read(path, Columns.read("steps=sequence,score=number"), None, 0.25)
+    assert numbers.labels["score"][[0, 2]].tolist() == [0.5, 0.25]
+    assert np.isnan(numbers.labels["score"][1])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no task"),
+        ("photo,words,mood\n", "holds no task"),
+        ("photo,words\na.png,hello\n", "no column 'mood'; it has: photo, words"),
+        ("photo,words,mood\na.png,hello\n", "line 2: fewer cells"),
+        ("photo,words,mood\na.png,hello,good,extra\n", "line 2: more cells"),
+        ("photo,words,words,mood\na,b,c,d\n", "'words' is there twice"),
+        ('photo,words,mood\na.png,"hello\n', "no .csv file in UTF-8"),
+        ("photo,words,mood\na.png,hello,good\n", "1 classes; at least 2"),
+        ("photo,words,mood,split\na,b,good,train\na,b,bad,val\n", "holds 'val'; write train or"),
+        ("photo,words,mood\n../a.png,x,good\na.png,x,bad\n", "outside of"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_says_why(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(manifest(tmp_path, text), COLUMNS, None, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2: not JSON"),
+        ("[1]", "line 2: not an object"),
+        ('{"a": "x", "b": ["u"]}', "not one class; is it =choices"),
+    ],
+)
+def test_json_lines_that_cannot_be_used_say_why(tmp_path: Path, line: str, said: str) -> None:
+    path = manifest(tmp_path, f'{{"a": "x", "b": "v"}}\n{line}\n', "tasks.jsonl")
+    with pytest.raises(DataError, match=said):
+        read(path, Columns.read("a=text,b=choice"), None, 0.2)
+
+
+@pytest.mark.parametrize("value", ["much", "inf"])
+def test_numbers_must_be_numbers(tmp_path: Path, value: str) -> None:
+    path = manifest(tmp_path, f"a,b\nx,1\ny,{value}\n")
+    with pytest.raises(DataError, match=f"'{value}', which is no"):
+        read(path, Columns.read("a=text,b=number"), None, 0.5)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a manifest is a \.csv or \.jsonl"):
+        read(manifest(tmp_path, "", "tasks.xlsx"), COLUMNS, None, 0.2)
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read(tmp_path / "none.csv", COLUMNS, None, 0.2)
+    (tmp_path / "latin.csv").write_bytes("photo,words,mood\na,Grüße,b\n".encode("latin-1"))
+    with pytest.raises(DataError, match="UTF-8"):
+        read(tmp_path / "latin.csv", COLUMNS, None, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("photo=image", "at least one input and one label"),
+        ("photo=picture,mood=choice", "kinds are image"),
+        ("photo,mood=choice", "not COLUMN=KIND"),
+        ("mood=text,mood=choice", "'mood' is named twice"),
+    ],
+)
+def test_columns_that_cannot_be_used_say_why(text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        Columns.read(text)
+
+
+def test_a_label_of_an_unknown_modality_is_refused(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "a,b\nx,u\ny,v\n")
+    with pytest.raises(DataError, match="labels 'c', which is no input"):
+        read(path, Columns.read("a=text,b@c=choice"), None, 0.5)
+
+
+def test_paths_cannot_leave_the_folder(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (home / "link").symlink_to(tmp_path / "secret")
+    (home / "folder").mkdir()
+    for name in ("../secret", "folder/../../secret", "link", "/../secret"):
+        with pytest.raises(DataError, match="outside of"):
+            file_reference(name, home)
+    # An absolute path is one below the folder; what is no file, or no name, is absent.
+    for name in ("/etc/passwd", "folder", "a\0b", "long" * 500, "."):
+        with pytest.raises(MediaError, match="no such file"):
+            file_reference(name, home).load()

@@ -1,0 +1,72 @@
+"""The named sets: sizes, splits and what their options do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.dataset import DataError, Dataset
+from experiments.sets import named
+from strategies.pool import TargetKind
+
+ROOT = Path(os.environ.get("EQUIPOISE_TEST_DATA", "../shared/data"))
+
+
+def read(spec: str) -> Dataset:
+    if not (ROOT / spec.partition(":")[0]).is_dir():
+        pytest.skip(f"needs the data sets in {ROOT.name}; set EQUIPOISE_TEST_DATA")
+    return named(spec, ROOT)
+
+
+def vectors(data: Dataset, name: str, rows: range) -> list[bytes | None]:
+    values = [data.samples[row][name] for row in rows]
+    return [None if value is None else value.load() for value in values]  # type: ignore[union-attr]
+
+
+def test_the_two_splits_of_the_digits() -> None:
+    official, speakers = read("avdigits"), read("avdigits:split=speakers")
+    assert (len(official.train), len(official.test)) == (2700, 300)
+    assert (len(speakers.train), len(speakers.test)) == (2000, 1000)
+    assert official.name == "avdigits-official"
+    assert set(official.labels["digit"].tolist()) == set(range(10))
+
+
+def test_noise_and_gaps_touch_one_modality_only() -> None:
+    plain, noisy = read("avdigits"), read("avdigits:image_noise=1+audio_missing=0.3")
+    rows = range(200)
+    assert vectors(plain, "image", rows) != vectors(noisy, "image", rows)
+    pairs = list(zip(vectors(plain, "audio", rows), vectors(noisy, "audio", rows), strict=True))
+    assert all(other in (one, None) for one, other in pairs)
+    gone = [noisy.samples[row]["audio"] is None for row in noisy.train]
+    assert np.mean(gone) == pytest.approx(0.3, abs=0.001)
+    assert all(noisy.samples[row]["audio"] is not None for row in noisy.test)
+    assert noisy.name == "avdigits-official-image-noise-1-audio-missing-0.3"
+    assert "30% of the training tasks lack audio" in noisy.title
+
+
+def test_tweets_with_labels_of_their_own() -> None:
+    data = read("mvsa:labels=own+target=number")
+    assert (len(data.train), len(data.test)) == (3632, 879)
+    assert [target.modality for target in data.schema.targets] == [None, "text", "image"]
+    assert data.schema.multimodal.kind is TargetKind.REGRESSION
+    assert set(np.unique(data.labels["label_image"]).tolist()) == {-1.0, 0.0, 1.0}
+
+
+def test_reviews_are_split_by_video() -> None:
+    two, three = read("mosi"), read("mosi:modalities=three+target=class")
+    assert (len(two.train), len(two.test)) == (1447, 752)
+    assert len(three.train) + len(three.test) == 752
+    assert three.schema.names == ("text", "audio", "visual")
+    videos = np.load(ROOT / "mosi" / "mosi.npz")["test_video"]
+    assert not set(videos[three.train]) & set(videos[three.test])
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    for name in ("mosi.npz", "avdigits_features.npz", "mvsa_raw96.tar"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 not really")
+    for name in ("mosi", "avdigits", "mvsa"):
+        with pytest.raises(DataError, match=f"files of {name} .* are damaged"):
+            named(name, tmp_path)
