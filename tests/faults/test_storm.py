@@ -95,7 +95,7 @@ async def post_all(
     answers: list[tuple[int, float]] = []
 
     async def lane(first: int) -> None:
-        # A client of its own for each lane: one shared pool of connections sorts its queue for ever.
+        # Each lane has a client of its own: one pool for all sorts its queue for ever.
         async with httpx.AsyncClient(
             base_url=stand.server.url, timeout=60, trust_env=False
         ) as client:
