@@ -74,8 +74,8 @@ def take_over(stand: Stand, row: str) -> None:
         row,
         "two servers on one store, the one with the round killed",
         len(takes),
-        "promise 6: one round at a time, taken over by the other server, exact labels; a worker "
-        "that wakes up after the take-over changes nothing",
+        "promise 6: one round at a time, taken over by the other server, exact labels"
+        + ("; a worker that wakes up after the take-over changes nothing" if asleep else ""),
         f"{asleep} workers were stopped and woken up later, the others killed; new round done "
         f"{max(takes):.1f} s after the lease had run out at most",
         started,
