@@ -36,12 +36,12 @@ What was broken on purpose, against a real Label Studio and a real server, and w
 faults` runs it all and writes this page; a small selection runs with the tests. The promises are
 those of [operations.md](operations.md) and [security.md](security.md).
 
-**How often** is what really ran; "10 of 50" ran out of time. A fault counts as held when every check of it passed: the version
-that Label Studio's queue names is looked at several times a second and must be committed with all
-its predictions; after the fault the next round must have trained on exactly the annotations that
-Label Studio holds; the store, the cache, the ranking and the checkpoint must be readable,
-and nothing half-written may be left. Deadlines are multiplied by the number of processes that want
-each processor, where that is more than one (**pressure**).
+**How often** is what really ran; "10 of 50" ran out of time. A fault counts as held when every
+check of it passed: the version that Label Studio's queue names is looked at several times a second
+and must be committed with all its predictions; after the fault the next round must have trained on
+exactly the annotations that Label Studio holds; the store, the cache, the ranking and the
+checkpoint must be readable, and nothing half-written may be left. Deadlines are multiplied by the
+number of processes that want each processor, where that is more than one (**pressure**).
 
 | fault | how often | what held | measured | seed | seconds | pressure | commit |
 |---|---|---|---|---|---|---|---|
