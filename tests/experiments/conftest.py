@@ -52,6 +52,8 @@ def make_replay(
     kind: TargetKind = TargetKind.CLASSIFICATION,
     contenders: tuple[str, ...] = CONTENDERS,
     *,
+    rounds: int = 4,
+    seeds: int = 2,
     run: bool = True,
 ) -> Path:
     """Prepare a small replay and, in this process, run it."""
@@ -63,11 +65,11 @@ def make_replay(
         folder,
         initial=10,
         batch=8,
-        rounds=4,
-        seeds=2,
+        rounds=rounds,
+        seeds=seeds,
     )
     if run:
-        for seed in range(2):
+        for seed in range(seeds):
             train_initial(folder, seed)
             for contender in contenders:
                 run_chain(folder, contender, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from experiments import alarms, curves, running
+from experiments import alarms, curves, running, summary
 from experiments.cells import Cells
 from experiments.dataset import DataError
 from experiments.merging import merge
 from experiments.page import Section, Table, render
 from experiments.plan import Contender, Plan, contenders
 from experiments.report import report
+from experiments.statistics import Interval
 from model.presets import preset
 from strategies.errors import UnsupportedTarget
 from strategies.pool import TargetKind
@@ -61,6 +63,20 @@ def test_other_targets(kind: TargetKind, tmp_path: Path) -> None:
     assert set(found.heads) == {"multimodal", "clear", "noisy"}
     last = found.sign * found.of("multimodal")
     assert last[:, :, -1].mean() > last[:, :, 0].mean()
+
+
+@pytest.mark.parametrize("kind", list(TargetKind))
+def test_every_strategy_that_fits_is_replayed_with_a_modality_missing(
+    kind: TargetKind, tmp_path: Path
+) -> None:
+    names = contenders("all", kind)
+    folder = make_replay(tmp_path, kind, names, rounds=2, seeds=1)
+    assert not curves.data_of(folder).present.all()
+    found = curves.load(folder)
+    assert found.contenders == names
+    batches = [found.cells[name, 0][0].batch for name in names]
+    assert all(len(set(batch)) == found.plan.batch for batch in batches)
+    assert report(folder).is_file()  # one repetition: nothing has an interval
 
 
 def test_killed_twice_gives_the_same_table(replay: Path, tmp_path: Path) -> None:
@@ -167,6 +183,42 @@ def test_alarms_count_moments_with_rounds_left(replay: Path) -> None:
     assert always.moments == always.given == 3 * 2 * 2
     assert always.false == always.moments - always.flat
     assert (never.given, never.false) == (0, 0)
+
+
+def test_replays_that_do_not_fit_together_are_refused(replay: Path, tmp_path: Path) -> None:
+    numbers = make_replay(tmp_path / "a", TargetKind.REGRESSION, ("coreset", "bald"), rounds=2)
+    with pytest.raises(DataError, match="has no random"):
+        merge([replay, numbers], tmp_path / "joint")
+    with pytest.raises(DataError, match="named twice"):
+        merge([replay, replay / ".." / replay.name], tmp_path / "joint")
+    with pytest.raises(DataError, match="holds no replay"):
+        merge([replay, tmp_path / "none"], tmp_path / "joint")
+    assert not (tmp_path / "joint").exists()
+
+
+def test_replays_of_the_same_name_are_told_apart(replay: Path, tmp_path: Path) -> None:
+    other = make_replay(tmp_path / "other", contenders=("random",), rounds=2)
+    page = merge([replay, other], tmp_path / "joint")
+    settings = pq.read_table(tmp_path / "joint" / "summary.parquet")["setting"].unique()
+    assert len(settings) == 2
+    assert f"({other})" in page.read_text()
+
+
+def test_a_verdict_names_the_sure_winner_before_a_luckier_one(replay: Path) -> None:
+    found = curves.load(replay)
+    rows = {row.contender: row for row in summary.rows(found)}
+    lucky = replace(rows["grace"], gain=Interval(0.05, -0.01, 0.11), p_holm=0.4)
+    sure = replace(rows["bmmal"], gain=Interval(0.03, 0.02, 0.04), p_holm=0.01)
+    said = summary.verdict(found, [lucky, sure, rows["random"]])
+    assert said.startswith("Use bmmal: it is better than random by 0.030")
+    assert "grace" not in said
+    behind = replace(lucky, gain=Interval(-0.05, -0.06, -0.04), p_holm=0.01)
+    said = summary.verdict(found, [sure, rows["random"], behind])
+    assert "Surely worse than random: grace." in said
+    said = summary.verdict(found, [rows["random"], behind])
+    assert said.startswith("No strategy did better than random here: use random.")
+    one = replace(lucky, gain=Interval(0.05, float("nan"), float("nan")), p_holm=1.0)
+    assert "nan" not in summary.verdict(found, [one, rows["random"]])
 
 
 def test_page_escapes_what_people_wrote() -> None:
