@@ -23,7 +23,9 @@ from backend.journal import Journal
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.media import MediaSource
+from backend.reconciler import Reconciler
 from backend.run import HUNG, Run
+from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
 from backend.store import TOKEN, Claim, Store
 from backend.tables import Kind, State
@@ -139,8 +141,7 @@ def test_a_crashing_file_costs_one_round_and_then_only_its_task(
     assert found.work == {"cache_hits": 9, "cache_misses": 1}
     assert studio.remote["model_version"] == found.version
     assert list(store.decoding.glob("*.journal")) == []
-    third = start(store)  # and it is never tried again
-    assert work(third) == 0
+    assert len(Journal(store.decoding).refused()) == 1, "and it is never tried again"
 
 
 def test_a_hanging_file_is_left_out_and_the_others_are_not(
@@ -162,15 +163,28 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
     assert failure.reason == "took longer than 3 s to decode"
 
 
-def test_a_worker_with_a_hanging_decoder_ends_by_itself(store: Store, studio: FakeStudio) -> None:
-    studio.data[9] = {"image": uri(b"HANG")}
+STUCK = """
+import sys, time
+from pathlib import Path
+import backend.run
+from backend.settings import ProjectSettings, Settings
+from backend.store import Claim, Store
+backend.run.LEASE_SECONDS = 0.4
+settings = Settings(decode_timeout=0.5)
+store = Store(settings.database, settings.data_dir)
+claim = Claim(int(sys.argv[1]), sys.argv[2])
+run = backend.run.Run(store, settings, None, claim, store.round(claim.round), ProjectSettings())
+with run.heartbeat(), run.journal.open() as journal:
+    journal.load("held", lambda: b"")
+    time.sleep(300)
+"""
+
+
+def test_a_round_with_a_hanging_decoder_ends_by_itself(store: Store) -> None:
     claim = start(store)
-    code = "import sys, backend.run as r; r.LEASE_SECONDS = 4.0; from backend.worker import main"
-    command = [sys.executable, "-c", f"{code}; sys.exit(main(sys.argv[1:]))", str(claim.round)]
-    # A process that runs code has no module's name on its command line.
-    done = subprocess.run(command, env={**os.environ, TOKEN: claim.token}, check=False, timeout=120)
-    assert done.returncode == HUNG
-    assert Journal(store.decoding).suspects()
+    command = [sys.executable, "-c", STUCK, str(claim.round), claim.token]
+    assert subprocess.run(command, check=False, timeout=250).returncode == HUNG
+    assert Journal(store.decoding).suspects() == {"held"}
 
 
 HOLD = """
@@ -237,54 +251,26 @@ def test_a_full_disk_is_recognised() -> None:
     assert disk.is_full(RuntimeError("[Errno 28] Error writing: No space left on device"))
 
 
-def test_a_round_stops_where_room_runs_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_stops_where_room_runs_out(
+    store: Store, studio: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     claim = start(store)
     monkeypatch.setenv("EQUIPOISE_MIN_FREE_BYTES", str(10**18))
-    assert work(claim) == 1
-    found = store.round(claim.round)
-    assert found.state == State.FAILED
-    assert "no round runs until there is room" in found.error
+    with LabelStudio(studio.url, "key") as client:
+        found = store.round(claim.round)
+        run = Run(store, Settings(), client, claim, found, ProjectSettings())
+        with pytest.raises(NoRoom, match="no round runs"), run.phase("fetch"):
+            pass
+        with pytest.raises(NoRoom, match="no round runs"):
+            run.progress("prepare", 1, 2)
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a disk of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("no right to mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_full_disk_fails_the_round_serves_on_and_recovers(
-    small: Path, settings: Settings, studio: FakeStudio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("EQUIPOISE_DATA_DIR", str(small))
-    full = Store(Settings().database, small)
-    full.save_project(1, connected=True, label_config=CONFIG, backend_id=4)
-    first = start(full)
-    assert work(first) == 0
-    current = full.current(1)
-    assert current is not None
-    second = start(full)
-    ballast = small / "ballast"
-    with ballast.open("wb") as file:  # all but what the store needs to say so
-        file.write(b"0" * max(disk.free(small) - 150_000, 0))
-    studio.data[10] = {"image": picture(99)}
-    assert work(second) in (1, 2)
-    left = full.round(second.round)
-    assert left.state == State.FAILED, left.error
-    assert "full" in left.error
-    after = full.current(1)
-    assert after is not None
-    assert after.id == current.id
-    assert full.ranking(after).is_file()
-    assert studio.remote["model_version"] == after.version
-    assert not list(small.rglob("*.part"))
-    ballast.unlink()
-    full.prune_files(1, keep=5)
-    third = start(full)
-    assert work(third) == 0
-    full.close()
+def test_no_round_starts_without_room(store: Store, studio: FakeStudio) -> None:
+    settings = Settings(min_free_bytes=10**18)
+    reconciler = Reconciler(store, settings, Serving(store, settings))
+    store.request(1, Kind.TRAIN, "asked for")
+    reconciler._look(1)
+    assert store.rounds(1) == []
+    owner = store.project(1)
+    assert "no round runs until there is room" in owner.problem
+    assert owner.requested, "it starts when there is room"
