@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from tests.faults.plan import note
+from tests.faults.plan import full_only, note
 from tests.faults.promises import Watch, check_files, check_no_halves, check_settled
 from tests.faults.stand import Stand
 
 
+@full_only("checker")
 def test_broken_promises_are_seen(shared: Stand) -> None:
     started = time.monotonic()
     shared.label(4)

@@ -23,7 +23,7 @@ from model.encoders import encoder_for
 from model.presets import preset
 from model.sample import MediaError
 from model.schema import Modality, ModalityKind
-from tests.faults.plan import SEED, count, note, pressure
+from tests.faults.plan import SEED, count, full_only, note, pressure
 from tests.faults.promises import Watch
 from tests.faults.stand import Stand, config
 
@@ -121,6 +121,7 @@ def grown(stand: Stand, work: Callable[[int], None], cases: int) -> tuple[int, i
     return before, after
 
 
+@full_only("fuzz-endpoints")
 def test_every_endpoint_of_the_openapi_document(shared: Stand) -> None:
     started = time.monotonic()
     cases, tally = count("fuzz-endpoints", 120, 5000), Tally()
@@ -198,6 +199,7 @@ def _encode(body: Any) -> bytes:
     return json.dumps(body).encode(errors="surrogatepass")
 
 
+@full_only("fuzz-bodies")
 def test_bodies_of_webhook_predict_and_setup(shared: Stand) -> None:
     started = time.monotonic()
     cases, tally = count("fuzz-bodies", 200, 3000), Tally()
