@@ -9,6 +9,8 @@
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.uv/bin/uv)
 export EQUIPOISE_UV := $(UV)
+# Every round is a process of its own: without bytecode on disk each start takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint format evidence faults clean
 
