@@ -31,7 +31,7 @@ DATABASE, MANIFEST, STAGING = "equipoise.db", "manifest.json", ".restoring"
 _ROUND_FILE = re.compile(r"projects/\d{1,18}/[\w.-]+(/[\w.-]+)+")
 _NOT_OURS = {"cache", "huggingface", "lost+found"}
 """What may lie in a data folder that is empty: it can be made again, or is not Equipoise's."""
-_ATTEMPTS = 3
+_ATTEMPTS = 10
 
 
 class BadArchive(EquipoiseError):
