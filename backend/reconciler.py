@@ -161,6 +161,7 @@ class Reconciler:
                 return
             if self._circuit.waits:  # what is noted already says that Label Studio does not answer
                 return
+            self._store.bury(project)
             self.reconcile(project)
         except EquipoiseError as error:
             self._note(project, str(error))
@@ -274,8 +275,9 @@ class Reconciler:
         return Due(kind, f"the ranking of {current.version} is gone from the disk", {})
 
     def _due(self, studio: LabelStudio, owner: Project, remote: dict[str, Any]) -> Due | None:
-        if owner.requested:
-            wish = owner.requested
+        wish = owner.requested
+        # A wish that a round failed to fulfil waits like any other retry.
+        if wish and not (wish.get("again") and self._must_wait(owner.id)):
             return Due(Kind(wish["kind"]), wish["cause"], wish.get("options") or {})
         current = self._store.current(owner.id)
         if self._must_wait(owner.id):

@@ -151,8 +151,8 @@ class Store:
             if any(_alive(found, now) for found in running):
                 return None
             for dead in running:
-                dead.state, dead.finished = State.FAILED, now
-                dead.error = f"The worker died in phase {dead.phase or 'start'}; nothing is lost."
+                _end(session, dead, State.INTERRUPTED, _DIED.format(dead.phase or "start"))
+            wish = {"wish": owner.requested} if owner.requested else {}
             number = _next_number(session, owner, kind)
             found = Round(
                 project=project,
@@ -164,7 +164,7 @@ class Store:
                 token=token,
                 lease=now + LEASE_SECONDS,
                 started=now,
-                options=options,
+                options={**options, **wish},
                 version=_free_version(session, project, number, strategy),
             )
             session.add(found)
@@ -230,7 +230,19 @@ class Store:
         with self._write() as session:
             found = session.get(Round, claim.round)
             if found is not None and found.token == claim.token and found.state == State.RUNNING:
-                found.state, found.finished, found.error = state, time.time(), error
+                _end(session, found, state, error)
+
+    def bury(self, project: int) -> None:
+        """End a running round that nobody works on any more: server and worker both died."""
+        with self._sessions() as session:
+            found = _running(session, project)
+        if found is None or _alive(found, time.time()):
+            return
+        with self._write() as session:
+            session.execute(update(Project).where(Project.id == project).values(id=project))
+            found = _running(session, project)
+            if found is not None and not _alive(found, time.time()):
+                _end(session, found, State.INTERRUPTED, _DIED.format(found.phase or "start"))
 
     def cancel(self, project: int) -> Round | None:
         """Take the lease away from the running round, if any."""
@@ -401,6 +413,19 @@ def _engine(url: str) -> Engine:
         cursor.close()
 
     return engine
+
+
+_DIED = "The worker died in phase {}; nothing is lost."
+
+
+def _end(session: Session, found: Round, state: State, error: str) -> None:
+    """End a round; what a person asked for and did not get is asked for again."""
+    found.state, found.finished, found.error = state, time.time(), error
+    owner = session.get(Project, found.project)
+    wish = found.options.get("wish")
+    missed = state in (State.FAILED, State.INTERRUPTED)
+    if missed and wish and owner is not None and owner.connected and not owner.requested:
+        owner.requested = {**wish, "again": True}
 
 
 def _running(session: Session, project: int) -> Round | None:

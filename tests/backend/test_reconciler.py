@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from backend.labelconfig import parse
 from backend.reconciler import Due, Reconciler
@@ -135,3 +136,37 @@ def test_a_changed_config_trains_again(store: Store) -> None:
     assert kind_of(found) is Kind.TRAIN
     assert found is not None
     assert "gained ['B'], lost ['C']" in found.cause
+
+
+def test_what_a_person_asked_for_is_asked_again_until_a_round_did_it(store: Store) -> None:
+    commit(store, Kind.TRAIN, 30)
+    store.request(1, Kind.TRAIN, "asked for")
+    asked = due(store, 31)
+    assert asked is not None
+    for state in (State.INTERRUPTED, State.FAILED):
+        claim = store.claim(1, Kind.TRAIN, "bmmal", asked.cause, {})
+        assert claim is not None
+        assert not store.project(1).requested
+        store.finish(claim, state, "why")
+        found = due(store, 31)
+        # After a failure it waits like every retry; a new wish of a person does not.
+        assert (found is None) == (state is State.FAILED)
+    store.request(1, Kind.TRAIN, "asked for")
+    assert kind_of(due(store, 31)) is Kind.TRAIN
+    commit(store, Kind.TRAIN, 31)
+    assert not store.project(1).requested
+
+
+def test_a_round_whose_server_and_worker_died_is_ended_and_its_wish_kept(store: Store) -> None:
+    commit(store, Kind.TRAIN, 30)
+    store.request(1, Kind.TRAIN, "asked for")
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "asked for", {})
+    assert claim is not None
+    store.bury(1)
+    assert store.round(claim.round).state == State.RUNNING  # its lease holds
+    store.renew(claim)
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rounds SET lease = 0 WHERE state = 'running'"))
+    store.bury(1)
+    assert store.round(claim.round).state == State.INTERRUPTED
+    assert kind_of(due(store, 31)) is Kind.TRAIN

@@ -57,7 +57,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_old_owner_can_do_nothing(
         with pytest.raises(RoundLost):
             act(old)
     store.finish(old, State.DONE)
-    assert store.round(old.round).state == State.FAILED
+    assert store.round(old.round).state == State.INTERRUPTED
     store.commit(new)
     current = store.current(1)
     assert current is not None
