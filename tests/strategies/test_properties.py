@@ -52,7 +52,9 @@ def test_the_order_of_tasks_does_not_matter(seed, name):
     order = np.random.default_rng(seed).permutation(40)
     before, after = run(name, pool), run(name, permuted(pool, order))
     np.testing.assert_allclose(after.scores, before.scores[order], rtol=1e-7, atol=1e-9)
-    assert order[after.order].tolist() == before.order.tolist()
+    # Scores that are equal but for rounding may change places.
+    taken = before.scores[order[after.order]]
+    np.testing.assert_allclose(taken, before.scores[before.order], rtol=1e-7, atol=1e-9)
 
 
 @few
