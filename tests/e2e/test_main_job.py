@@ -124,7 +124,7 @@ def test_the_main_job_end_to_end(
     print("slowest answers while a round ran:", slowest)
     assert max(taken["/health"]) < 1.0
     assert median(taken["/webhook"]) < 0.2
-    assert max(taken["/webhook"]) < 2.0  # once in a while the machine does something else
+    assert max(taken["/webhook"]) < 1.0
     last = backend.status(project.id)
     assert last["round"] > first["round"]
     assert last["version"] != version
