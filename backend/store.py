@@ -245,8 +245,11 @@ class Store:
                 _end(session, found, State.INTERRUPTED, _DIED.format(found.phase or "start"))
 
     def cancel(self, project: int) -> Round | None:
-        """Take the lease away from the running round, if any."""
+        """Take the lease away from the running round, if any, and drop a wish that failed."""
         with self._write() as session:
+            owner = session.get(Project, project)
+            if owner is not None and owner.requested.get("again"):
+                owner.requested = {}
             found = _running(session, project)
             if found is not None:
                 found.state, found.finished = State.CANCELLED, time.time()

@@ -170,3 +170,5 @@ def test_a_round_whose_server_and_worker_died_is_ended_and_its_wish_kept(store: 
     store.bury(1)
     assert store.round(claim.round).state == State.INTERRUPTED
     assert kind_of(due(store, 31)) is Kind.TRAIN
+    store.cancel(1)
+    assert due(store, 31) is None
