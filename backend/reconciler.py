@@ -7,9 +7,6 @@ or late webhook, a crash or a restart changes nothing but the moment a round sta
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -23,11 +20,11 @@ from backend.annotations import read_task
 from backend.errors import Busy, EquipoiseError
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
-from backend.run import HUNG
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
-from backend.store import LEASE_SECONDS, TOKEN, Claim, Store, effective
+from backend.store import Store, effective
 from backend.tables import Kind, Project, Round, State
+from backend.workers import Workers
 from model.cache import FeatureCache
 from model.checkpoint import CheckpointError
 from model.presets import preset
@@ -51,16 +48,6 @@ class Due:
     options: dict[str, Any]
 
 
-@dataclass
-class Child:
-    """A running worker process."""
-
-    process: subprocess.Popen[bytes]
-    claim: Claim
-    lease: float = 0.0
-    seen: float = 0.0
-
-
 class Reconciler:
     """Starts rounds, watches their processes, repairs what Label Studio shows."""
 
@@ -70,7 +57,7 @@ class Reconciler:
         self._settings = settings
         self._serving = serving
         self._circuit = serving.circuit
-        self._children: dict[int, Child] = {}
+        self._workers = Workers(store, settings)
         self._trouble = False
         self._problems: dict[int, str] = {}
         self._cleaned: dict[int, str] = {}
@@ -102,20 +89,12 @@ class Reconciler:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
-        for child in self._children.values():
-            child.process.terminate()
-        for child in self._children.values():
-            try:
-                child.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
+        self._workers.stop()
 
     def cancel(self, project: int) -> Round | None:
         """Cancel the running round of a project, if any."""
         found = self._store.cancel(project)
-        child = self._children.get(project)
-        if child is not None:
-            child.process.terminate()
+        self._workers.cancel(project)
         return found
 
     def _loop(self) -> None:
@@ -133,11 +112,12 @@ class Reconciler:
                 for project in self._store.projects():
                     if not self._stop.is_set() and (full or self._may_be_due(project)):
                         self._look(project.id)
+                self._workers.prepare()
             except Exception:  # a store that cannot be read or written now may be later
                 self._trouble = True
                 log.exception("look failed")
             # A running worker is watched closely; its end must not wait for the next poll.
-            self._wake.wait(0.5 if self._children and not self._trouble else self._pause())
+            self._wake.wait(0.5 if self._workers and not self._trouble else self._pause())
             # Events come in bursts; Label Studio is asked once for all of them.
             self._stop.wait(_DEBOUNCE)
 
@@ -146,7 +126,7 @@ class Reconciler:
 
     def _may_be_due(self, owner: Project) -> bool:
         """Tell from the store alone whether a look between two polls is worth a request."""
-        if owner.id in self._children or owner.requested or not owner.connected:
+        if owner.id in self._workers or owner.requested or not owner.connected:
             return True
         if owner.current is None:
             return True
@@ -157,7 +137,7 @@ class Reconciler:
         try:
             self._reap(project)
             self._warm(project)
-            if project in self._children or self._store.running(project) is not None:
+            if project in self._workers or self._store.running(project) is not None:
                 return
             if self._circuit.waits:  # what is noted already says that Label Studio does not answer
                 return
@@ -182,27 +162,16 @@ class Reconciler:
             log.warning("problem not stored", project=project, reason=str(error)[:200])
 
     def _reap(self, project: int) -> None:
-        child = self._children.get(project)
-        if child is None:
+        if project not in self._workers:
             return
-        if child.process.poll() is None:
-            self._kill_if_stuck(project, child)
+        reason = self._workers.ended(project)
+        if reason is None:
             return
-        code = child.process.returncode
-        self._store.finish(child.claim, State.FAILED, _died(code, self._settings))
-        del self._children[project]  # only now: on a full disk the next look tries again
+        self._store.finish(self._workers.claim(project), State.FAILED, reason)
+        self._workers.forget(project)  # only now: on a full disk the next look tries again
         self._warm(project)
         self._store.prune_files(project, self._settings.keep_rounds)
         FeatureCache(self._store.cache).prune(self._settings.cache_bytes)
-
-    def _kill_if_stuck(self, project: int, child: Child) -> None:
-        """Kill a worker that has shown no sign of life for long, by our own clock."""
-        lease = self._store.round(child.claim.round).lease
-        if lease != child.lease:
-            child.lease, child.seen = lease, time.monotonic()
-        if time.monotonic() - child.seen > 2 * LEASE_SECONDS:
-            log.error("worker killed: no sign of life", project=project)
-            child.process.kill()
 
     def _warm(self, project: int) -> None:
         """Load what serves before somebody waits for it; train again what cannot be loaded."""
@@ -383,12 +352,7 @@ class Reconciler:
         if claim is None:
             return
         log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "backend.worker", str(claim.round)],
-            env={**os.environ, TOKEN: claim.token},
-            start_new_session=True,  # Ctrl-C is for the server, which stops its workers itself
-        )
-        self._children[project] = Child(process, claim, seen=time.monotonic())
+        self._workers.start(project, claim)
         self._store.save_project(project, compared_annotations=-1)
 
     def _tidy(self, studio: LabelStudio, owner: Project) -> None:
@@ -419,16 +383,6 @@ class Reconciler:
         )
         if time.monotonic() < end:
             self._cleaned[project] = current.version
-
-
-def _died(code: int, settings: Settings) -> str:
-    """Say why a worker ended that could not say so itself."""
-    if code == HUNG:
-        return (
-            f"A file took longer than {settings.decode_timeout:g} s to decode. The next round "
-            "finds out which, and leaves it out."
-        )
-    return f"The worker ended with status {code}; it will be retried."
 
 
 def _pretrained(owner: Project, options: ProjectSettings) -> bool:

@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(100_000_000, ge=1, description="Largest request body accepted.")
     workers: int = Field(2, ge=1, description="Threads that fetch and decode media.")
+    worker_in_waiting: bool = Field(
+        True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     log_level: str = "INFO"
 

@@ -32,8 +32,6 @@ LEASE_SECONDS = 60.0
 _FAR = 10 * LEASE_SECONDS
 INITIAL_VERSION = "equipoise-r0000"
 """What serves before the first round is committed."""
-TOKEN = "EQUIPOISE_ROUND_TOKEN"
-"""Environment variable that hands a claim's token to the worker process."""
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
-"""Entry point of the process that runs one round: `python -m backend.worker ROUND`.
+"""Entry point of the process that runs one round, named on its standard input.
 
 A process of its own, so that training never blocks annotators, a crash harms one round only, and
-the round goes on when the server restarts. The lease token comes by environment, never by
-argument, so that it is not in process listings.
+the round goes on when the server restarts. It waits, loaded, for `{"round": ..., "token": ...}`;
+the lease token is not in its arguments, so it is not in process listings either.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import json
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 import structlog
+import torch._dynamo  # noqa: F401  loaded by the first step of any optimizer: 3 s
 
 from backend import disk, publishing
 from backend.errors import EquipoiseError, RoundLost
@@ -21,7 +24,7 @@ from backend.logs import configure
 from backend.rounds import run_round, warm_cache
 from backend.run import Run
 from backend.settings import ProjectSettings, Settings, settings
-from backend.store import TOKEN, Claim, Store, open_store
+from backend.store import Claim, Store, open_store
 from backend.tables import Kind, State
 
 log = structlog.get_logger(__name__)
@@ -31,13 +34,18 @@ class Stopped(Exception):
     """The server asked this worker to stop."""
 
 
-def main(argv: list[str]) -> int:
-    """Run the round whose id is the only argument."""
+def main() -> int:
+    """Wait for the round to run, and run it."""
+    line = sys.stdin.readline()
+    if not line:  # the server has no round for us any more
+        return 0
+    told = json.loads(line)
+    claim = Claim(told["round"], told["token"])
+    with contextlib.suppress(OSError):  # Linux: `ps -o comm` and `top` tell who works
+        Path("/proc/self/comm").write_text("equipoise-round")
     config = settings()
     configure(config.log_level)
-    claim = Claim(int(argv[0]), os.environ.pop(TOKEN))
     signal.signal(signal.SIGTERM, _stop)
-    os.nice(5)  # annotators' requests come first on a busy machine
     store = open_store(config)
     found = store.round(claim.round)
     structlog.contextvars.bind_contextvars(
@@ -88,4 +96,4 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

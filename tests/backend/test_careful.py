@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from backend.reconciler import Reconciler
 from backend.run import HUNG, Run
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
-from backend.store import TOKEN, Claim, Store
+from backend.store import Claim, Store
 from backend.tables import Kind, State
 from model.cache import FeatureCache
 from model.preparation import prepare
@@ -119,8 +120,9 @@ def start(store: Store) -> Claim:
 
 def work(claim: Claim) -> int:
     """Run a round's worker and return its status."""
-    command = [sys.executable, "-m", "backend.worker", str(claim.round)]
-    return subprocess.run(command, env={**os.environ, TOKEN: claim.token}, check=False).returncode
+    told = json.dumps({"round": claim.round, "token": claim.token}) + "\n"
+    command = [sys.executable, "-m", "backend.worker"]
+    return subprocess.run(command, input=told, text=True, check=False).returncode
 
 
 def test_a_crashing_file_costs_one_round_and_then_only_its_task(

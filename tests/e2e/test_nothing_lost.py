@@ -29,11 +29,11 @@ def worker_of(backend: Equipoise) -> int | None:
         if not entry.name.isdigit():
             continue
         try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
+            name = (entry / "comm").read_text()
             environment = (entry / "environ").read_bytes()
         except OSError:
             continue
-        if b"backend.worker" in command and str(backend.folder).encode() in environment:
+        if name == "equipoise-round\n" and str(backend.folder).encode() in environment:
             return int(entry.name)
     return None
 

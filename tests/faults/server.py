@@ -39,13 +39,12 @@ class Server(Equipoise):
         self._server = None
 
     def workers(self) -> list[int]:
-        """Return the process ids of this data folder's workers."""
+        """Return the process ids of this data folder's workers that have a round."""
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 pid = int(entry.name)
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"backend.worker" in command and (
+                if (entry / "comm").read_text() == "equipoise-round\n" and (
                     f"EQUIPOISE_DATA_DIR={self.data}".encode()
                     in (entry / "environ").read_bytes().split(b"\0")
                 ):
