@@ -33,6 +33,18 @@ def check(folder: Path, least: int) -> None:
         )
 
 
+def problem(store: Store, settings: Settings) -> str:
+    """Say what is wrong with the room on the disk, "" where nothing is.
+
+    A full disk cannot be told of in the store, which is on it.
+    """
+    try:
+        check(store.files, settings.min_free_bytes)
+    except NoRoom as error:
+        return str(error)
+    return ""
+
+
 def is_full(error: BaseException) -> bool:
     """Tell whether an error says that the disk is full."""
     if isinstance(error, OSError) and error.errno in _FULL:

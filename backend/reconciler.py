@@ -152,14 +152,16 @@ class Reconciler:
             self._note(project, f"{type(error).__name__}: {error}"[:500])
 
     def _note(self, project: int, problem: str) -> None:
-        if self._problems.get(project) != problem:
+        fresh = self._problems.get(project) != problem
+        if fresh:
             log.warning("problem", project=project, reason=problem)
         self._problems[project] = problem
         try:
             if self._store.project(project).problem != problem:
                 self._store.save_project(project, problem=problem)
         except SQLAlchemyError as error:  # on a full disk it stands in the log and in /metrics
-            log.warning("problem not stored", project=project, reason=str(error)[:200])
+            if fresh:
+                log.warning("problem not stored", project=project, reason=str(error)[:200])
 
     def _reap(self, project: int) -> None:
         if project not in self._workers:

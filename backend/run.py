@@ -17,8 +17,9 @@ from backend import disk
 from backend.errors import RoundLost
 from backend.journal import Journal
 from backend.labelstudio import LabelStudio
+from backend.lease import LEASE_SECONDS
 from backend.settings import ProjectSettings, Settings
-from backend.store import LEASE_SECONDS, Claim, Store
+from backend.store import Claim, Store
 from backend.tables import Round
 from model.presets import Preset, preset
 

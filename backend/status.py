@@ -27,7 +27,7 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
         "connected": owner.connected,
         "state": _doing(owner, current, running),
         "progress": {"done": running.done, "total": running.total} if running else {},
-        "problem": owner.problem,
+        "problem": disk.problem(store, settings) or owner.problem,
         "last_error": last.error if last is not None and last.error else "",
         "strategy": options.strategy,
         "settings": options.model_dump(),

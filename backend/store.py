@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine, create_engine, delete, event, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Engine, create_engine, event, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.errors import Busy, EquipoiseError, NotConnected, RoundLost
+from backend import lease
+from backend.errors import EquipoiseError, NotConnected, RoundLost
+from backend.lease import LEASE_SECONDS
 from backend.migrations import bring_up_to_date
 from backend.settings import ProjectSettings, Settings
-from backend.tables import Kind, Lease, Project, Round, State
+from backend.tables import Kind, Project, Round, State
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 60.0
 _FAR = 10 * LEASE_SECONDS
 INITIAL_VERSION = "equipoise-r0000"
 """What serves before the first round is committed."""
@@ -301,59 +300,11 @@ class Store:
 
     # Leases
 
-    @contextmanager
-    def alone(self, project: int, *, wait: float = 2 * LEASE_SECONDS) -> Iterator[None]:
-        """Be the only one that changes how a project is set up, in all processes on this store.
-
-        Args:
-            project: project id.
-            wait: seconds to wait for another one to be done; more than a lease outlives a process
-                that died with it.
-
-        Raises:
-            Busy: another process still has it.
-        """
-        name, token = f"project:{project}", secrets.token_hex(16)
-        deadline = time.monotonic() + wait
-        while not self._take(name, token):
-            if time.monotonic() >= deadline:
-                raise Busy(
-                    f"Another process is changing the set-up of project {project} (connect, "
-                    "disconnect, rollback or clean-up); try again when it is done."
-                )
-            time.sleep(0.1)
-        stop = threading.Event()
-        thread = threading.Thread(target=self._keep, args=(name, token, stop), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            with self._write() as session:
-                session.execute(delete(Lease).where(Lease.name == name, Lease.token == token))
-
-    def _take(self, name: str, token: str) -> bool:
-        now = time.time()
-        try:
-            with self._write() as session:
-                free = delete(Lease).where(Lease.name == name, Lease.until <= now)
-                session.execute(free)
-                if session.get(Lease, name) is not None:
-                    return False
-                session.add(Lease(name=name, token=token, until=now + LEASE_SECONDS))
-        except IntegrityError:  # another process was faster
-            return False
-        return True
-
-    def _keep(self, name: str, token: str, stop: threading.Event) -> None:
-        mine = update(Lease).where(Lease.name == name, Lease.token == token)
-        while not stop.wait(LEASE_SECONDS / 4):
-            try:
-                with self._write() as session:
-                    session.execute(mine.values(until=time.time() + LEASE_SECONDS))
-            except SQLAlchemyError as error:  # a busy store: the next beat tries again
-                log.warning("lease not renewed", lease=name, error=type(error).__name__)
+    def alone(
+        self, project: int, *, wait: float = 2 * LEASE_SECONDS
+    ) -> AbstractContextManager[None]:
+        """Be the only one that changes how a project is set up; see `lease.alone`."""
+        return lease.alone(self._sessions, project, wait)
 
     # Files
 

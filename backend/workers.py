@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from backend.lease import LEASE_SECONDS
 from backend.run import HUNG
 from backend.settings import Settings
-from backend.store import LEASE_SECONDS, Claim, Store
+from backend.store import Claim, Store
 
 log = structlog.get_logger(__name__)
 _NICE = 5

@@ -28,6 +28,7 @@ from backend.reconciler import Reconciler
 from backend.run import HUNG, Run
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
+from backend.status import status
 from backend.store import Claim, Store
 from backend.tables import Kind, State
 from model.cache import FeatureCache
@@ -170,6 +171,7 @@ import sys, time
 from pathlib import Path
 import backend.run
 from backend.settings import ProjectSettings, Settings
+from backend.status import status
 from backend.store import Claim, Store
 backend.run.LEASE_SECONDS = 0.4
 settings = Settings(decode_timeout=0.5)
@@ -276,3 +278,10 @@ def test_no_round_starts_without_room(store: Store, studio: FakeStudio) -> None:
     owner = store.project(1)
     assert "no round runs until there is room" in owner.problem
     assert owner.requested, "it starts when there is room"
+
+
+def test_the_status_tells_of_a_full_disk_though_nothing_can_be_stored(store: Store) -> None:
+    told = status(store, Settings(min_free_bytes=10**18), 1)["problem"]
+    assert "no round runs until there is room" in told
+    assert store.project(1).problem == ""
+    assert status(store, Settings(min_free_bytes=0), 1)["problem"] == ""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backend import lease
 from backend import store as store_module
 from backend.errors import Busy, NotConnected, RoundLost
 from backend.store import Claim, Store
@@ -146,8 +147,8 @@ def test_one_process_at_a_time_sets_a_project_up(store: Store, tmp_path: Path) -
 def test_the_right_to_set_up_ends_with_the_process_that_had_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "LEASE_SECONDS", 0.5)
-    assert store._take("project:1", "of a process that died")
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.5)
+    assert lease.take(store._sessions, "project:1", "of a process that died")
     with store.alone(1, wait=5.0):
         pass
 
