@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,12 @@ def free(folder: Path) -> int:
 
 
 def check(folder: Path, least: int) -> None:
-    """Raise NoRoom when less than `least` bytes are free."""
+    """Raise NoRoom when less than `least` bytes are free, or nothing can be written at all."""
+    if not os.access(folder, os.W_OK):
+        raise NoRoom(
+            f"Nothing can be written to {folder} any more: no round runs until its disk is "
+            "writable. What serves goes on."
+        )
     found = free(folder)
     if found < least:
         raise NoRoom(

@@ -6,6 +6,7 @@ the worker keeps renewing); whoever has lost the token can change nothing any mo
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import time
@@ -20,7 +21,7 @@ from sqlalchemy import Engine, create_engine, event, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend import lease
-from backend.errors import EquipoiseError, NotConnected, RoundLost
+from backend.errors import EquipoiseError, NotConnected, RoundLost, StoreError
 from backend.lease import LEASE_SECONDS
 from backend.migrations import bring_up_to_date
 from backend.settings import ProjectSettings, Settings
@@ -52,10 +53,11 @@ class Store:
             files: folder for checkpoints, rankings and the feature cache.
 
         Raises:
-            StoreError: the store is a newer Equipoise's, or not Equipoise's at all.
+            StoreError: the store is a newer Equipoise's, or not Equipoise's at all; or nothing can
+                be written to the folder.
         """
         self.files = files
-        files.mkdir(parents=True, exist_ok=True)
+        _make_writable(files)
         self.engine = _engine(url)
         bring_up_to_date(self.engine)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -349,6 +351,18 @@ def effective(settings: Settings, owner: Project) -> ProjectSettings:
 def open_store(settings: Settings) -> Store:
     """Open the store that the settings name."""
     return Store(settings.database, settings.data_dir)
+
+
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder {folder} (data_dir) cannot be made: {error}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"Nothing can be written to {folder} (data_dir): its disk is read-only, or it is "
+            "another user's. Make it writable for the user that runs Equipoise."
+        )
 
 
 def _engine(url: str) -> Engine:

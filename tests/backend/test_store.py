@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backend import lease
+from backend import disk, lease
 from backend import store as store_module
-from backend.errors import Busy, NotConnected, RoundLost
+from backend.errors import Busy, NoRoom, NotConnected, RoundLost, StoreError
 from backend.store import Claim, Store
 from backend.tables import Kind, State
 
@@ -168,3 +168,17 @@ def test_of_many_that_wait_one_goes_at_a_time(store: Store, tmp_path: Path) -> N
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(6))) == [1] * 6
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    with pytest.raises(StoreError, match="taken"):
+        Store(f"sqlite:///{tmp_path / 'other.db'}", taken)
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write wherever a disk lets it
+    with pytest.raises(StoreError, match="Nothing can be written"):
+        Store(f"sqlite:///{tmp_path / 'other.db'}", tmp_path)
+    with pytest.raises(NoRoom, match="Nothing can be written"):
+        disk.check(tmp_path, 0)

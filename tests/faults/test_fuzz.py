@@ -202,7 +202,7 @@ def _encode(body: Any) -> bytes:
 @full_only("fuzz-bodies")
 def test_bodies_of_webhook_predict_and_setup(shared: Stand) -> None:
     started = time.monotonic()
-    cases, tally = count("fuzz-bodies", 200, 3000), Tally()
+    cases, tally = count("fuzz-bodies", 200, 5000), Tally()
     shared.label(4)
     shared.settle()
     head = {"Content-Type": "application/json"}
