@@ -141,7 +141,8 @@ class Reconciler:
                 return
             if self._circuit.waits:  # what is noted already says that Label Studio does not answer
                 return
-            self._store.bury(project)
+            if self._store.bury(project):
+                self._store.prune_files(project, self._settings.keep_rounds)
             self.reconcile(project)
         except EquipoiseError as error:
             self._note(project, str(error))

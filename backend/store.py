@@ -200,6 +200,9 @@ class Store:
                 raise RoundLost("The project was disconnected meanwhile.")
             owner.current, owner.problem, owner.pool = found.id, "", found.pool
             owner.rolled_back = {}
+            if "trained_on" in fields:
+                others = update(Round).where(Round.project == found.project, Round.id != found.id)
+                session.execute(others.values(trained_on={}))
 
     def roll_back(self, project: int, to: Round, **seen: Any) -> None:
         """Make an earlier finished round the current one again, unless a round is running.
@@ -231,17 +234,18 @@ class Store:
             if found is not None and found.token == claim.token and found.state == State.RUNNING:
                 _end(session, found, state, error)
 
-    def bury(self, project: int) -> None:
+    def bury(self, project: int) -> bool:
         """End a running round that nobody works on any more: server and worker both died."""
         with self._sessions() as session:
             found = _running(session, project)
         if found is None or _alive(found, time.time()):
-            return
+            return False
         with self._write() as session:
             session.execute(update(Project).where(Project.id == project).values(id=project))
             found = _running(session, project)
             if found is not None and not _alive(found, time.time()):
                 _end(session, found, State.INTERRUPTED, _DIED.format(found.phase or "start"))
+        return True
 
     def cancel(self, project: int) -> Round | None:
         """Take the lease away from the running round, if any, and drop a wish that failed."""
@@ -282,7 +286,7 @@ class Store:
         """Return task id -> stamp of the labels that the newest trained round used."""
         with self._sessions() as session:
             found = session.scalars(
-                select(Round)
+                select(Round.trained_on)
                 .where(
                     Round.project == project,
                     Round.kind == Kind.TRAIN,
@@ -291,7 +295,7 @@ class Store:
                 .order_by(Round.id.desc())
                 .limit(1)
             ).first()
-        return dict(found.trained_on) if found else {}
+        return dict(found or {})
 
     def _owned(self, session: Session, claim: Claim) -> Round:
         session.execute(update(Round).where(Round.id == claim.round).values(id=claim.round))

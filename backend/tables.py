@@ -88,7 +88,8 @@ class Round(Base):
     durations: Mapped[dict[str, Any]] = mapped_column(default=dict)
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     schema: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    trained_on: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # As long as the list of labels: read for itself alone, and kept for the newest round only.
+    trained_on: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)
     failures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str] = mapped_column(default="")
     work: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")

@@ -25,7 +25,8 @@ Progress = Callable[[str, int, int], None]
 
 _FLUSH_BYTES = 32 * 2**20
 _FLUSH_SECONDS = 20.0
-_IN_FLIGHT = 4
+_IN_FLIGHT = 2
+_TOGETHER = 4  # a sample alone is too little work to be handed to a thread
 
 __all__ = ["Failure", "Inputs", "prepare"]
 
@@ -136,14 +137,21 @@ def _decode_all(
     parts: list[_Modality], samples: Sequence[Sample], jobs: list, workers: int
 ) -> Iterator[list[Decoded]]:
     """Decode jobs in order with a bounded number of samples in flight."""
-    pending: deque[Future[list[Decoded]]] = deque()
+    pending: deque[Future[list[list[Decoded]]]] = deque()
     with devices.decoders(max(1, workers)) as pool:
-        for index, columns in jobs:
+        for start in range(0, len(jobs), _TOGETHER):
             if len(pending) >= _IN_FLIGHT * max(1, workers):
-                yield pending.popleft().result()
-            pending.append(pool.submit(_decode_sample, parts, samples[index], index, columns))
+                yield from pending.popleft().result()
+            some = [(samples[i], i, columns) for i, columns in jobs[start : start + _TOGETHER]]
+            pending.append(pool.submit(_decode_some, parts, some))
         while pending:
-            yield pending.popleft().result()
+            yield from pending.popleft().result()
+
+
+def _decode_some(
+    parts: list[_Modality], some: list[tuple[Sample, int, list[int]]]
+) -> list[list[Decoded]]:
+    return [_decode_sample(parts, *one) for one in some]
 
 
 def _decode_sample(

@@ -106,7 +106,7 @@ def test_the_health_check_tells_a_running_server_from_none(tmp_path: Path) -> No
     variables = {**os.environ, "EQUIPOISE_PORT": str(port)}
     quiet: dict[str, Any] = {"env": variables, "capture_output": True, "timeout": 60}
     assert subprocess.run(program, check=False, **quiet).returncode != 0
-    settings = Settings(data_dir=tmp_path, port=port)
+    settings = Settings(data_dir=tmp_path, port=port, worker_in_waiting=False)
     store = open_store(settings)
     application = create_app(settings, store)
     server = uvicorn.Server(uvicorn.Config(application, port=port, log_level="warning"))

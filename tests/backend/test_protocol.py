@@ -39,7 +39,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def client(store: Store, tmp_path: Path) -> Iterator[TestClient]:
     """Return a client of the application; nothing listens where Label Studio should be."""
     settings = Settings(
-        label_studio_url="http://127.0.0.1:9", api_key="key", data_dir=tmp_path, poll_seconds=3600
+        label_studio_url="http://127.0.0.1:9",
+        api_key="key",
+        data_dir=tmp_path,
+        poll_seconds=3600,
+        worker_in_waiting=False,
     )
     with TestClient(create_app(settings, store), raise_server_exceptions=False) as client:
         yield client

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from backend import disk, lease
 from backend import store as store_module
@@ -100,9 +101,13 @@ def test_a_version_name_is_never_used_twice(store: Store) -> None:
 
 
 def test_what_was_trained_on_comes_from_the_newest_trained_round(store: Store) -> None:
+    store.commit(claim(store), trained_on={"4": "b"})
     store.commit(claim(store), trained_on={"5": "a"})
     store.commit(claim(store, Kind.RANK))
     assert store.trained_on(1) == {"5": "a"}
+    with store.engine.connect() as connection:
+        kept = connection.execute(text("SELECT trained_on FROM rounds ORDER BY id")).scalars().all()
+    assert kept == ["{}", '{"5": "a"}', "{}"], "older lists of labels do not pile up"
 
 
 def test_events_that_come_during_a_comparison_stay_counted(store: Store) -> None:

@@ -157,8 +157,12 @@ def check_no_halves(stand: Stand) -> None:
     projects = stand.server.data / "projects" / str(stand.project)
     rows = stand.query("SELECT folder FROM rounds WHERE state IN ('done', 'running')")
     done = {Path(row["folder"]).name for row in rows}
-    folders = {path.name for path in projects.iterdir()}
-    assert folders <= done, f"left by rounds that ended early: {folders - done}"
+
+    def left() -> set[str]:
+        return {path.name for path in projects.iterdir()} - done
+
+    # The server tidies up when it has seen that the worker ended, a moment after the commit.
+    stand.until(lambda: not left(), f"nothing is left by rounds that ended early: {left()}")
     for folder, _, names in os.walk(projects):
         halves = [n for n in (*names, Path(folder).name) if re.search(r"^\.|\.(writing|part)$", n)]
         assert not halves, f"{folder}: {halves}"
