@@ -19,16 +19,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from backend.annotations import prediction_result
 from backend.errors import LabelStudioError
 from backend.labelconfig import LabelConfig
-from backend.labelstudio import LabelStudio
+from backend.labelstudio import LabelStudio, is_passing
 from backend.ranking import outputs_of
 from backend.settings import Settings
 
 Json = dict[str, Any]
 PREFIX = "equipoise-"
+_PAUSE = 5.0
 UNRANKED = 1.0
 """Queue score of a task that no round has ranked yet: behind all that are ranked."""
 
@@ -62,7 +64,10 @@ def predictions(
 
 
 def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
-    """Store one version's predictions, whatever an earlier attempt left.
+    """Store one version's predictions, whatever an earlier attempt left; tried twice.
+
+    A connection that Label Studio, or a proxy before it, closes just then costs seconds and not the
+    round. The pause lets a request end whose answer alone was lost, so that it is seen and undone.
 
     Returns:
         How many predictions the version has now.
@@ -72,9 +77,15 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
     """
     if not rows:
         return 0
-    # What is there already is an attempt that died, or another store's: its order is not ours.
-    delete_versions(studio, project, lambda name: name == version)
-    return _import(studio, project, rows)
+    again = retry_if_exception(is_passing)
+    for attempt in Retrying(
+        stop=stop_after_attempt(2), wait=wait_fixed(_PAUSE), retry=again, reraise=True
+    ):
+        with attempt:
+            # What is there is an attempt that died, or another store's: its order is not ours.
+            delete_versions(studio, project, lambda name: name == version)
+            return _import(studio, project, rows)
+    raise AssertionError  # pragma: no cover - Retrying returns or raises
 
 
 def _import(studio: LabelStudio, project: int, rows: Sequence[Json]) -> int:

@@ -28,6 +28,7 @@ class FakeStudio:
         title: the backend's title.
         requests: every request, as "METHOD path".
         broken: status to answer everything with, or None.
+        lost: how many of the next POST requests are done, but not answered.
         named: at each change of the version: the version, and how many predictions it then had.
     """
 
@@ -53,6 +54,7 @@ class FakeStudio:
         self.hooks: list[Json] = []
         self.requests: list[str] = []
         self.broken: int | None = None
+        self.lost = 0
         self.named: list[tuple[str, int]] = []
         self._next = 1
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -161,6 +163,10 @@ def _handler(studio: FakeStudio) -> type[BaseHTTPRequestHandler]:
                 if studio.broken
                 else studio.answer(self.command, path, body)
             )
+            if self.command == "POST" and studio.lost:
+                studio.lost -= 1
+                self.close_connection = True
+                return
             content = b"" if answer is None else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -164,6 +164,10 @@ class Proxy:
         try:
             sender.write(head[:-2] + b"Connection: close\r\n\r\n" + body)
             await sender.drain()
+            status = await upstream.readline()
+            if answer and status:
+                # Label Studio closes without saying so, and clients would use the connection again.
+                writer.write(status + b"Connection: close\r\n")
             while piece := await upstream.read(65536):
                 if answer:
                     writer.write(piece)
