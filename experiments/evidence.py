@@ -52,7 +52,7 @@ class Setting:
     rounds: int
     pool: int = 0
     strategies: str = "all"
-    seeds: int = 10
+    seeds: int = 6
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,11 +65,11 @@ SETTINGS = (
     Setting("mosi-two-number", "mosi", 100, 100, 8, 0, _NUMBERS),
     Setting("mvsa-own-class", "mvsa:labels=own", 100, 100, 8, 1500, overrides=_LONGER),
     Setting(
-        "mvsa-own-number", "mvsa:labels=own+target=number", 100, 100, 8, 1500, _NUMBERS, 10, _LONGER
+        "mvsa-own-number", "mvsa:labels=own+target=number", 100, 100, 8, 1500, _NUMBERS, 6, _LONGER
     ),
     Setting("mosi-three-number", "mosi:modalities=three", 50, 40, 8, 0, _NUMBERS),
     Setting("mvsa-shared-class", "mvsa", 100, 100, 8, 1500, overrides=_LONGER),
-    Setting("mvsa-shared-number", "mvsa:target=number", 100, 100, 8, 1500, _NUMBERS, 10, _LONGER),
+    Setting("mvsa-shared-number", "mvsa:target=number", 100, 100, 8, 1500, _NUMBERS, 6, _LONGER),
     Setting("mosi-three-class", "mosi:modalities=three+target=class", 50, 40, 8),
     Setting("avdigits-official-audio-missing-0.3", "avdigits:audio_missing=0.3", 20, 20, 8, 1000),
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from experiments import claims as check
 from experiments.claims import Finding
 from experiments.curves import Curves
 from experiments.page import Table, markdown
+from experiments.statistics import interval
 from experiments.summary import Row, surely_better, surely_worse
 from strategies.pool import TargetKind
 
@@ -157,15 +160,27 @@ def rules(found: Sequence[Curves]) -> str:
 
 
 def _rules_read(findings: Sequence[Finding]) -> str:
+    """Read the comparisons, one by one and over the settings: those of one setting share a run."""
     better = sum(one.reading == "as claimed" for one in findings)
     worse = sum(one.reading == "the opposite" for one in findings)
+    leads: dict[str, list[float]] = {}
+    for one in findings:
+        leads.setdefault(one.what.partition("=")[2].partition(",")[0], []).append(
+            one.difference.mean
+        )
+    over = {rule: interval(np.array(means)) for rule, means in leads.items()}
     said = (
         f"In {len(findings)} comparisons with another rule the default, `polarity`, is better in "
-        f"{better}, worse in {worse} and not to be told apart in {len(findings) - better - worse}"
+        f"{better}, worse in {worse} and not to be told apart in {len(findings) - better - worse}. "
+        "Its mean lead over the settings is "
+        + " and ".join(
+            f"{found.mean:+.4f} on `{rule}` (90% interval {found.bounds(4)})"
+            for rule, found in over.items()
+        )
     )
-    if worse > better:
+    if any(found.excludes_zero and found.mean < 0 for found in over.values()):
         return f"{said}: these runs speak against the default."
-    if better > worse:
+    if all(found.excludes_zero for found in over.values()):
         return f"{said}: these runs support the default."
     return (
         f"{said}: these runs do not decide. It stays the default as the one rule whose easiness "
