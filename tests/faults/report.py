@@ -24,7 +24,7 @@ PROMISED = {
     "studio": 24,
     "storm": 1000,
     "fuzz-endpoints": 5000,
-    "fuzz-bodies": 3000,
+    "fuzz-bodies": 5000,
     "two-servers": 20,
     "two-servers-postgresql": 20,
     "soak": 200,
