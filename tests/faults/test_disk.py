@@ -109,7 +109,7 @@ def read_only(stand: Stand, disk: Path) -> None:
         1,
         "refuses to start with a sentence that names the folder; starts and goes on once it is "
         "writable",
-        f"said: {told.strip().splitlines()[-1][:160]!r}",
+        f"said: {' '.join(told.split())[-200:]!r}",
         started,
     )
 
