@@ -227,7 +227,8 @@ class Stand:
             assert current is not None
             if self.trained_on() == wanted:
                 return bool(self.remote()["model_version"] == current["version"])
-            if not self.requested():
+            wish = self.requested()
+            if not wish or wish.get("again"):  # what failed waits, unless a person asks anew
                 self.retrain()
             return False
 
