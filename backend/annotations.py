@@ -109,7 +109,7 @@ def label_arrays(
     Returns:
         target name -> (N,) int64 class indices (-1: not said), (N, K) 0/1 for multilabel, or
         (N,) floats for regression (NaN: not said); with `soft`, (N, K) shares for both kinds of
-        classes (a row of NaN: not said; of zeros for multilabel).
+        classes (a row of NaN: not said).
     """
     return {
         t.name: _column([item.values.get(t.name, ()) for item in labelled], t, soft)
@@ -121,8 +121,8 @@ def _column(votes: Sequence[tuple[Value, ...]], target: Target, soft: bool) -> n
     index = {name: i for i, name in enumerate(target.classes)}
     if target.kind is TargetKind.REGRESSION:
         return np.array([_mean(v) for v in votes], dtype=np.float64)
-    if target.kind is TargetKind.MULTILABEL:  # an unlabelled task's row is not read
-        shares = np.nan_to_num(_shares(votes, index))
+    if target.kind is TargetKind.MULTILABEL:
+        shares = _shares(votes, index)
         return shares if soft else (shares >= 0.5).astype(np.float64)
     if soft:
         return _shares(votes, index)

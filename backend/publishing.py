@@ -84,12 +84,11 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
         with attempt:
             # What is there is an attempt that died, or another store's: its order is not ours.
             delete_versions(studio, project, lambda name: name == version)
-            return _import(studio, project, rows)
-    raise AssertionError  # pragma: no cover - Retrying returns or raises
+            created = studio.import_predictions(project, list(rows))
+    return _all_stored(created, rows)
 
 
-def _import(studio: LabelStudio, project: int, rows: Sequence[Json]) -> int:
-    created = studio.import_predictions(project, list(rows))
+def _all_stored(created: int, rows: Sequence[Json]) -> int:
     if created != len(rows):
         raise LabelStudioError(
             f"Label Studio stored {created} of {len(rows)} predictions and said nothing about the "
@@ -119,7 +118,9 @@ def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: s
     if any(abs(stored.get(row["task"], row["score"]) - row["score"]) > 1e-6 for row in rows):
         return publish(studio, project, rows, version)  # they are another store's
     missing = [row for row in rows if row["task"] not in stored]
-    return _import(studio, project, missing) if missing else 0
+    if not missing:
+        return 0
+    return _all_stored(studio.import_predictions(project, missing), missing)
 
 
 def announce(

@@ -38,10 +38,9 @@ and its contributions with Eq. 10 by hand (`tests/strategies/`), the factors of 
 autograd sample by sample (`tests/model/test_look.py`), and GRACE's scores with their definitions;
 all agree up to rounding, so we know of no fault behind a row that reads *the opposite*. What limits
 these runs: the half width of an interval above is the smallest difference that so few repetitions
-can tell from noise, often a point or two, which is as large as the differences between strategies
-in the papers; the digits are nearly solved by a hundred labels, and the tweets hardly learnt by
-eight hundred, so that there is little room for any order; and the features are small and frozen,
-where the papers fine-tune large networks.
+can tell from noise, often a point or two; the digits are nearly solved by the last round and the
+tweets hardly learnt, so that there is little room for any order; and the features are small and
+frozen, where the papers fine-tune large networks.
 """
 _AGAIN = """## Run it yourself
 
