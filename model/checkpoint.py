@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model import device as devices
+from model.encoders import encoder_for
 from model.model import Model
 from model.network import Network
 from model.presets import Preset
@@ -52,7 +53,8 @@ def load(folder: Path, *, device: str = "auto", expect: Schema | None = None) ->
         expect: the project's schema now; the model must have been trained for it.
 
     Raises:
-        CheckpointError: missing, broken, of another format, or trained for another schema.
+        CheckpointError: missing, broken, of another format, trained for another schema, or on
+            media that another release of Equipoise prepared in another way.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -68,6 +70,7 @@ def load(folder: Path, *, device: str = "auto", expect: Schema | None = None) ->
         schema = Schema.from_json(content["schema"])
         _same_schema(schema, expect)
         model = _model(content, schema, device)
+        _same_preparation(model)
         model.network.load_state_dict(load_file(folder / _WEIGHTS), strict=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"no model at {folder}: train one first") from error
@@ -110,6 +113,18 @@ def _same_schema(trained: Schema, expect: Schema | None) -> None:
     if changes or expect.names != trained.names:
         listed = "; ".join(changes) or "the modalities are in another order"
         raise CheckpointError(f"the label config changed ({listed}): train again")
+
+
+def _same_preparation(model: Model) -> None:
+    for modality in model.schema.modalities:
+        if not model.shapes[modality.name]:  # it had no values to prepare
+            continue
+        then, now = model.fingerprints[modality.name], encoder_for(modality, model.preset)
+        if then != now.fingerprint:
+            raise CheckpointError(
+                f"modality {modality.name!r} was prepared as {then!r}, this version of Equipoise "
+                f"prepares it as {now.fingerprint!r}: train again"
+            )
 
 
 def _replace(new: Path, folder: Path) -> None:

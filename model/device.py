@@ -57,6 +57,7 @@ def decoders(count: int) -> Iterator[ThreadPoolExecutor]:
 
     def alone() -> None:
         torch.set_num_threads(1)
+        torch.get_num_threads()  # else a thread takes the setting at its first operation, later
         started.wait()
 
     with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:

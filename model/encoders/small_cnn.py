@@ -69,9 +69,9 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     size = preset.image_size
 
     def decode(raw: Raw) -> Array:
-        return fit_inside(decode_image(as_bytes(raw, "an image")), size)
+        return fit_inside(decode_image(as_bytes(raw, "an image"), side=size), size)
 
-    return Encoder(f"pixels/1 size={size}", decode, lambda _: SmallCnn(preset.augment))
+    return Encoder(f"pixels/2 size={size}", decode, lambda _: SmallCnn(preset.augment))
 
 
 def frames_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:

@@ -134,11 +134,13 @@ def random_grey(x: Tensor) -> Tensor:
 def image_encoder(name: str, modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare pictures as (3, R, R) bytes, the shorter side scaled to R and the middle cut out."""
 
+    side = preset.resize
+
     def decode(raw: Raw) -> Array:
-        return fill_square(decode_image(as_bytes(raw, "an image")), preset.resize)
+        return fill_square(decode_image(as_bytes(raw, "an image"), side=side), side)
 
     return Backbone(
-        f"picture/1 resize={preset.resize}",
+        f"picture/2 resize={side}",
         f"crop={preset.crop}",
         _weights(name, source),
         decode,
@@ -155,7 +157,7 @@ def clip_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         return np.stack([fill_window(frame, height, width) for frame in frames])
 
     return Backbone(
-        f"clip/1 stored={preset.video_stored} size={height}x{width}",
+        f"clip/2 stored={preset.video_stored} size={height}x{width}",
         f"frames={preset.video_frames} crop={preset.video_crop}",
         _weights("r2plus1d_18", source),
         decode,

@@ -107,6 +107,29 @@ def test_pictures_of_any_aspect_fill_or_fit():
     assert fit_inside(one, 16).shape == fill_square(one, 16).shape == (3, 16, 16)
 
 
+def test_a_window_is_scaled_as_pillow_scales_it():
+    noise = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+    image = decode_image(png(noise))
+    middle = image.crop((15, 0, 75, 60))
+    for side in (16, 120):
+        there = middle.resize((side, side), Image.Resampling.BILINEAR)
+        ours = fill_window(image, side, side).transpose(1, 2, 0).astype(int)
+        assert np.abs(ours - np.asarray(there)).max() <= 1
+    assert fill_window(image, 60, 90).transpose(1, 2, 0).tolist() == noise.tolist()
+
+
+def test_a_large_jpeg_is_decoded_no_larger_than_needed():
+    ramp = np.linspace(0, 250, 800).astype(np.uint8)[None, :, None].repeat(600, 0).repeat(3, 2)
+    data = encoded(Image.fromarray(ramp), "jpeg", quality=95)
+    small = decode_image(data, side=64)
+    assert decode_image(data).size == (800, 600)
+    assert small.size == (200, 150)  # an eighth would be less than twice the side
+    whole, part = (fit_inside(i, 64).astype(int) for i in (decode_image(data), small))
+    assert np.abs(whole - part).max() <= 3
+    with pytest.raises(MediaError, match="800x600 pixels"):
+        decode_image(data, Limits(pixels=400_000), side=64)
+
+
 # Sound --------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -181,6 +182,18 @@ def test_checkpoint_refuses_a_changed_config_and_says_what_changed(trained, tmp_
     target = replace(schema.multimodal, classes=("low", "high", "extreme"))
     with pytest.raises(checkpoint.CheckpointError, match=r"gained \['extreme'\].*'middle'"):
         checkpoint.load(tmp_path / "v1", expect=Schema(schema.modalities, (target,)))
+
+
+def test_checkpoint_of_a_release_that_prepared_media_otherwise_is_refused(trained, tmp_path):
+    model, _, _ = trained
+    checkpoint.save(model, tmp_path / "v1")
+    path = tmp_path / "v1" / "model.json"
+    content = json.loads(path.read_text())
+    name = next(name for name, shape in content["shapes"].items() if shape)
+    content["fingerprints"][name] = "pixels/0"
+    path.write_text(json.dumps(content))
+    with pytest.raises(checkpoint.CheckpointError, match=r"'pixels/0', this version.*train again"):
+        checkpoint.load(tmp_path / "v1")
 
 
 def test_checkpoint_errors_say_what_to_do(trained, tmp_path):
