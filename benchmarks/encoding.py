@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from benchmarks._report import Row, arguments, peak_memory, run, timed, times_faster
 from model.arrays import Array
 from model.cache import FeatureCache
+from model.decoding.images import decode_image, fill_square
 from model.encoders import encoder_for
 from model.encoders.hashing import _vectorizer
 from model.encoders.logmel import picture
@@ -91,6 +92,17 @@ def hashing(quick: bool) -> list[Row]:
             yield from pool.map(lambda text: _vectorizer().transform([text]).toarray()[0], texts)
 
     return [_row("hashing, texts of 100 words", ModalityKind.TEXT, preset("quick"), values, bare)]
+
+
+def photos(quick: bool) -> list[Row]:
+    """Photographs of 6 MP to 256x256: JPEG decoded at a fraction, or whole."""
+    data, count = _jpeg(0, 3000, 2000), 4 if quick else 20
+
+    def scaled(side: int) -> Callable[[], object]:
+        return lambda: [fill_square(decode_image(data, side=side), 256) for _ in range(count)]
+
+    ours, whole = timed(scaled(256), repeats=3)[0], timed(scaled(0), repeats=3)[0]
+    return [times_faster(f"{count} JPEG of 6 MP to 256x256", ours, whole, "", "baseline: whole")]
 
 
 def memory(quick: bool) -> list[Row]:
@@ -168,6 +180,12 @@ def _wav(wave: np.ndarray, rate: int) -> bytes:
 
 if __name__ == "__main__":
     run(
-        {"resnet": resnet, "logmel": logmel, "hashing": hashing, "memory": memory},
+        {
+            "resnet": resnet,
+            "logmel": logmel,
+            "hashing": hashing,
+            "photos": photos,
+            "memory": memory,
+        },
         arguments(__doc__ or ""),
     )
