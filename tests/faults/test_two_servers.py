@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -78,9 +79,8 @@ def take_over(stand: Stand, row: str) -> None:
         "promise 6: one round at a time, taken over by the other server, exact labels"
         + ("; a worker that wakes up after the take-over changes nothing" if asleep else ""),
         f"{asleep} workers were stopped and woken up later, the others killed; new round done "
-        f"{max(takes):.1f} s after the lease had run out at most, {sorted(takes)[len(takes) // 2]:.1f} s "
-        f"as a rule (a worker that freezes under its own living server is killed after "
-        f"{2 * LEASE_SECONDS:.0f} s)",
+        f"{max(takes):.1f} s after the lease had run out at most, {median(takes):.1f} s as a rule "
+        f"(a worker that freezes under a living server is killed after {2 * LEASE_SECONDS:.0f} s)",
         started,
     )
 
