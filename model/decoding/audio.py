@@ -78,7 +78,7 @@ def _read_plain(data: bytes, seconds: float | None, limits: Limits) -> tuple[Wav
             count = frames if seconds is None else min(frames, math.ceil(seconds * rate))
             file.setpos((frames - count) // 2)
             found = file.readframes(count)
-    except (wave.Error, EOFError, ValueError):
+    except (wave.Error, EOFError, ValueError, RuntimeError):  # a chunk that ends outside the file
         return None
     if len(found) != 2 * channels * count:  # cut off: soundfile says how much there is
         return None

@@ -179,11 +179,18 @@ def test_odd_sampling_rates_stay_cheap():
     assert abs(len(resample(np.zeros(44101, np.float32), 44101, 16000)) - 16000) < 200
 
 
+def chunk_that_ends_outside(sound: bytes) -> bytes:
+    """Let a WAV file claim 40 bytes and a chunk of 1,000."""
+    chunk = b"LIST" + (1000).to_bytes(4, "little")
+    return sound[:4] + (40).to_bytes(4, "little") + sound[8:36] + chunk + sound[36:]
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", "empty"),
         (b"RIFF garbage", "not a sound"),
+        (chunk_that_ends_outside(wav(np.zeros(100))), "not a sound"),
         (png(GREY), "not a sound|no sound track|no samples"),
         (wav(np.zeros(0)), "no samples"),
         (clip(0), "no sound track"),
