@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend import connecting, disk, publishing
 from backend.annotations import read_task
-from backend.errors import Busy, EquipoiseError
+from backend.errors import EquipoiseError
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
+from backend.old_versions import OldVersions
 from backend.serving import Serving
 from backend.settings import ProjectSettings, Settings
 from backend.store import Store, effective
@@ -35,7 +36,6 @@ _FIRST_DELAY = 30.0
 _LONGEST_DELAY = 1800.0
 _DEBOUNCE = 0.5
 _CONNECT_DELAY = 15.0
-_TIDY_SECONDS = 5.0
 _FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
 
 
@@ -60,12 +60,12 @@ class Reconciler:
         self._workers = Workers(store, settings)
         self._trouble = False
         self._problems: dict[int, str] = {}
-        self._cleaned: dict[int, str] = {}
         self._unreadable: set[str] = set()
         self._seen: dict[int, float] = {}
         self._wake = threading.Event()
         self._everything = threading.Event()
         self._stop = threading.Event()
+        self._old = OldVersions(store, settings, self._stop)
         self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
 
     def start(self) -> None:
@@ -202,11 +202,14 @@ class Reconciler:
             remote = studio.project(project)
             self._repair(studio, owner, remote)
             due = self._lost(owner) or self._due(studio, owner, remote)
-            if due is not None:
+            if due is not None and not self._old.piled_up(studio, project):
                 disk.check(self._store.files, self._settings.min_free_bytes)
                 self.start_round(project, due)
                 return
-            self._tidy(studio, owner)
+            self._old.tidy(studio, project)
+            if due is not None:
+                self.wake(everything=True)
+                return
         if owner.problem:
             self._store.save_project(project, problem="")
 
@@ -357,35 +360,6 @@ class Reconciler:
         log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
         self._workers.start(project, claim)
         self._store.save_project(project, compared_annotations=-1)
-
-    def _tidy(self, studio: LabelStudio, owner: Project) -> None:
-        """Delete predictions of versions beyond the newest `keep_versions`, once per version."""
-        current = self._store.current(owner.id)
-        if current is None or self._cleaned.get(owner.id) == current.version:
-            return
-        try:
-            # Alone, because a rollback may be completing a version that looks superfluous here.
-            with self._store.alone(owner.id, wait=0.0):
-                self._delete_old(studio, owner.id)
-        except Busy:
-            return
-
-    def _delete_old(self, studio: LabelStudio, project: int) -> None:
-        current = self._store.current(project)
-        if current is None:
-            return
-        done = [r.version for r in self._store.rounds(project) if r.state == State.DONE]
-        keep = {current.version, *done[-self._settings.keep_versions :]}
-        end = time.monotonic() + _TIDY_SECONDS
-        publishing.delete_versions(
-            studio,
-            project,
-            lambda name: name not in keep,
-            pause=0.05,
-            go_on=lambda: not self._stop.is_set() and time.monotonic() < end,
-        )
-        if time.monotonic() < end:
-            self._cleaned[project] = current.version
 
 
 def _pretrained(owner: Project, options: ProjectSettings) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from backend.labelconfig import parse
+from backend.old_versions import OldVersions
 from backend.reconciler import Due, Reconciler
 from backend.serving import Serving
 from backend.settings import Settings
@@ -25,8 +27,13 @@ CONFIG = (
 class Labels:
     """Label Studio's answers that a decision reads: tasks with their annotations."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, versions: Sequence[str] = ()) -> None:
         self.count = count
+        self.versions = versions
+
+    def version_counts(self, project: int) -> dict[str, int]:
+        """Return predictions per version."""
+        return dict.fromkeys(self.versions, 20)
 
     def annotated(self, project: int) -> Iterator[dict[str, Any]]:
         """Yield labelled tasks."""
@@ -123,6 +130,21 @@ def test_a_ranking_asked_for_with_another_strategy_lasts(store: Store) -> None:
     commit(store, Kind.TRAIN, 30, configured="bmmal")
     commit(store, Kind.RANK, 30, strategy="entropy", configured="bmmal")
     assert due(store, 30) is None
+
+
+def test_a_round_waits_while_old_versions_pile_up_in_label_studio(store: Store) -> None:
+    settings = Settings(data_dir=store.files)
+    old = OldVersions(store, settings, threading.Event())
+
+    def piled_up(*others: str) -> bool:
+        versions = [found.version for found in store.rounds(1)]
+        return old.piled_up(Labels(0, [*versions, *others]), 1)  # type: ignore[arg-type]
+
+    assert not piled_up("equipoise-r0001-a", "equipoise-r0002-a", "equipoise-r0003-a")
+    for _ in range(settings.keep_versions + 2):
+        commit(store, Kind.TRAIN, 30)
+    assert not piled_up("somebody else's")
+    assert piled_up("equipoise-r0099-failed")
 
 
 def test_a_changed_config_trains_again(store: Store) -> None:
