@@ -72,9 +72,10 @@ def take_over(stand: Stand, row: str) -> None:
         stand.server = first
         other.stop()
     assert at_once == 1, f"{at_once} rounds of one project at once"
+    kind = "SQLite" if stand.store_url.startswith("sqlite") else "PostgreSQL"
     note(
         row,
-        "two servers on one store, the one with the round killed",
+        f"two servers on one store ({kind}), the one with the round killed",
         len(takes),
         "promise 6: one round at a time, taken over by the other server, exact labels"
         + ("; a worker that wakes up after the take-over changes nothing" if asleep else ""),
