@@ -208,6 +208,7 @@ class Reconciler:
                 return
             self._old.tidy(studio, project)
             if due is not None:
+                log.info("round waits until old versions are deleted", project=project)
                 self.wake(everything=True)
                 return
         if owner.problem:
