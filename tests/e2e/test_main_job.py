@@ -6,6 +6,7 @@ import csv
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import httpx
 import pytest
@@ -46,11 +47,7 @@ def test_the_main_job_end_to_end(
         task = project.annotator.next_task()
         assert task is not None
         project.annotate(task["id"])
-    first = backend.wait_for(project.id, lambda s: s["round"] >= 1 and s["state"] == "idle")
-    if first["labels"] < 40:  # it began before the last labels came: they would soon start another
-        assert first["labels"] >= 20
-        backend.run("retrain", "--project", str(project.id))
-        first = backend.wait_for(project.id, lambda s: s["labels"] == 40 and s["state"] == "idle")
+    first = wait_for_forty(backend, project.id)
     version = first["version"]
 
     # One annotator is served exactly the published order.
@@ -134,6 +131,15 @@ def test_the_main_job_end_to_end(
     assert "FAIL" not in backend.run("doctor", "--project", str(project.id))
     assert "secret word" not in backend.log
     assert label_studio.api_key not in backend.log
+
+
+def wait_for_forty(backend: Equipoise, project: int) -> dict[str, Any]:
+    """Return the status once a round has counted all 40 labels; the first may begin before."""
+    first = backend.wait_for(project, lambda s: s["round"] >= 1 and s["state"] == "idle")
+    assert first["labels"] >= 20
+    if 20 < first["labels"] < 40:  # too few for a round now, but one in the middle of the test
+        backend.run("retrain", "--project", str(project))
+    return backend.wait_for(project, lambda s: s["labels"] == 40 and s["state"] == "idle")
 
 
 def label_studio_config(label_studio: LabelStudio, project: int) -> str:
