@@ -14,6 +14,7 @@ from backend.tables import Round, State
 
 _SECONDS = 5.0
 _PILE = 2
+"""Superfluous versions in Label Studio beyond which the next round waits."""
 
 
 class OldVersions:
