@@ -42,6 +42,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         reconciler.start()
         yield
         reconciler.stop()
+        serving.stop()
 
     app = FastAPI(
         title="Equipoise",

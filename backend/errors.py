@@ -35,6 +35,10 @@ class StoreError(EquipoiseError):
     """The store cannot be used as it is: it is newer than the code, foreign, or has no room."""
 
 
+class UnusableCheckpoint(EquipoiseError):
+    """A version's model cannot be loaded; it is trained again."""
+
+
 class NoRoom(EquipoiseError):
     """The disk has less free space than a round needs."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from backend.protocol import Protocol
     from backend.serving import Serving
 
-# 1.0.9 starts a process for every event, which must not load torch only to note it; the server
+# 1.0.9 starts a process for every event, which must not load all of it only to note it; the server
 # itself loads everything with its start, because /setup has 3 seconds.
 _SERVER = multiprocessing.parent_process() is None
 if _SERVER:

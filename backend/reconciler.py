@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend import connecting, disk, publishing
 from backend.annotations import read_task
-from backend.errors import EquipoiseError
+from backend.errors import EquipoiseError, UnusableCheckpoint
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
 from backend.old_versions import OldVersions
@@ -27,7 +27,6 @@ from backend.store import Store, effective
 from backend.tables import Kind, Project, Round, State
 from backend.workers import Workers
 from model.cache import FeatureCache
-from model.checkpoint import CheckpointError
 from model.presets import preset
 from model.schema import Schema
 
@@ -180,7 +179,7 @@ class Reconciler:
         """Load what serves before somebody waits for it; train again what cannot be loaded."""
         try:
             self._serving.warm(project)
-        except CheckpointError as error:
+        except UnusableCheckpoint as error:
             current = self._store.current(project)
             if current is not None and current.checkpoint not in self._unreadable:
                 self._unreadable.add(current.checkpoint)

@@ -1,16 +1,15 @@
-"""Answers to /predict: from the current ranking where the task is ranked, else from the model.
+"""Answers to /predict: from the current ranking where the task is ranked, else from its model.
 
 Per project one immutable `Served` value, swapped whole when a new round is committed, so that a
-request sees either the old version or the new one and never waits for a load.
+request sees either the old version or the new one and never waits for a load. The model is in a
+process of its own (backend/unranked.py); this one decodes nothing.
 """
 
 from __future__ import annotations
 
-import atexit
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
+from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +20,15 @@ import structlog
 from backend import ranking
 from backend.annotations import prediction_result
 from backend.circuit import Circuit
+from backend.errors import EquipoiseError
 from backend.journal import Journal
-from backend.labelconfig import LabelConfig, parse
-from backend.labelstudio import LabelStudio
-from backend.media import MediaSource
+from backend.labelconfig import parse
 from backend.metrics import NOT_PREDICTED
 from backend.publishing import UNRANKED
 from backend.settings import Settings
 from backend.store import INITIAL_VERSION, Store
 from backend.tables import Round
-from model import checkpoint
-from model.cache import FeatureCache
-from model.model import Model
-from model.preparation import prepare
+from backend.unranked import Unranked
 from model.schema import Schema
 
 log = structlog.get_logger(__name__)
@@ -67,11 +62,8 @@ class Serving:
         self._store = store
         self._settings = settings
         self.circuit = Circuit()
-        self._journal = Journal(store.decoding)
-        self._opened = ExitStack()
-        self._noting = False
+        self._unranked = Unranked(Journal(store.decoding), settings.decode_timeout)
         self._served: dict[int, Served] = {}
-        self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
 
@@ -107,10 +99,18 @@ class Serving:
         return fresh
 
     def warm(self, project: int) -> None:
-        """Load ranking and model ahead of the first request."""
+        """Load ranking and model ahead of the first request; repeat it to hear how that went.
+
+        Raises:
+            UnusableCheckpoint: the model cannot be loaded.
+        """
         served = self.refresh(project)
         if served is not None and served.round.checkpoint:
-            self._model(served.round)
+            self._unranked.load(project, self._store.path(served.round.checkpoint))
+
+    def stop(self) -> None:
+        """End the process that answers for tasks that are not ranked."""
+        self._unranked.stop()
 
     def predict(self, project: int, tasks: Sequence[Json], label_config: str) -> list[Json]:
         """Return one prediction per task, in order; broken tasks get an empty one.
@@ -138,82 +138,23 @@ class Serving:
             result = prediction_result(config, served.outputs, row) if same else []
             items[position] = _item(result, float(served.positions[row]), version)
         if unknown and same and served.round.checkpoint:
-            found = self._in_time(served.round, [tasks[i] for i in unknown], config)
+            found = self._in_time(served.round, [tasks[i] for i in unknown], label_config)
             for position, result in zip(unknown, found, strict=True):
                 items[position] = _item(result, UNRANKED, version)
         return [item or _item([], UNRANKED, version) for item in items]
 
-    def _in_time(
-        self, found: Round, tasks: Sequence[Json], config: LabelConfig
-    ) -> list[list[Json]]:
-        """Compute predictions, or give up: an annotator waits, and none is better than an error.
-
-        The work is done in a thread of its own that is left behind when the time is over: what is
-        stuck in it (a decoder, a slow host) costs its own tasks only.
-        """
-        box: Future[list[list[Json]]] = Future()
-
-        def work() -> None:
-            try:
-                box.set_result(self._on_the_fly(found, tasks, config))
-            except Exception as error:
-                box.set_exception(error)
-
-        threading.Thread(target=work, name="on-the-fly", daemon=True).start()
+    def _in_time(self, found: Round, tasks: Sequence[Json], label_config: str) -> list[list[Json]]:
+        """Ask for predictions, or give up: an annotator waits, and none is better than an error."""
         limit = self._settings.predict_timeout * (1 + (len(tasks) - 1) / 10)
+        folder = self._store.path(found.checkpoint)
         try:
+            box = self._unranked.ask(found.project, folder, tasks, label_config)
             return box.result(timeout=min(limit, _LONGEST))
-        except Exception as error:
+        except (EquipoiseError, TookTooLong, OSError) as error:
             reason = f"{type(error).__name__}: {error}"[:300]
             NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))
             log.warning("no prediction", project=found.project, tasks=len(tasks), reason=reason)
             return [[] for _ in tasks]
-
-    def _on_the_fly(
-        self, found: Round, tasks: Sequence[Json], config: LabelConfig
-    ) -> list[list[Json]]:
-        model = self._model(found)
-        self._note_decoding()
-        with LabelStudio(
-            self._settings.label_studio_url,
-            self._settings.key,
-            timeout=self._settings.predict_timeout,
-            attempts=1,
-            circuit=self.circuit,
-        ) as studio:
-            source = MediaSource(
-                studio, self._settings, attempts=1, journal=self._journal, suspects=False
-            )
-            inputs = prepare(
-                [source.sample(task, config) for task in tasks],
-                config.schema,
-                model.preset,
-                FeatureCache(self._store.cache),
-                workers=self._settings.workers,
-            )
-        outputs = model.predict(inputs)
-        return [prediction_result(config, outputs, row) for row in range(len(tasks))]
-
-    def _note_decoding(self) -> None:
-        with self._lock:
-            if not self._noting:
-                self._noting = True
-                atexit.register(self._opened.close)
-                self._opened.enter_context(self._journal.open())
-
-    def _model(self, found: Round) -> Model:
-        with self._loading:
-            if found.checkpoint not in self._models:
-                folder = self._store.path(found.checkpoint)
-                loaded = checkpoint.load(folder, device="cpu")
-                owned = f"projects/{found.project}/"
-                self._models = {
-                    name: model
-                    for name, model in self._models.items()
-                    if not name.startswith(owned)
-                }
-                self._models[found.checkpoint] = loaded
-            return self._models[found.checkpoint]
 
 
 def _task_id(task: Any) -> int:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from backend import disk
 from backend.careful import carefully
-from backend.errors import NoRoom
+from backend.errors import NoRoom, UnusableCheckpoint
 from backend.journal import Journal
 from backend.labelconfig import parse
 from backend.labelstudio import LabelStudio
@@ -31,6 +31,7 @@ from backend.settings import ProjectSettings, Settings
 from backend.status import status
 from backend.store import Claim, Store
 from backend.tables import Kind, State
+from backend.unranked import Unranked
 from model.cache import FeatureCache
 from model.preparation import prepare
 from model.sample import MediaError
@@ -238,6 +239,83 @@ def test_a_file_that_is_stuck_is_not_begun_again(
         journal.end("x")
         assert journal.oldest() == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crashing_file_ends_no_server(store: Store, studio: FakeStudio) -> None:
+    claim = start(store)
+    assert work(claim) == 0
+    version = store.round(claim.round).version
+    settings = Settings(predict_timeout=60.0)
+    serving = Serving(store, settings)
+
+    def asked(*contents: str) -> list[int]:
+        tasks = [{"id": 100 + i, "data": {"image": image}} for i, image in enumerate(contents)]
+        items = serving.predict(1, tasks, CONFIG)
+        assert [item["model_version"] for item in items] == [version] * len(tasks)
+        return [len(item["result"]) for item in items]
+
+    try:
+        assert asked(picture(100), picture(101)) == [1, 1]
+        first = serving._unranked._process
+        assert asked(picture(102), uri(b"CRASH")) == [0, 0]
+        assert asked(picture(102)) == [1], "another process answers"
+        assert serving._unranked._process is not first
+        assert asked(uri(b"CRASH")) == [1], "it waits for a careful round, and counts as absent"
+        assert len(Journal(store.decoding).suspects()) >= 1
+    finally:
+        serving.stop()
+
+
+def test_a_file_that_hangs_is_given_up_and_then_its_process(
+    store: Store, studio: FakeStudio
+) -> None:
+    assert work(start(store)) == 0
+    serving = Serving(store, Settings(predict_timeout=60.0, decode_timeout=3.0))
+    hanging = {"id": 100, "data": {"image": uri(b"HANG")}}
+    try:
+        assert serving.predict(1, [{"id": 101, "data": {"image": picture(1)}}], CONFIG)[0]["result"]
+        first = serving._unranked._process
+        serving._settings = Settings(predict_timeout=0.5)
+        started = time.monotonic()
+        assert serving.predict(1, [hanging], CONFIG)[0]["result"] == []
+        assert time.monotonic() - started < 3
+        serving._settings = Settings(predict_timeout=60.0)
+        time.sleep(3.5)
+        assert serving.predict(1, [{"id": 102, "data": {"image": picture(2)}}], CONFIG)[0]["result"]
+        assert serving._unranked._process is not first
+        assert len(Journal(store.decoding).suspects()) == 1
+    finally:
+        serving.stop()
+
+
+def test_a_model_that_cannot_be_loaded_is_told_once_it_was_tried(
+    store: Store, studio: FakeStudio
+) -> None:
+    claim = start(store)
+    assert work(claim) == 0
+    found = store.round(claim.round)
+    (store.path(found.checkpoint) / "weights.safetensors").write_bytes(b"no weights")
+    serving = Serving(store, Settings())
+    try:
+        end = time.monotonic() + 60
+        with pytest.raises(UnusableCheckpoint, match="train again"):  # noqa: PT012
+            while time.monotonic() < end:
+                serving.warm(1)
+                time.sleep(0.1)
+    finally:
+        serving.stop()
+
+
+def test_the_process_ends_with_its_server(tmp_path: Path) -> None:
+    asking = Unranked(Journal(tmp_path), 60.0)
+    asking.load(1, tmp_path / "nothing")
+    process = asking._process
+    assert process is not None
+    assert process._popen.stdin is not None
+    process._asked.put(None)  # closes its input, as the kernel does when the server dies
+    assert process._popen.wait(timeout=60) == 0
+    with pytest.raises(UnusableCheckpoint, match="train one first"):
+        asking.load(1, tmp_path / "nothing")
 
 
 # Disks

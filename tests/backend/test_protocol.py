@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,13 @@ def commit_ranking(store: Store) -> None:
     )
     ranking.save(table, store.path(store.round(claim.round).folder) / "ranking.parquet")
     store.commit(claim, schema=schema.to_json(), pool=3)
+
+
+def test_the_server_loads_no_network_and_no_decoder() -> None:
+    """Its start is quick, its memory small, and no file of a task can end it."""
+    look = "import sys, backend.app; print(*{'torch', 'PIL', 'av', 'soundfile'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_setup_twice_is_the_same_and_names_a_version(client: TestClient) -> None:

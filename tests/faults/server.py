@@ -40,11 +40,14 @@ class Server(Equipoise):
 
     def workers(self) -> list[int]:
         """Return the process ids of this data folder's workers that have a round."""
+        return self._named("equipoise-round")
+
+    def _named(self, name: str) -> list[int]:
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 pid = int(entry.name)
-                if (entry / "comm").read_text() == "equipoise-round\n" and (
+                if (entry / "comm").read_text() == f"{name}\n" and (
                     f"EQUIPOISE_DATA_DIR={self.data}".encode()
                     in (entry / "environ").read_bytes().split(b"\0")
                 ):
@@ -52,6 +55,14 @@ class Server(Equipoise):
         return found
 
     def memory(self) -> int:
-        """Return the server's resident bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """Return the resident bytes of the server and of the process that predicts for it."""
+        return sum(resident(pid) for pid in (self.pid, *self._named("equipoise-pred")))
+
+
+def resident(pid: int) -> int:
+    """Return a process's resident bytes; 0 where it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
