@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +149,7 @@ class Serving:
         try:
             box = self._unranked.ask(found.project, folder, tasks, label_config)
             return box.result(timeout=min(limit, _LONGEST))
-        except (EquipoiseError, TookTooLong, OSError) as error:
+        except (EquipoiseError, TimeoutError, OSError) as error:
             reason = f"{type(error).__name__}: {error}"[:300]
             NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))
             log.warning("no prediction", project=found.project, tasks=len(tasks), reason=reason)

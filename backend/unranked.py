@@ -7,6 +7,7 @@ then, which no request touches until a round has found out (backend/careful.py).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import queue
@@ -153,26 +154,18 @@ class _Process:
 
     def _write(self) -> None:
         assert self._popen.stdin is not None
-        try:
-            with self._popen.stdin as to:
-                while (line := self._asked.get()) is not None:
-                    to.write(line)
-                    to.flush()
-        except OSError:  # it has ended, which _read tells
-            pass
+        # OSError: it has ended, which _read tells.
+        with contextlib.suppress(OSError), self._popen.stdin as to:
+            while (line := self._asked.get()) is not None:
+                to.write(line)
+                to.flush()
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
-        with self._popen.stdout as answers:
+        with self._popen.stdout as answers, contextlib.suppress(ValueError):
             for line in answers:
-                answer = json.loads(line)
-                box = self._waiting.pop(answer["number"])
-                if "results" in answer:
-                    box.set_result(answer["results"])
-                elif "unusable" in answer:
-                    box.set_exception(UnusableCheckpoint(answer["unusable"]))
-                else:
-                    box.set_exception(EquipoiseError(answer["error"]))
+                self._settle(json.loads(line))  # ValueError: it died in the middle of an answer
+        self._popen.kill()
         self._popen.wait()
         with self._lock:
             self.has_ended = True
@@ -180,6 +173,15 @@ class _Process:
         self._asked.put(None)
         for box in left.values():
             box.set_exception(self._why())
+
+    def _settle(self, answer: Json) -> None:
+        box = self._waiting.pop(answer["number"])
+        if "results" in answer:
+            box.set_result(answer["results"])
+        elif "unusable" in answer:
+            box.set_exception(UnusableCheckpoint(answer["unusable"]))
+        else:
+            box.set_exception(EquipoiseError(answer["error"]))
 
     def _why(self) -> EquipoiseError:
         return EquipoiseError(

@@ -308,14 +308,13 @@ def test_a_model_that_cannot_be_loaded_is_told_once_it_was_tried(
 
 def test_the_process_ends_with_its_server(tmp_path: Path) -> None:
     asking = Unranked(Journal(tmp_path), 60.0)
-    asking.load(1, tmp_path / "nothing")
+    answer = asking.ask(1, tmp_path / "nothing", [], "")
+    with pytest.raises(UnusableCheckpoint, match="train one first"):
+        answer.result(timeout=60)
     process = asking._process
     assert process is not None
-    assert process._popen.stdin is not None
     process._asked.put(None)  # closes its input, as the kernel does when the server dies
     assert process._popen.wait(timeout=60) == 0
-    with pytest.raises(UnusableCheckpoint, match="train one first"):
-        asking.load(1, tmp_path / "nothing")
 
 
 # Disks
