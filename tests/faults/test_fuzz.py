@@ -147,8 +147,7 @@ def test_every_endpoint_of_the_openapi_document(shared: Stand) -> None:
         f"generated requests to the {len(operations)} endpoints of the OpenAPI document",
         sum(tally.statuses.values()),
         "never a server error, never a hang, no growth of memory",
-        f"{tally}; memory {before / 1e6:.0f} -> {after / 1e6:.0f} MB; /health "
-        f"{watch.slowest:.2f} s at most",
+        f"{tally}; memory {before / 1e6:.0f} -> {after / 1e6:.0f} MB; {watch.answers}",
         started,
     )
 
@@ -231,8 +230,7 @@ def test_bodies_of_webhook_predict_and_setup(shared: Stand) -> None:
         "generated bodies of /webhook, /predict and /setup",
         cases,
         "never a server error, never a hang, no growth of memory; the next round is exact",
-        f"{tally}; memory {before / 1e6:.0f} -> {after / 1e6:.0f} MB; /health "
-        f"{watch.slowest:.2f} s at most",
+        f"{tally}; memory {before / 1e6:.0f} -> {after / 1e6:.0f} MB; {watch.answers}",
         started,
     )
 

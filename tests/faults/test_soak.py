@@ -177,7 +177,7 @@ def test_soak(shared: Stand) -> None:
         f"{', '.join(f'{n} {name}' for name, n in sorted((+people.did).items()))}; server "
         f"{memory[0] / 1e6:.0f} -> {memory[-1] / 1e6:.0f} MB, data {disk[0] / 1e6:.1f} -> "
         f"{disk[-1] / 1e6:.1f} MB, {stored[-1]} predictions in Label Studio (at most "
-        f"{max(stored)}); /health {watch.slowest:.2f} s at most",
+        f"{max(stored)}); {watch.answers}",
         started,
     )
 
