@@ -96,7 +96,6 @@ def settings(studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "api_key": "key",
         "data_dir": str(tmp_path / "data"),
         "min_free_bytes": "0",
-        "decode_timeout": "3",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", value)
@@ -149,8 +148,10 @@ def test_a_crashing_file_costs_one_round_and_then_only_its_task(
 
 
 def test_a_hanging_file_is_left_out_and_the_others_are_not(
-    store: Store, studio: FakeStudio, settings: Settings
+    store: Store, studio: FakeStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("EQUIPOISE_DECODE_TIMEOUT", "3")
+    settings = Settings()
     studio.data[9] = {"image": uri(b"HANG")}
     claim = start(store)
     tasks = [{"id": task, "data": data} for task, data in sorted(studio.data.items())]
