@@ -47,11 +47,10 @@ class Predictor:
         """Return the results of a request, or what went wrong."""
         try:
             model = self._model(request["project"], request["checkpoint"])
-        except checkpoint.CheckpointError as error:
-            return {"unusable": str(error)}
-        try:
             tasks = request["tasks"]
             return {"results": self._predict(model, tasks, request["label_config"])}
+        except checkpoint.CheckpointError as error:
+            return {"unusable": str(error)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"[:300]}
 

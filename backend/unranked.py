@@ -66,7 +66,8 @@ class Unranked:
             if self._process is None or self._process.has_ended:
                 self._process = _Process()
                 self._loaded.clear()
-            return self._process.ask(request)
+            process = self._process
+        return process.ask(request)
 
     def load(self, project: int, checkpoint: Path) -> None:
         """Let the process load a model ahead of the first request; repeat it to hear how it went.
@@ -82,7 +83,7 @@ class Unranked:
             if isinstance(error, UnusableCheckpoint):
                 raise error
             if error is not None:  # the process died
-                del self._loaded[project]
+                self._loaded.pop(project, None)
 
     def stop(self) -> None:
         """End the process."""

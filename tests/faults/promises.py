@@ -27,6 +27,7 @@ HEALTH_SECONDS = 1.0
 """Label Studio's deadline for /health."""
 RESTART_SECONDS = 5.0
 IDLE = """
+import sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Idle(BaseHTTPRequestHandler):
@@ -37,8 +38,9 @@ class Idle(BaseHTTPRequestHandler):
         pass
 
 server = HTTPServer(("127.0.0.1", 0), Idle)
+threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port)
-server.serve_forever()
+sys.stdin.read()
 """
 
 
@@ -54,8 +56,8 @@ class Watch:
         broken: promises that did not hold, in words.
         samples: how often it looked.
         health: seconds that /health took.
-        idle: seconds that a server which does nothing took right after each of those. On a machine
-            whose processors are lent to others for seconds, it waits like every other process.
+        idle: seconds that a server which does nothing took right after each of those: what the
+            machine itself takes, for whoever reads a figure. No deadline depends on it.
     """
 
     stand: Stand
@@ -86,8 +88,8 @@ class Watch:
         assert not self.broken, self.broken[:5]
         assert self.samples, "nothing was looked at"
         if self.health:
-            most = HEALTH_SECONDS * pressure() + quantile(self.idle, 0.99)
-            assert quantile(self.health, 0.99) < most, (most, sorted(self.health)[-5:])
+            slow = f"/health {sorted(self.health)[-5:]}, idle server {sorted(self.idle)[-5:]}"
+            assert quantile(self.health, 0.99) < HEALTH_SECONDS * pressure(), slow
 
     @property
     def slowest(self) -> float:
@@ -114,7 +116,7 @@ class Watch:
                     self._health(idle)
                     self.samples += 1
                 except httpx.HTTPError as error:
-                    self.broken.append(f"Label Studio did not answer the checker: {error!r}")
+                    self.broken.append(f"no answer to the checker: {error!r}")
 
     def _queue(self, client: httpx.Client) -> None:
         """Promise 2: the version that the queue uses is committed and wholly there."""
@@ -159,12 +161,14 @@ class Watch:
 def idle_server() -> Iterator[str]:
     """Run a server in a process of its own that has nothing else to do; give its address."""
     command = [sys.executable, "-u", "-c", IDLE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
+    # It ends where its input does, so that none is left by a test that is killed.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
-        finally:
-            process.kill()
 
 
 def check_settled(stand: Stand) -> None:

@@ -42,8 +42,8 @@ passed: the version that Label Studio's queue names is looked at several times a
 be committed with all its predictions; after the fault the next round must have trained on exactly
 the annotations that Label Studio holds; the store, the cache, the ranking and the checkpoint must
 be readable, and nothing half-written may be left. Deadlines are multiplied by the number of
-processes that want each processor, where that is more than one (**pressure**). The one of `/health`
-is longer by what a server that does nothing takes at the same time (where a row names one).
+processes that want each processor, where that is more than one (**pressure**). What a server that
+does nothing took beside `/health`, where a row names it, tells how fast the machine itself was.
 
 | fault | how often | what held | measured | seed | seconds | pressure | commit |
 |---|---|---|---|---|---|---|---|
