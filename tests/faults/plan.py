@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.faults.report import commit
+from tests.stopwatch import Stopwatch
 
 FULL = os.environ.get("EQUIPOISE_FAULTS") == "full"
 SECONDS = float(os.environ.get("EQUIPOISE_FAULTS_SECONDS", "inf"))
@@ -65,24 +66,8 @@ class Figure:
     measured: str
     seed: int
     seconds: float
-    pressure: float
+    stolen: float
     at: float
-
-
-def pressure() -> float:
-    """Return how many processes want each processor, at least 1.
-
-    Deadlines are for a machine that has the time; on one that is shared with others, every
-    answer takes as much longer as its turn comes later.
-    """
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-def within(value: float, limit: float = 1.0) -> str:
-    """Check a deadline and say how it was kept."""
-    most = limit * pressure()
-    assert value < most, f"{value:.2f} s, at most {most:.2f} s"
-    return f"under {limit:g} s" if value < limit else f"under {limit:g} s times the pressure"
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -91,7 +76,7 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def note(row: str, fault: str, times: int, held: str, measured: str, started: float) -> None:
+def note(row: str, fault: str, times: int, held: str, measured: str, whole: Stopwatch) -> None:
     """Print a row's figure, and append it to the report where one is asked for.
 
     Args:
@@ -100,16 +85,13 @@ def note(row: str, fault: str, times: int, held: str, measured: str, started: fl
         times: how often it was injected in this run.
         held: what was checked and held.
         measured: the figure.
-        started: `time.monotonic()` at the start of the test.
+        whole: started with the test.
     """
-    taken = round(time.monotonic() - started, 1)
-    figure = Figure(
-        row, fault, times, held, measured, SEED, taken, round(pressure(), 2), time.time()
-    )
+    taken, lost = round(whole.wall, 1), round(whole.lost, 3)
+    figure = Figure(row, fault, times, held, measured, SEED, taken, lost, time.time())
     print(
         f"\n{row}: {times} x {fault}: {held}; {measured} "
-        f"({taken} s, seed {SEED}, "
-        f"{pressure():.1f} processes per processor)"
+        f"({taken} s, seed {SEED}, {lost:.0%} of the processors' time stolen)"
     )
     if REPORT:
         line: dict[str, Any] = {**vars(figure), "commit": commit()}

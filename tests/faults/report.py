@@ -41,11 +41,14 @@ has a line for each, and they count together. A fault counts as held when every 
 passed: the version that Label Studio's queue names is looked at several times a second and must
 be committed with all its predictions; after the fault the next round must have trained on exactly
 the annotations that Label Studio holds; the store, the cache, the ranking and the checkpoint must
-be readable, and nothing half-written may be left. Deadlines are multiplied by the number of
-processes that want each processor, where that is more than one (**pressure**). What a server that
-does nothing took beside `/health`, where a row names it, tells how fast the machine itself was.
+be readable, and nothing half-written may be left.
 
-| fault | how often | what held | measured | seed | seconds | pressure | commit |
+Deadlines are those of the promises. The machine is shared with other virtual machines, and the
+time in which its processors were taken away, as its kernel counts it, is left out of answers'
+times; **stolen** is its share of the row's time. Rows of older commits gave the **pressure** by
+which their deadlines were multiplied instead: how many processes wanted each processor.
+
+| fault | how often | what held | measured | seed | seconds | machine | commit |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -77,7 +80,7 @@ def row_of(line: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         line["measured"],
         line["seed"],
         round(line["seconds"]),
-        line["pressure"],
+        f"{line['stolen']:.0%} stolen" if "stolen" in line else f"pressure {line['pressure']}",
         line["commit"],
     )
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.faults.plan import full_only, note
 from tests.faults.promises import Watch, check_files, check_no_halves, check_settled
 from tests.faults.stand import Stand
+from tests.stopwatch import Stopwatch
 
 
 @full_only("checker")
 def test_broken_promises_are_seen(shared: Stand) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     shared.label(4)
     shared.settle()
     check_settled(shared)
@@ -25,7 +24,7 @@ def test_broken_promises_are_seen(shared: Stand) -> None:
     ]
     shared.settle()
     check_settled(shared)
-    note("checker", "a promise broken on purpose", len(seen), "seen", "; ".join(seen), started)
+    note("checker", "a promise broken on purpose", len(seen), "seen", "; ".join(seen), whole)
 
 
 def queue_names_what_no_round_made(stand: Stand) -> str:

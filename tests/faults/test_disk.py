@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from tests.faults.plan import full_only, note
 from tests.faults.promises import Watch, check_serves_at_once, check_settled
 from tests.faults.stand import Stand
+from tests.stopwatch import Stopwatch
 
 SIZE = 48 * 2**20
 DAY = 86_400.0
@@ -43,7 +43,7 @@ def fill(folder: Path) -> Path:
 
 @full_only("disk")
 def test_a_full_and_a_read_only_disk(make_stand: Callable[..., Stand], small_disk: Path) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     own = {"data_dir": str(small_disk / "data"), "min_free_bytes": "1000000"}
     stand = make_stand("disk", tasks=40, **own)
     stand.label(4)
@@ -61,9 +61,9 @@ def test_a_full_and_a_read_only_disk(make_stand: Callable[..., Stand], small_dis
         check_serves_at_once(stand)
         watch.check()
         ballast.unlink()
-        freed = time.monotonic()
+        freed = Stopwatch()
         stand.settle()
-        recovered = time.monotonic() - freed
+        recovered = freed.wall
     check_settled(stand)
     note(
         "disk-full",
@@ -72,7 +72,7 @@ def test_a_full_and_a_read_only_disk(make_stand: Callable[..., Stand], small_dis
         "promise 8: serves on, names the full disk, the next round is exact once there is space",
         f"/webhook answered {heard.status_code}, a request for a round {asked.status_code}; next "
         f"round done {recovered:.1f} s after space came; {watch.answers}",
-        started,
+        whole,
     )
     read_only(stand, small_disk)
 
@@ -86,7 +86,7 @@ def space_is_named(stand: Stand) -> bool:
 
 def read_only(stand: Stand, disk: Path) -> None:
     """Start on a disk that cannot be written to: one clear sentence, and no half start."""
-    started = time.monotonic()
+    whole = Stopwatch()
     stand.server.stop()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     try:
@@ -110,7 +110,7 @@ def read_only(stand: Stand, disk: Path) -> None:
         "refuses to start with a sentence that names the folder; starts and goes on once it is "
         "writable",
         f"said: {' '.join(told.split())[-200:]!r}",
-        started,
+        whole,
     )
 
 
@@ -118,7 +118,7 @@ def read_only(stand: Stand, disk: Path) -> None:
 @pytest.mark.parametrize("direction", [1, -1], ids=["back", "ahead"])
 def test_a_clock_that_jumped(shared: Stand, direction: int) -> None:
     """All stored times are moved by a day: what a clock that was set back or ahead looks like."""
-    started = time.monotonic()
+    whole = Stopwatch()
     stand = shared
     stand.label(4)
     stand.settle()
@@ -137,13 +137,13 @@ def test_a_clock_that_jumped(shared: Stand, direction: int) -> None:
     )
     stand.change("UPDATE projects SET compared = compared + :shift", shift=shift)
     stand.server.start()
-    begun = time.monotonic()
+    begun = Stopwatch()
     stand.server.post(f"/api/projects/{stand.project}/retrain", {})
     stand.until(
         lambda: (found := stand.running()) is None or stand.server.workers() or found["lease"] < 0,
         "the dead round no longer blocks the project",
     )
-    freed = time.monotonic() - begun
+    freed = begun.wall
     stand.settle()
     check_settled(stand)
     assert stand.server.status(stand.project)["state"] == "idle"
@@ -153,5 +153,5 @@ def test_a_clock_that_jumped(shared: Stand, direction: int) -> None:
         1,
         "the dead round blocks nobody, the next one is exact",
         f"the project was free {freed:.1f} s after the restart",
-        started,
+        whole,
     )

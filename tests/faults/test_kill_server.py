@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 
 from tests.faults.moments import MOMENTS, wait_for
 from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_serves_at_once, check_settled
 from tests.faults.stand import Stand
+from tests.stopwatch import Stopwatch
 
 
 @full_only("kill-server")
 def test_a_killed_server_loses_nothing(shared: Stand) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     chance = rng("kill-server")
     stand = shared
     hit: list[str] = []
@@ -46,7 +46,7 @@ def test_a_killed_server_loses_nothing(shared: Stand) -> None:
         f"{alone} times the server alone, else its worker with it; the round was in: {kinds}; "
         f"the last version answered {max(first_answer):.2f} s after the restart at most; next "
         f"round done after {max(recovery):.1f} s at most",
-        started,
+        whole,
     )
 
 

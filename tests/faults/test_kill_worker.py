@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 
 from tests.faults.moments import MOMENTS, wait_for
 from tests.faults.plan import note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.stand import Stand
+from tests.stopwatch import Stopwatch
 
 
 def test_a_killed_worker_harms_nothing(shared: Stand) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     chance = rng("kill-worker")
     hit: list[str] = []
     recovery: list[float] = []
@@ -40,7 +40,7 @@ def test_a_killed_worker_harms_nothing(shared: Stand) -> None:
         "promises 1-3, the next round completes on the exact labels",
         f"killed while in: {kinds}; next round done after {max(recovery):.1f} s at most; "
         f"{watch.answers}; queue looked at {watch.samples} times",
-        started,
+        whole,
     )
 
 

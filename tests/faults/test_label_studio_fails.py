@@ -10,6 +10,7 @@ from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.proxy import MODES, Mode, Proxy
 from tests.faults.stand import Stand, plain
+from tests.stopwatch import Stopwatch
 
 PHASES = {
     "look": r"GET /api/projects/\d+/$",
@@ -23,7 +24,7 @@ PHASES = {
 
 
 def test_every_phase_survives_every_fault(shared: Stand, proxy: Proxy) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     chance = rng("studio")
     cases = [(phase, mode) for phase, mode in product(PHASES, MODES) if mode != "silent"]
     chance.shuffle(cases)
@@ -52,7 +53,7 @@ def test_every_phase_survives_every_fault(shared: Stand, proxy: Proxy) -> None:
         "the round fails cleanly or gets through, the next one is exact, the queue stays whole; "
         "files that could not be had are absent for one round",
         f"{', '.join(sorted(done))}; caught up {max(recovery):.1f} s after the fault at most",
-        started,
+        whole,
     )
 
 
@@ -81,7 +82,7 @@ def absent_media(stand: Stand) -> object:
 
 @full_only("gone")
 def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Proxy) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     shared.label(4)
     shared.settle()
     with Watch(shared) as watch:
@@ -93,9 +94,9 @@ def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Pro
             "the status says that Label Studio does not answer",
         )
         proxy.listen()
-        listened = time.monotonic()
+        listened = Stopwatch()
         shared.settle()
-        back = time.monotonic() - listened
+        back = listened.wall
         shared.until(
             lambda: not shared.server.status(shared.project)["problem"], "the problem goes"
         )
@@ -106,13 +107,13 @@ def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Pro
         1,
         "status names the problem, labels given meanwhile are in the next round, the problem goes",
         f"caught up {back:.1f} s after it was back; {watch.answers}",
-        started,
+        whole,
     )
 
 
 @full_only("restart")
 def test_label_studio_itself_restarts(studio: LabelStudio, shared: Stand) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     shared.label(4)
     shared.retrain()
     shared.until(lambda: shared.running(), "a round runs")
@@ -129,5 +130,5 @@ def test_label_studio_itself_restarts(studio: LabelStudio, shared: Stand) -> Non
         1,
         "the server answers meanwhile, the next round is exact",
         f"caught up {recovery:.1f} s after it was back",
-        started,
+        whole,
     )

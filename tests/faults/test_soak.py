@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tests.faults.plan import note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.stand import CLASSES, Stand, config
+from tests.stopwatch import Stopwatch
 
 CONFIGS = {
     "plain": config(),
@@ -137,7 +137,7 @@ class People:
 
 
 def test_soak(shared: Stand) -> None:
-    started = time.monotonic()
+    whole = Stopwatch()
     stand = shared
     stand.label(4)
     people, chance = People(stand), rng("soak")
@@ -178,7 +178,7 @@ def test_soak(shared: Stand) -> None:
         f"{memory[0] / 1e6:.0f} -> {memory[-1] / 1e6:.0f} MB, data {disk[0] / 1e6:.1f} -> "
         f"{disk[-1] / 1e6:.1f} MB, {stored[-1]} predictions in Label Studio (at most "
         f"{max(stored)}); {watch.answers}",
-        started,
+        whole,
     )
 
 

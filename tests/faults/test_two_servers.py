@@ -21,6 +21,7 @@ from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.server import Server
 from tests.faults.stand import Stand
+from tests.stopwatch import Stopwatch
 
 
 def test_two_servers_on_sqlite(shared: Stand) -> None:
@@ -34,7 +35,7 @@ def test_two_servers_on_postgresql(make_stand: Callable[..., Stand], postgresql:
 
 def take_over(stand: Stand, row: str) -> None:
     """Let two servers compete; kill the one whose round runs; the other one goes on."""
-    started = time.monotonic()
+    whole = Stopwatch()
     chance = rng(row)
     stand.label(2)
     stand.settle()
@@ -58,11 +59,11 @@ def take_over(stand: Stand, row: str) -> None:
                 at_once = max(at_once, len(stand.server.workers()))
                 sleeper = fall(stand, first, put_to_sleep=chance.random() < 0.5)
                 asleep += sleeper is not None
-                begun = time.monotonic()
+                fallen = Stopwatch()
                 stand.server = other
                 stand.end_lease()
                 stand.settle(sleeper)
-                takes.append(time.monotonic() - begun)
+                takes.append(fallen.wall)
                 wake_up(stand, sleeper)
                 stand.server = first
                 first.start()
@@ -82,7 +83,7 @@ def take_over(stand: Stand, row: str) -> None:
         f"{asleep} workers were stopped and woken up later, the others killed; new round done "
         f"{max(takes):.1f} s after the lease had run out at most, {median(takes):.1f} s as a rule "
         f"(a worker that freezes under a living server is killed after {2 * LEASE_SECONDS:.0f} s)",
-        started,
+        whole,
     )
 
 

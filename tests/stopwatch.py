@@ -1,0 +1,52 @@
+"""Time as this machine had it: wall time less what a hypervisor gave to other machines.
+
+A deadline is a promise of the code on a machine that is there. Where the processors are shared
+with other virtual machines, the kernel counts the time in which they were taken away (*steal* in
+proc_stat(5)); a request, its answer and whoever asks may each wait for it in turn, so the time of
+all processors is taken off. Load by the tests themselves is not stolen: it counts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+COUNTERS = Path("/proc/stat")
+STEAL = 8
+"""Place of the stolen time in the line of all processors."""
+
+
+def stolen(text: str) -> float:
+    """Return the seconds that all processors together were taken away, from /proc/stat's text."""
+    total = text.split("\n", 1)[0].split()
+    return int(total[STEAL]) / os.sysconf("SC_CLK_TCK")
+
+
+def _stolen_now() -> float:
+    return stolen(COUNTERS.read_text()) if COUNTERS.exists() else 0.0  # only Linux counts it
+
+
+class Stopwatch:
+    """Starts when it is made."""
+
+    def __init__(self) -> None:
+        self._stolen = _stolen_now()
+        self._began = time.monotonic()
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the start, on the clock on the wall."""
+        return time.monotonic() - self._began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start that the machine had, at least 0."""
+        wall = self.wall
+        return max(0.0, wall - (_stolen_now() - self._stolen))
+
+    @property
+    def lost(self) -> float:
+        """Share of the processors' time since the start that was taken away, at most 1."""
+        whole = self.wall * (os.cpu_count() or 1)
+        return min(1.0, (_stolen_now() - self._stolen) / whole)
