@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from backend.demo.installation import Installation
+from backend.demo.labelstudio import LabelStudio
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Generated cases promise nothing about time; what does is timed by tests/stopwatch.py.
+settings.register_profile("equipoise", deadline=None)
+settings.load_profile("equipoise")
 
 
 def shared_data_folder() -> Path:
@@ -23,3 +32,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}; set EQUIPOISE_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """Run a Label Studio: `.url`, `.api_key`, `.personal_access_token()`, `.client()`."""
+    installation = Installation(ROOT / ".labelstudio")
+    folder = tmp_path_factory.mktemp("label-studio")
+    with LabelStudio(folder, installation=installation) as server:
+        yield server

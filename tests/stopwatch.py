@@ -2,8 +2,7 @@
 
 A deadline is a promise of the code on a machine that is there. Where the processors are shared
 with other virtual machines, the kernel counts the time in which they were taken away (*steal* in
-proc_stat(5)); a request, its answer and whoever asks may each wait for it in turn, so the time of
-all processors is taken off. Load by the tests themselves is not stolen: it counts.
+proc_stat(5)). Load by the tests themselves is not stolen: it counts.
 """
 
 from __future__ import annotations
@@ -41,9 +40,18 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start that the machine had, at least 0."""
+        """Seconds that an answer took for sure, at least 0: for deadlines of a few seconds.
+
+        Who asks, who answers and what both wait for may each meet another processor that is
+        away, one after the other, so the time that all of them lost is taken off.
+        """
         wall = self.wall
         return max(0.0, wall - (_stolen_now() - self._stolen))
+
+    @property
+    def work(self) -> float:
+        """Seconds that long work would have taken with all processors there all the time."""
+        return self.wall * (1 - self.lost)
 
     @property
     def lost(self) -> float:

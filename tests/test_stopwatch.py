@@ -31,6 +31,7 @@ def test_stolen_time_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     counters(tmp_path, 7.2)
     assert watch.wall - 0.25 < watch.seconds < watch.wall - 0.15
     assert watch.lost == pytest.approx(0.2 / (watch.wall * (os.cpu_count() or 1)), rel=0.1)
+    assert watch.work == pytest.approx(watch.wall * (1 - watch.lost), rel=0.1)
     counters(tmp_path, 700)  # all processors together can lose more than the clock shows
     assert watch.seconds == 0
     assert watch.lost == 1

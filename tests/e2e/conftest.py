@@ -1,4 +1,4 @@
-"""A real Label Studio server for the whole session, and real media that it serves."""
+"""Projects with real media in a real Label Studio, and servers of ours beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from backend.demo.avdigits import unpack_avdigits
 from backend.demo.digits import Digits
-from backend.demo.installation import Installation
 from backend.demo.labelstudio import LabelStudio
 from backend.demo.project import Annotator, create_project, import_tasks, media_url, serve_folder
 from tests.e2e.server import Equipoise
@@ -37,15 +36,6 @@ class DigitsProject:
     def annotate(self, task: int) -> None:
         """Give a task its true label."""
         self.annotator.submit(task, self.labels[task])
-
-
-@pytest.fixture(scope="session")
-def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
-    """Run a Label Studio: `.url`, `.api_key`, `.personal_access_token()`, `.client()`."""
-    installation = Installation(Path(__file__).resolve().parents[2] / ".labelstudio")
-    folder = tmp_path_factory.mktemp("label-studio")
-    with LabelStudio(folder, installation=installation) as server:
-        yield server
 
 
 @pytest.fixture

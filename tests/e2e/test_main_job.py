@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import Annotator
+from backend.demo.project import Annotator, import_tasks
 from tests.e2e.conftest import DigitsProject
 from tests.e2e.server import Equipoise
 from tests.stopwatch import Stopwatch
@@ -128,9 +129,34 @@ def test_the_main_job_end_to_end(
     assert last["round"] > first["round"]
     assert last["version"] != version
     assert queue(label_studio, project.id, last["version"]) != published
+    check_a_task_that_came_later(label_studio, backend, project, last["version"])
     assert "FAIL" not in backend.run("doctor", "--project", str(project.id))
     assert "secret word" not in backend.log
     assert label_studio.api_key not in backend.log
+
+
+def check_a_task_that_came_later(
+    label_studio: LabelStudio, backend: Equipoise, project: DigitsProject, version: str
+) -> None:
+    """A task that no round has ranked is predicted when it is opened, and waits its turn."""
+    config = label_studio_config(label_studio, project.id)
+    with label_studio.client() as client:
+        known = client.get(f"/api/tasks/{next(iter(project.labels))}/").json()["data"]
+        (new,) = import_tasks(client, project.id, [{"data": known}])
+        # The process that predicts it may still be loading the newest model.
+        body = {
+            "tasks": [{"id": new, "data": known}],
+            "project": project.id,
+            "label_config": config,
+        }
+        end = time.monotonic() + 120
+        while not backend.post("/predict", body).json()["results"][0]["result"]:
+            assert time.monotonic() < end, backend.log[-2000:]
+        (prediction,) = client.get(f"/api/tasks/{new}/").json()["predictions"]
+    assert prediction["model_version"] == version
+    assert prediction["result"][0]["value"]["choices"]
+    others = [task for task in queue(label_studio, project.id, version) if task != new]
+    assert queue(label_studio, project.id, version) == [*others, new]
 
 
 def wait_for_forty(backend: Equipoise, project: int) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,12 +47,14 @@ def test_label_studio_ml_serves_the_plugin(
         server.wait_until_up(f"{backend.url}/health", 120, lambda _: None)
         printed = backend.run("connect", "--project", str(project.id))
         assert "registered" in printed
-        wait_for_round(backend, project.id, 0)
+        wait_for_version(label_studio, project.id, "equipoise-r0000")
         for _ in range(24):
             task = project.annotator.next_task()
             assert task is not None
             project.annotate(task["id"])
-        wait_for_round(backend, project.id, 1)
+        wait_for_version(label_studio, project.id, "equipoise-r0001")
+        state = json.loads(backend.run("status", "--project", str(project.id), "--json"))
+        assert (state["round"], state["state"]) == (1, "idle")
         tasks = [{"id": task, "project": project.id, "data": {}} for task in project.labels]
         answer = httpx.post(
             f"{backend.url}/predict",
@@ -66,15 +70,13 @@ def test_label_studio_ml_serves_the_plugin(
         server.stop()
 
 
-def wait_for_round(backend: Equipoise, project: int, number: int) -> None:
-    """Wait until the store names a finished round; the command line reads it without a server."""
-    import json
-    import time
-
+def wait_for_version(label_studio: LabelStudio, project: int, start: str) -> None:
+    """Wait until Label Studio's queue is that of a version whose name starts so."""
     end = time.monotonic() + 240
-    while time.monotonic() < end:
-        state = json.loads(backend.run("status", "--project", str(project), "--json"))
-        if state["version"] and state["round"] >= number and state["state"] == "idle":
-            return
-        time.sleep(2)
-    raise AssertionError(state)
+    with label_studio.client() as client:
+        while time.monotonic() < end:
+            version: str = client.get(f"/api/projects/{project}/").json()["model_version"]
+            if version.startswith(start):
+                return
+            time.sleep(1)
+    raise AssertionError(f"the queue is that of {version!r}")

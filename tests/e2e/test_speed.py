@@ -52,4 +52,4 @@ def until_the_queue_changes(label_studio: LabelStudio, project: int) -> float:
         while version() == before:
             assert watch.wall < 300
             time.sleep(0.5)
-    return watch.seconds
+    return watch.work

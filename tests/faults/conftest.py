@@ -1,4 +1,4 @@
-"""One real Label Studio and one proxy for all fault tests."""
+"""One proxy in front of the real Label Studio, and one stand, for all fault tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from backend.demo.installation import Installation
 from backend.demo.labelstudio import LabelStudio
 from tests.faults.build import build
 from tests.faults.proxy import Proxy
@@ -26,36 +25,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
-    """Run a Label Studio."""
-    installation = Installation(HERE.parents[1] / ".labelstudio")
-    folder = tmp_path_factory.mktemp("label-studio")
-    with LabelStudio(folder, installation=installation) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def proxy(studio: LabelStudio) -> Iterator[Proxy]:
+def proxy(label_studio: LabelStudio) -> Iterator[Proxy]:
     """Run a proxy in front of it that passes everything until told otherwise."""
-    with Proxy(studio.port) as found:
+    with Proxy(label_studio.port) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def shared(
-    studio: LabelStudio, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
+    label_studio: LabelStudio, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stand]:
     """A stand that tests share one after the other; each leaves it settled and running."""
-    with build(studio, tmp_path_factory.mktemp("shared"), tasks=60, via=proxy.url) as stand:
+    with build(label_studio, tmp_path_factory.mktemp("shared"), tasks=60, via=proxy.url) as stand:
         yield stand
 
 
 @pytest.fixture
-def make_stand(studio: LabelStudio, tmp_path: Path) -> Iterator[Callable[..., Stand]]:
+def make_stand(label_studio: LabelStudio, tmp_path: Path) -> Iterator[Callable[..., Stand]]:
     """Return `make_stand(name, **settings) -> Stand`; all are stopped afterwards."""
     with ExitStack() as stack:
 
         def make(name: str, **settings: object) -> Stand:
-            return stack.enter_context(build(studio, tmp_path / name, **settings))  # type: ignore[arg-type]
+            return stack.enter_context(build(label_studio, tmp_path / name, **settings))  # type: ignore[arg-type]
 
         yield make

@@ -7,13 +7,12 @@ import os
 import signal
 
 from tests.faults.moments import MOMENTS, wait_for
-from tests.faults.plan import full_only, note, rng, turns
+from tests.faults.plan import note, rng, turns
 from tests.faults.promises import Watch, check_serves_at_once, check_settled
 from tests.faults.stand import Stand
 from tests.stopwatch import Stopwatch
 
 
-@full_only("kill-server")
 def test_a_killed_server_loses_nothing(shared: Stand) -> None:
     whole = Stopwatch()
     chance = rng("kill-server")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from itertools import product
 
-from backend.demo.labelstudio import LabelStudio
 from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.proxy import MODES, Mode, Proxy
@@ -112,16 +111,16 @@ def test_a_label_studio_that_is_gone_is_caught_up_with(shared: Stand, proxy: Pro
 
 
 @full_only("restart")
-def test_label_studio_itself_restarts(studio: LabelStudio, shared: Stand) -> None:
+def test_label_studio_itself_restarts(shared: Stand) -> None:
     whole = Stopwatch()
     shared.label(4)
     shared.retrain()
     shared.until(lambda: shared.running(), "a round runs")
     time.sleep(1)
-    studio.stop()
+    shared.studio.stop()
     time.sleep(8)
     shared.server.get("/health")
-    studio.start()
+    shared.studio.start()
     recovery = shared.settle()
     check_settled(shared)
     note(

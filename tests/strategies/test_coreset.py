@@ -49,7 +49,7 @@ def test_is_the_textbook_loop(labelled, n):
     assert (np.diff(selection.scores[selection.order]) <= 1e-12).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 60), st.integers(2, 119), st.floats(0.001, 30))
 def test_is_the_textbook_loop_on_clusters_and_grids(seed, clusters, n, spread):
     rng = np.random.default_rng(seed)

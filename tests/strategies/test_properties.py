@@ -19,7 +19,7 @@ DETERMINISTIC = [
 DRAWING = ["badge", "bmmal", "dbal"]
 FEATURE_BASED = ["coreset", "badge", "bmmal", "gcnal", "typiclust"]
 seeds = st.integers(0, 1000)
-few = settings(deadline=None, max_examples=10)
+few = settings(max_examples=10)
 
 
 def run(name, pool, n=10, **keywords):
