@@ -77,6 +77,8 @@ class Equipoise:
             "EQUIPOISE_LOCAL_FILES_ROOT": str(studio.media),
             "EQUIPOISE_STRATEGY": strategy,
             "EQUIPOISE_RETRAIN_AFTER": str(retrain_after),
+            # Rounds follow each other faster here than Label Studio deletes old predictions.
+            "EQUIPOISE_KEEP_VERSIONS": "10",
         }
 
     @property
