@@ -16,14 +16,12 @@ STEAL = 8
 """Place of the stolen time in the line of all processors."""
 
 
-def stolen(text: str) -> float:
-    """Return the seconds that all processors together were taken away, from /proc/stat's text."""
-    total = text.split("\n", 1)[0].split()
-    return int(total[STEAL]) / os.sysconf("SC_CLK_TCK")
-
-
 def _stolen_now() -> float:
-    return stolen(COUNTERS.read_text()) if COUNTERS.exists() else 0.0  # only Linux counts it
+    """Return the seconds that all processors together were taken away; only Linux counts them."""
+    if not COUNTERS.exists():
+        return 0.0
+    total = COUNTERS.read_text().split("\n", 1)[0].split()
+    return int(total[STEAL]) / os.sysconf("SC_CLK_TCK")
 
 
 class Stopwatch:
