@@ -17,9 +17,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from backend.errors import StoreError
-from backend.migrations import HEAD
-from backend.store import Store
-from backend.tables import Base, Kind
+from backend.store.migrations import HEAD
+from backend.store.store import Store
+from backend.store.tables import Base, Kind
 
 OLD = Path(__file__).with_name("store_0001.sql")
 """What `sqlite3 .dump` says of a store that 0.1.0 made: one project, one committed round."""
@@ -107,7 +107,7 @@ INTERRUPTED = """
 import os, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
-from backend.store import Store
+from backend.store.store import Store
 @event.listens_for(Engine, "after_cursor_execute")
 def die(connection, cursor, statement, *rest):
     if statement.startswith("ALTER TABLE rounds"):
@@ -214,6 +214,6 @@ def upgrade_to_first(attributes: dict[str, Any]) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "backend:migrations")
+    config.set_main_option("script_location", "backend.store:migrations")
     config.attributes.update(attributes)
     command.upgrade(config, "0001")
