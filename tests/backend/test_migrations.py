@@ -80,7 +80,8 @@ def test_a_new_store_is_what_migrating_makes(tmp_path: Path) -> None:
 
 
 def test_the_code_names_the_newest_migration() -> None:
-    files = (Path(__file__).parents[2] / "backend" / "migrations" / "versions").glob("r*.py")
+    folder = Path(__file__).parents[2] / "backend" / "store" / "migrations" / "versions"
+    files = folder.glob("r*.py")
     assert max(path.stem[1:] for path in files) == HEAD
 
 
@@ -145,7 +146,7 @@ def test_a_failing_migration_leaves_the_old_store(tmp_path: Path) -> None:
     assert version_of(url) is None
 
 
-OPEN = "import sys; from pathlib import Path; from backend.store import Store; "
+OPEN = "import sys; from pathlib import Path; from backend.store.store import Store; "
 OPEN += "s = Store(sys.argv[1], Path(sys.argv[2])); assert len(s.projects()) == int(sys.argv[3])"
 
 
