@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(100_000_000, ge=1, description="Largest request body accepted.")
     workers: int = Field(2, ge=1, description="Threads that fetch and decode media.")
+    max_rounds: int = Field(1, ge=1, description="Rounds that run at once, of all projects.")
     worker_in_waiting: bool = Field(
         True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
     )

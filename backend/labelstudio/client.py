@@ -37,6 +37,7 @@ _ANNOTATED = {
     ],
 }
 _PAGE = 1000
+_PREDICTED_PAGE = 50
 
 
 class LabelStudio:
@@ -227,17 +228,17 @@ class LabelStudio:
         found: Json = self.call("GET", f"/api/tasks/{task}/")
         return found
 
-    def _pages(self, project: int, params: Json) -> Iterator[Json]:
+    def _pages(self, project: int, params: Json, *, size: int = _PAGE) -> Iterator[Json]:
         # By id, so that a task that is finished meanwhile does not shift the pages.
         page = 1
         while True:
             body = self.call(
                 "GET",
                 "/api/tasks",
-                params={"project": project, "page": page, "page_size": _PAGE, **params},
+                params={"project": project, "page": page, "page_size": size, **params},
             )
             yield from body["tasks"]
-            if page * _PAGE >= body["total"]:
+            if page * size >= body["total"]:
                 return
             page += 1
 
@@ -248,10 +249,23 @@ class LabelStudio:
         body = self.call("POST", f"/api/projects/{project}/import/predictions", json=predictions)
         return int(body["created"])
 
-    def predictions(self, project: int) -> list[Json]:
-        """Return every stored prediction of a project."""
-        found: list[Json] = self.call("GET", "/api/predictions/", params={"project": project})
-        return found
+    def predictions(self, project: int, version: str) -> Iterator[Json]:
+        """Yield a version's stored predictions, page by page, whatever else the project has.
+
+        Note: /api/predictions lists all of a project's at once; the Data Manager's filter does not.
+        """
+        having = {
+            "filter": "filter:tasks:predictions_model_versions",
+            "operator": "contains",
+            "type": "List",
+            "value": [version],
+        }
+        query = json.dumps({"filters": {"conjunction": "and", "items": [having]}})
+        wanted = {"fields": "all", "include": "id,predictions", "query": query}
+        for task in self._pages(project, wanted, size=_PREDICTED_PAGE):
+            for found in task["predictions"]:
+                if found["model_version"] == version:  # the filter takes longer names as well
+                    yield {**found, "task": task["id"]}
 
     def delete_prediction(self, prediction: int) -> None:
         """Delete one prediction; project.model_version is left alone."""
