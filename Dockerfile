@@ -22,6 +22,7 @@ COPY README.md LICENSE ./
 COPY strategies strategies
 COPY model model
 COPY experiments experiments
+COPY demo demo
 COPY backend backend
 RUN --mount=type=cache,target=/root/.cache/uv uv pip install --no-deps .
 

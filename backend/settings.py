@@ -19,6 +19,9 @@ from backend.errors import EquipoiseError
 from model.presets import PRESETS, preset
 from strategies.names import NAMES
 
+SECRET_HEADER = "X-Equipoise-Secret"
+"""The HTTP header that carries `webhook_secret`."""
+
 
 class ProjectSettings(BaseModel):
     """What can differ between projects.
@@ -188,6 +191,16 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy URL of the store."""
         return self.store_url or f"sqlite:///{(self.data_dir / 'equipoise.db').absolute()}"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the feature cache."""
+        return self.data_dir / "cache"
+
+    @property
+    def decoding(self) -> Path:
+        """Folder of the notes about what is being decoded (backend/media/decode_log.py)."""
+        return self.data_dir / "decoding"
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from experiments.cells import Cell, unpack
 from experiments.curves import Curves, data_of
 from experiments.replay import initial_rows, pool_rows
-from experiments.stopping import AGREEMENT, WINDOW, Step, compare, hint
+from model.stopping import AGREEMENT, WINDOW, Step, compare, hint
 from strategies.pool import TargetKind
 
 TOLERANCE = 0.01

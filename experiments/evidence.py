@@ -14,8 +14,8 @@ from experiments import curves, evidence_page, running
 from experiments.dataset import DataError
 from experiments.plan import contenders
 from experiments.sets import named
-from experiments.stopping import CALIBRATION_FILE
 from model.presets import preset
+from model.stopping import CALIBRATION_FILE
 
 LEAST_SEEDS = 5
 QUICK: Mapping[str, Any] = {

@@ -14,8 +14,8 @@ from experiments.merging import leads, shared, standings, summed_wins
 from experiments.page import Table, markdown
 from experiments.report import numbers
 from experiments.statistics import CONFIDENCE
-from experiments.stopping import Calibration
 from experiments.summary import Row
+from model.stopping import Calibration
 from strategies.pool import TargetKind
 
 _HEAD = """# Evidence

@@ -9,7 +9,7 @@ from experiments import alarms
 from experiments.alarms import Alarms, Moment
 from experiments.curves import Curves
 from experiments.page import Table, markdown
-from experiments.stopping import CALIBRATION, WINDOW, Calibration
+from model.stopping import CALIBRATION, WINDOW, Calibration
 
 _COUNTED = ("given", "false")
 _HEADER = ("moments", "flat", "hints", "wrong", "false alarms", "gain per change")

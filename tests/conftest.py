@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from backend.demo.installation import Installation
-from backend.demo.labelstudio import LabelStudio
+from demo.installation import Installation
+from demo.labelstudio import LabelStudio
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,12 +13,12 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from backend import ranking
-from backend.app import create_app
-from backend.labelconfig import parse
+from backend.labelstudio.config import parse
+from backend.server.app import create_app
 from backend.settings import Settings
-from backend.store import Store
-from backend.tables import Kind
+from backend.store import rankings as ranking
+from backend.store.store import Store
+from backend.store.tables import Kind
 from strategies import Pool, Selection
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"

@@ -18,8 +18,8 @@ import typer
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
-from backend import metrics
-from backend.cli import app
+from backend.commands.main import app
+from backend.server import metrics
 from backend.settings import ProjectSettings, Settings
 from strategies import STRATEGIES, Pool
 

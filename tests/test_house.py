@@ -23,6 +23,7 @@ FOLDERS = {
     "strategies",
     "model",
     "backend",
+    "demo",
     "experiments",
     "benchmarks",
     "tests",
@@ -96,7 +97,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: zipfile.ZipFile) -
 
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     (entry,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "equipoise = backend.cli:main" in wheel.read(entry).decode()
+    assert "equipoise = backend.commands.main:main" in wheel.read(entry).decode()
     (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
     text = wheel.read(metadata).decode()
     assert f"\nVersion: {PYPROJECT['project']['version']}\n" in text

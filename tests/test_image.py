@@ -18,10 +18,10 @@ import pytest
 import uvicorn
 import yaml
 
-from backend.app import create_app
-from backend.demo.background import free_port
+from backend.server.app import create_app
 from backend.settings import Settings
-from backend.store import open_store
+from backend.store.store import open_store
+from demo.background import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.annotations import label_arrays, prediction_result, read_task
-from backend.labelconfig import parse
+from backend.labelstudio.annotations import label_arrays, prediction_result, read_task
+from backend.labelstudio.config import parse
 
 SINGLE = parse(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t">'

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from backend.backup import BadArchive, backup, restore
 from backend.errors import EquipoiseError, StoreError
 from backend.settings import Settings
-from backend.store import Store, open_store
-from backend.tables import Kind, State
+from backend.store.backup import BadArchive, backup, restore
+from backend.store.store import Store, open_store
+from backend.store.tables import Kind, State
 
 
 def settings_in(folder: Path, **more: Any) -> Settings:
@@ -51,7 +51,7 @@ def settings(tmp_path: Path) -> Settings:
     store.path(store.round(claim.round).folder).mkdir()
     (store.path(store.round(claim.round).folder) / "ranking.parquet").write_text("half")
     store.finish(claim, State.FAILED, "why")
-    (store.cache / "x").mkdir(parents=True)
+    (store.files / "cache" / "x").mkdir(parents=True)
     store.close()
     return config
 

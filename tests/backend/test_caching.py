@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app
+from backend.commands.main import app
 from model.cache import FeatureCache
 
 

@@ -17,21 +17,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend import disk
-from backend.careful import carefully
 from backend.errors import NoRoom, UnusableCheckpoint
-from backend.journal import Journal
-from backend.labelconfig import parse
-from backend.labelstudio import LabelStudio
-from backend.media import MediaSource
-from backend.reconciler import Reconciler
-from backend.run import HUNG, Run
-from backend.serving import Serving
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
+from backend.media.decode_log import DecodeLog
+from backend.media.quarantine import carefully
+from backend.media.task_media import MediaSource
+from backend.page.status import status
+from backend.predictions.client import Unranked
+from backend.predictions.served import Serving
+from backend.rounds.context import HUNG, Run
+from backend.rounds.loop import Reconciler
 from backend.settings import ProjectSettings, Settings
-from backend.status import status
-from backend.store import Claim, Store
-from backend.tables import Kind, State
-from backend.unranked import Unranked
+from backend.store import disk
+from backend.store.store import Claim, Store
+from backend.store.tables import Kind, State
 from model.cache import FeatureCache
 from model.preparation import prepare
 from model.sample import MediaError
@@ -123,7 +123,7 @@ def start(store: Store) -> Claim:
 def work(claim: Claim) -> int:
     """Run a round's worker and return its status."""
     told = json.dumps({"round": claim.round, "token": claim.token}) + "\n"
-    command = [sys.executable, "-m", "backend.worker"]
+    command = [sys.executable, "-m", "backend.rounds.process"]
     return subprocess.run(command, input=told, text=True, check=False).returncode
 
 
@@ -144,8 +144,8 @@ def test_a_crashing_file_costs_one_round_and_then_only_its_task(
     assert "crashed its decoder" in reason
     assert found.work == {"cache_hits": 9, "cache_misses": 1}
     assert studio.remote["model_version"] == found.version
-    assert list(store.decoding.glob("*.journal")) == []
-    assert len(Journal(store.decoding).refused()) == 1, "and it is never tried again"
+    assert list(Settings().decoding.glob("*.journal")) == []
+    assert len(DecodeLog(Settings().decoding).refused()) == 1, "and it is never tried again"
 
 
 def test_a_hanging_file_is_left_out_and_the_others_are_not(
@@ -159,11 +159,19 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
     with LabelStudio(studio.url, "key") as client:
         found = store.round(claim.round)
         run = Run(store, settings, client, claim, found, ProjectSettings())
-        carefully(run, tasks, CONFIG, run.preset)
+        carefully(
+            tasks,
+            CONFIG,
+            run.preset,
+            folder=run.folder,
+            decode_log=run.decode_log,
+            decode_timeout=settings.decode_timeout,
+            alive=lambda: run.progress("decode", 0, 0),
+        )
         config = parse(CONFIG)
-        source = MediaSource(client, settings, journal=run.journal)
+        source = MediaSource(client, settings, decode_log=run.decode_log)
         samples = [source.sample(task, config) for task in tasks]
-        inputs = prepare(samples, config.schema, run.preset, FeatureCache(store.cache))
+        inputs = prepare(samples, config.schema, run.preset, FeatureCache(settings.cache))
     assert inputs.present[:, 0].tolist() == [task != 9 for task in range(1, 11)]
     (failure,) = inputs.failures
     assert failure.reason == "took longer than 3 s to decode"
@@ -172,17 +180,18 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
 STUCK = """
 import sys, time
 from pathlib import Path
-import backend.run
+from backend.rounds import context
 from backend.settings import ProjectSettings, Settings
-from backend.status import status
-from backend.store import Claim, Store
-backend.run.LEASE_SECONDS = 0.4
+from backend.page.status import status
+from backend.store.store import Claim, Store
+context.LEASE_SECONDS = 0.4
 settings = Settings(decode_timeout=0.5)
 store = Store(settings.database, settings.data_dir)
 claim = Claim(int(sys.argv[1]), sys.argv[2])
-run = backend.run.Run(store, settings, None, claim, store.round(claim.round), ProjectSettings())
-with run.heartbeat(), run.journal.open() as journal:
-    journal.load("held", lambda: b"")
+found = store.round(claim.round)
+run = context.Run(store, settings, None, claim, found, ProjectSettings())
+with run.heartbeat(), run.decode_log.open() as decode_log:
+    decode_log.load("held", lambda: b"")
     time.sleep(300)
 """
 
@@ -191,18 +200,18 @@ def test_a_round_with_a_hanging_decoder_ends_by_itself(store: Store) -> None:
     claim = start(store)
     command = [sys.executable, "-c", STUCK, str(claim.round), claim.token]
     assert subprocess.run(command, check=False, timeout=250).returncode == HUNG
-    assert Journal(store.decoding).suspects() == {"held"}
+    assert DecodeLog(Settings().decoding).suspects() == {"held"}
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from backend.journal import Journal
-journal = Journal(Path(sys.argv[1]))
-with journal.open():
-    journal.load("done", lambda: b"")
-    journal.end("done")
-    journal.load("held", lambda: b"")
+from backend.media.decode_log import DecodeLog
+decode_log = DecodeLog(Path(sys.argv[1]))
+with decode_log.open():
+    decode_log.load("done", lambda: b"")
+    decode_log.end("done")
+    decode_log.load("held", lambda: b"")
     print("ready", flush=True)
     time.sleep(100)
 """
@@ -214,32 +223,32 @@ def test_only_what_a_dead_process_was_decoding_is_suspect(tmp_path: Path) -> Non
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    journal = Journal(tmp_path)
-    assert journal.suspects() == set(), "it lives"
-    assert set(journal.of(process.pid)) == {"held"}
+    decode_log = DecodeLog(tmp_path)
+    assert decode_log.suspects() == set(), "it lives"
+    assert set(decode_log.of(process.pid)) == {"held"}
     process.kill()
     process.wait()
     process.stdout.close()
     for _ in range(2):
-        assert journal.suspects() == {"held"}
-    journal.clear()
-    assert journal.suspects() == set()
+        assert decode_log.suspects() == {"held"}
+    decode_log.clear()
+    assert decode_log.suspects() == set()
 
 
 def test_a_file_that_is_stuck_is_not_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal(tmp_path)
-    with journal.open():
-        assert journal.load("x", lambda: b"1") == b"1"
-        assert journal.load("x", lambda: b"1") == b"1"
-        monkeypatch.setattr("backend.journal._STUCK", 0.0)
+    decode_log = DecodeLog(tmp_path)
+    with decode_log.open():
+        assert decode_log.load("x", lambda: b"1") == b"1"
+        assert decode_log.load("x", lambda: b"1") == b"1"
+        monkeypatch.setattr("backend.media.decode_log._STUCK", 0.0)
         time.sleep(0.01)
         with pytest.raises(MediaError, match="still being decoded"):
-            journal.load("x", lambda: b"1")
-        assert journal.oldest() > 0
-        journal.end("x")
-        assert journal.oldest() == 0
+            decode_log.load("x", lambda: b"1")
+        assert decode_log.oldest() > 0
+        decode_log.end("x")
+        assert decode_log.oldest() == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -263,7 +272,7 @@ def test_a_crashing_file_ends_no_server(store: Store, studio: FakeStudio) -> Non
         assert asked(picture(102)) == [1], "another process answers"
         assert serving._unranked._process is not first
         assert asked(uri(b"CRASH")) == [1], "it waits for a careful round, and counts as absent"
-        assert len(Journal(store.decoding).suspects()) >= 1
+        assert len(DecodeLog(Settings().decoding).suspects()) >= 1
     finally:
         serving.stop()
 
@@ -285,7 +294,7 @@ def test_a_file_that_hangs_is_given_up_and_then_its_process(
         time.sleep(3.5)
         assert serving.predict(1, [{"id": 102, "data": {"image": picture(2)}}], CONFIG)[0]["result"]
         assert serving._unranked._process is not first
-        assert len(Journal(store.decoding).suspects()) == 1
+        assert len(DecodeLog(Settings().decoding).suspects()) == 1
     finally:
         serving.stop()
 
@@ -309,7 +318,7 @@ def test_a_model_that_cannot_be_loaded_is_told_once_it_was_tried(
 
 
 def test_the_process_ends_with_its_server(tmp_path: Path) -> None:
-    asking = Unranked(Journal(tmp_path), 60.0)
+    asking = Unranked(DecodeLog(tmp_path), 60.0)
     answer = asking.ask(1, tmp_path / "nothing", [], "")
     with pytest.raises(UnusableCheckpoint, match="train one first"):
         answer.result(timeout=60)

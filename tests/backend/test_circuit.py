@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from tenacity import wait_exponential_jitter
 
-from backend import labelstudio, media
-from backend.circuit import FAILURES, FIRST_DELAY, LONGEST_DELAY, Circuit
 from backend.errors import LabelStudioError
-from backend.labelstudio import LabelStudio
-from backend.media import MediaSource
-from backend.reconciler import Reconciler
-from backend.serving import Serving
+from backend.labelstudio import client as labelstudio
+from backend.labelstudio.circuit import FAILURES, FIRST_DELAY, LONGEST_DELAY, Circuit
+from backend.labelstudio.client import LabelStudio
+from backend.media import task_media as media
+from backend.media.task_media import MediaSource
+from backend.predictions.served import Serving
+from backend.rounds.loop import Reconciler
 from backend.settings import Settings
-from backend.store import Store
+from backend.store.store import Store
 from model.sample import MediaError
 from tests.backend.studio import CONFIG, FakeStudio
 from tests.stopwatch import Stopwatch

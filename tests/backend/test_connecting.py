@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.connecting import connect
-from backend.doctor import examine
-from backend.labelstudio import LabelStudio
+from backend.labelstudio.client import LabelStudio
+from backend.queue.connect import connect
+from backend.queue.doctor import examine
 from backend.settings import Settings
-from backend.store import Store
+from backend.store.store import Store
 from tests.backend.studio import FakeStudio
 
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from backend.demo.digits import KEYS, Difficulty, Digit, Digits, dial, synthesise
+from demo.digits import KEYS, Difficulty, Digit, Digits, dial, synthesise
 
 SPOTLESS = Difficulty(smudged=0, faulty=0, tone_noise=(0, 0), drift=0, silence=(0, 0))
 

@@ -9,7 +9,7 @@ import time
 
 PROGRAM = """
 import time
-from backend.demo.run import _interruptible
+from demo.run import _interruptible
 with _interruptible():
     try:
         print("up", flush=True)

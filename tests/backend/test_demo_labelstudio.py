@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.demo import installation
-from backend.demo.avdigits import unpack_avdigits
-from backend.demo.background import free_port
-from backend.demo.installation import DemoError, Installation, run_with_progress
-from backend.demo.labelstudio import LabelStudio
+from demo import installation
+from demo.avdigits import unpack_avdigits
+from demo.background import free_port
+from demo.installation import DemoError, Installation, run_with_progress
+from demo.labelstudio import LabelStudio
 from tests.conftest import ROOT
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from backend.demo.curve import Comparison, plot
-from backend.demo.installation import DemoError
-from backend.demo.run import MARKER, Options, run, workspace
-from backend.demo.screen import RoundLine, Screen
+from demo.curve import Comparison, plot
+from demo.installation import DemoError
+from demo.run import MARKER, Options, run, workspace
+from demo.screen import RoundLine, Screen
 
 
 def line(number: int, accuracy: float) -> RoundLine:

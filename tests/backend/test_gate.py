@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from backend.gate import Gate
+from backend.server.access import Gate
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import UnsupportedConfig
-from backend.labelconfig import parse
+from backend.labelstudio.config import parse
 from model.schema import ModalityKind
 from strategies.pool import TargetKind
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.labelconfig import parse
-from backend.labelstudio import LabelStudio
-from backend.media import MediaSource, plain_text
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
+from backend.media.task_media import MediaSource, plain_text
 from backend.settings import Settings
 from model.sample import MediaError, Reference
 

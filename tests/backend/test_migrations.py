@@ -17,9 +17,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from backend.errors import StoreError
-from backend.migrations import HEAD
-from backend.store import Store
-from backend.tables import Base, Kind
+from backend.store.migrations import HEAD
+from backend.store.store import Store
+from backend.store.tables import Base, Kind
 
 OLD = Path(__file__).with_name("store_0001.sql")
 """What `sqlite3 .dump` says of a store that 0.1.0 made: one project, one committed round."""
@@ -80,7 +80,8 @@ def test_a_new_store_is_what_migrating_makes(tmp_path: Path) -> None:
 
 
 def test_the_code_names_the_newest_migration() -> None:
-    files = (Path(__file__).parents[2] / "backend" / "migrations" / "versions").glob("r*.py")
+    folder = Path(__file__).parents[2] / "backend" / "store" / "migrations" / "versions"
+    files = folder.glob("r*.py")
     assert max(path.stem[1:] for path in files) == HEAD
 
 
@@ -107,7 +108,7 @@ INTERRUPTED = """
 import os, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
-from backend.store import Store
+from backend.store.store import Store
 @event.listens_for(Engine, "after_cursor_execute")
 def die(connection, cursor, statement, *rest):
     if statement.startswith("ALTER TABLE rounds"):
@@ -145,7 +146,7 @@ def test_a_failing_migration_leaves_the_old_store(tmp_path: Path) -> None:
     assert version_of(url) is None
 
 
-OPEN = "import sys; from pathlib import Path; from backend.store import Store; "
+OPEN = "import sys; from pathlib import Path; from backend.store.store import Store; "
 OPEN += "s = Store(sys.argv[1], Path(sys.argv[2])); assert len(s.projects()) == int(sys.argv[3])"
 
 
@@ -214,6 +215,6 @@ def upgrade_to_first(attributes: dict[str, Any]) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "backend:migrations")
+    config.set_main_option("script_location", "backend.store:migrations")
     config.attributes.update(attributes)
     command.upgrade(config, "0001")

@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 from prometheus_client import REGISTRY, generate_latest
 
-from backend import metrics
-from backend.circuit import FAILURES, Circuit
+from backend.labelstudio.circuit import FAILURES, Circuit
+from backend.server import metrics
 from backend.settings import Settings
-from backend.store import Store
-from backend.tables import Kind, State
+from backend.store.store import Store
+from backend.store.tables import Kind, State
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -166,7 +166,7 @@ def test_secrets_are_in_no_message_log_or_archive(tmp_path: Path) -> None:
     }
     code = """
 import sys
-from backend import cli
+from backend.commands import main as cli
 for words in (["status"], ["doctor", "--project", "1"], ["backup", "--out", sys.argv[1]]):
     sys.argv[1:] = words
     try:

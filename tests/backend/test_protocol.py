@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from backend import ranking
-from backend.app import create_app
-from backend.labelconfig import parse
+from backend.labelstudio.config import parse
+from backend.server.app import create_app
 from backend.settings import Settings
-from backend.store import Store
-from backend.tables import Kind
+from backend.store import rankings as ranking
+from backend.store.store import Store
+from backend.store.tables import Kind
 from strategies import Pool, Selection
 
 CONFIG = (
@@ -93,7 +93,8 @@ def commit_ranking(store: Store) -> None:
 
 def test_the_server_loads_no_network_and_no_decoder() -> None:
     """Its start is quick, its memory small, and no file of a task can end it."""
-    look = "import sys, backend.app; print(*{'torch', 'PIL', 'av', 'soundfile'} & set(sys.modules))"
+    heavy = "{'torch', 'PIL', 'av', 'soundfile'}"
+    look = f"import sys, backend.server.app; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backend import publishing
 from backend.errors import LabelStudioError
-from backend.labelstudio import LabelStudio
+from backend.labelstudio.client import LabelStudio
+from backend.queue import publish as publishing
 from tests.backend.studio import FakeStudio
 
 VERSION = "equipoise-r0001-bmmal"

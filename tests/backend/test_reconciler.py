@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from backend.labelconfig import parse
-from backend.old_versions import OldVersions
-from backend.reconciler import Due, Reconciler
-from backend.serving import Serving
+from backend.labelstudio.config import parse
+from backend.predictions.served import Serving
+from backend.queue.cleanup import OldVersions
+from backend.rounds.loop import Due, Reconciler
 from backend.settings import Settings
-from backend.store import Store
-from backend.tables import Kind, State
+from backend.store.store import Store
+from backend.store.tables import Kind, State
 
 CONFIG = (
     '<View><Text name="txt" value="$text"/><Choices name="label" toName="txt">'

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from backend.commands.replay_data import LEAST_TASKS, Source, read_source
 from backend.errors import EquipoiseError, UnsupportedConfig
-from backend.replay_data import LEAST_TASKS, Source, read_source
 from experiments.dataset import DataError
 from model.sample import MediaError, Reference
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend import publishing, ranking
 from backend.errors import EquipoiseError
-from backend.labelconfig import parse
-from backend.labelstudio import LabelStudio
-from backend.reconciler import Reconciler
-from backend.rollback import rollback
-from backend.serving import Serving
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
+from backend.predictions.served import Serving
+from backend.queue import publish as publishing
+from backend.queue.rollback import rollback
+from backend.rounds.loop import Reconciler
 from backend.settings import Settings
-from backend.store import Store
-from backend.tables import Kind, Round
+from backend.store import rankings as ranking
+from backend.store.store import Store
+from backend.store.tables import Kind, Round
 from strategies import Pool, Selection
 from tests.backend.studio import CONFIG, FakeStudio
 

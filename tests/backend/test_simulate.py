@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from typer.testing import CliRunner
 
-from backend.cli import app
+from backend.commands.main import app
 
 RUN = CliRunner()
 SIZES = {"initial": 10, "batch": 10, "rounds": 1, "seeds": 1, "workers": 1}

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from backend import ranking, stability
-from backend.store import Kind, Store
+from backend.rounds import agreement as stability
+from backend.store import rankings as ranking
+from backend.store.store import Kind, Store
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies.pool import TargetKind
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from backend import disk, lease
-from backend import store as store_module
 from backend.errors import Busy, NoRoom, NotConnected, RoundLost, StoreError
-from backend.store import Claim, Store
-from backend.tables import Kind, State
+from backend.store import disk, lease
+from backend.store import store as store_module
+from backend.store.store import Claim, Store
+from backend.store.tables import Kind, State
 
 
 @pytest.fixture

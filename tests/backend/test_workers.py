@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.rounds.executor import Workers
 from backend.settings import ProjectSettings, Settings
-from backend.store import Claim, Store
-from backend.tables import Kind, State
-from backend.workers import Workers
+from backend.store.store import Claim, Store
+from backend.store.tables import Kind, State
 from tests.backend.studio import FakeStudio
 
 

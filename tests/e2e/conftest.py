@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.demo.avdigits import unpack_avdigits
-from backend.demo.digits import Digits
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import Annotator, create_project, import_tasks, media_url, serve_folder
+from demo.avdigits import unpack_avdigits
+from demo.digits import Digits
+from demo.labelstudio import LabelStudio
+from demo.project import Annotator, create_project, import_tasks, media_url, serve_folder
 from tests.e2e.server import Equipoise
 
 DIGITS_CONFIG = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from backend.demo.background import Background, free_port
+from demo.background import Background, free_port
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Equipoise:
         """Start it and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._server = Background("Equipoise", self.folder / "serve.log")
-        command = [sys.executable, "-m", "backend.cli", "serve"]
+        command = [sys.executable, "-m", "backend.commands.main", "serve"]
         self._server.start(command, self.environment)
         self._server.wait_until_up(f"{self.url}/health", 120, lambda _: None)
         return self
@@ -83,7 +83,7 @@ class Equipoise:
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run `equipoise ARGUMENTS` and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "backend.cli", *arguments],
+            [sys.executable, "-m", "backend.commands.main", *arguments],
             env={**self.environment, "COLUMNS": "200", "NO_COLOR": "1"},
             cwd=Path(__file__).resolve().parents[2],
             capture_output=True,

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # minutes on a busy ma
 
 
 def test_the_demo_plays_rounds_and_leaves_nothing_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "backend.cli", "demo", "--once", "--rounds", "2"]
+    command = [sys.executable, "-m", "backend.commands.main", "demo", "--once", "--rounds", "2"]
     done = subprocess.run(
         [*command, "--labels", "12", "--orders", "1", "--folder", str(tmp_path / "demo")],
         cwd=ROOT,

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.connecting import connect
-from backend.demo.labelstudio import LabelStudio
-from backend.doctor import examine
-from backend.labelstudio import LabelStudio as Studio
+from backend.labelstudio.client import LabelStudio as Studio
+from backend.queue.connect import connect
+from backend.queue.doctor import examine
 from backend.settings import Settings
-from backend.store import open_store
+from backend.store.store import open_store
+from demo.labelstudio import LabelStudio
 from tests.e2e.conftest import DigitsProject
 from tests.e2e.server import Equipoise
 

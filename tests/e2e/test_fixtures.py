@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backend.demo.labelstudio import LabelStudio
+from demo.labelstudio import LabelStudio
 from tests.e2e.conftest import DigitsProject
 
 pytestmark = pytest.mark.e2e

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import Annotator, import_tasks
+from demo.labelstudio import LabelStudio
+from demo.project import Annotator, import_tasks
 from tests.e2e.conftest import DigitsProject
 from tests.e2e.server import Equipoise
 from tests.stopwatch import Stopwatch

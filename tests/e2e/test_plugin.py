@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.demo.background import Background
-from backend.demo.labelstudio import LabelStudio
+from demo.background import Background
+from demo.labelstudio import LabelStudio
 from tests.e2e.conftest import DIGITS_CONFIG, DigitsProject
 from tests.e2e.server import Equipoise
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 WSGI = """
 from label_studio_ml.api import init_app
-from backend.plugin import EquipoiseModel
+from backend.server.label_studio_ml import EquipoiseModel
 
 if __name__ == "__main__":
     app = init_app(model_class=EquipoiseModel)

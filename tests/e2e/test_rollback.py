@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.demo.labelstudio import LabelStudio
+from demo.labelstudio import LabelStudio
 from tests.e2e.conftest import DigitsProject
 from tests.e2e.server import Equipoise
 

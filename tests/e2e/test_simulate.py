@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.demo.digits import Digits
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import import_tasks, media_url, serve_folder
+from demo.digits import Digits
+from demo.labelstudio import LabelStudio
+from demo.project import import_tasks, media_url, serve_folder
 from experiments import curves
 from tests.e2e.conftest import DIGITS_CONFIG
 from tests.e2e.server import Equipoise

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backend.demo.labelstudio import LabelStudio
+from demo.labelstudio import LabelStudio
 from tests.e2e.conftest import DigitsProject
 from tests.e2e.server import Equipoise
 from tests.stopwatch import Stopwatch

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import import_tasks, media_url, serve_folder
+from demo.labelstudio import LabelStudio
+from demo.project import import_tasks, media_url, serve_folder
 from tests.e2e.server import Equipoise
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

@@ -11,7 +11,7 @@ import pytest
 from experiments import evidence, evidence_page
 from experiments.alarms import LEAST_HINTS, Moment, count, held_out, tune
 from experiments.dataset import DataError
-from experiments.stopping import CALIBRATION, CALIBRATION_FILE, Calibration
+from model.stopping import CALIBRATION, CALIBRATION_FILE, Calibration
 from strategies.pool import TargetKind
 from tests.experiments.conftest import make_replay
 

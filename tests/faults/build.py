@@ -10,12 +10,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend import connecting
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import create_project, serve_folder
-from backend.labelstudio import LabelStudio as Api
+from backend.labelstudio.client import LabelStudio as Api
+from backend.queue import connect as connecting
 from backend.settings import Settings
-from backend.store import Store
+from backend.store.store import Store
+from demo.labelstudio import LabelStudio
+from demo.project import create_project, serve_folder
 from tests.faults.plan import SEED
 from tests.faults.server import Server
 from tests.faults.stand import Stand, config

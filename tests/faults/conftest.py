@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.demo.labelstudio import LabelStudio
+from demo.labelstudio import LabelStudio
 from tests.faults.build import build
 from tests.faults.proxy import Proxy
 from tests.faults.stand import Stand

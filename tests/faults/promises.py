@@ -12,8 +12,8 @@ from typing import Self
 import httpx
 import pyarrow as pa
 
-from backend import ranking
-from backend.store import INITIAL_VERSION
+from backend.store import rankings as ranking
+from backend.store.store import INITIAL_VERSION
 from model import checkpoint
 from tests.faults.plan import quantile
 from tests.faults.stand import Stand, config, plain

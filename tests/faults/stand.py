@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 from sqlalchemy import Engine, NullPool, RowMapping, create_engine, text
 
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import import_tasks, media_url
+from demo.labelstudio import LabelStudio
+from demo.project import import_tasks, media_url
 from tests.faults.server import Server
 
 Row = RowMapping

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from backend.errors import EquipoiseError
-from backend.labelconfig import parse
+from backend.labelstudio.config import parse
 from model.encoders import encoder_for
 from model.presets import preset
 from model.sample import MediaError

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from backend.labelconfig import parse
-from backend.labelstudio import LabelStudio
-from backend.media import MediaSource
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
+from backend.media.task_media import MediaSource
 from backend.settings import Settings
 from model.cache import FeatureCache
 from model.preparation import prepare

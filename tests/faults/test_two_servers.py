@@ -15,8 +15,8 @@ from statistics import median
 
 import pytest
 
-from backend.demo.background import free_port
-from backend.lease import LEASE_SECONDS
+from backend.store.lease import LEASE_SECONDS
+from demo.background import free_port
 from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.server import Server

@@ -1,0 +1,1 @@
+"""What Label Studio says: its API, label configs, annotations."""

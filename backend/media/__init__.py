@@ -1,0 +1,1 @@
+"""Where a task's media are, how they may be had, and which harm their decoders."""

@@ -1,0 +1,55 @@
+"""Tasks -> prepared inputs: the one place where media source, feature cache and encoders meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import LabelConfig
+from backend.media.decode_log import DecodeLog
+from backend.media.task_media import MediaSource
+from backend.settings import Settings
+from model.cache import FeatureCache
+from model.preparation import Inputs, Progress, prepare
+from model.presets import Preset
+
+
+def prepared(
+    tasks: Sequence[dict[str, Any]],
+    config: LabelConfig,
+    preset: Preset,
+    *,
+    studio: LabelStudio,
+    settings: Settings,
+    decode_log: DecodeLog,
+    attempts: int = 3,
+    suspects: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Inputs:
+    """Fetch, decode and encode what the feature cache does not hold yet.
+
+    Args:
+        tasks: N tasks as Label Studio shows them.
+        config: which of their values are modalities.
+        preset: names the encoders.
+        studio: Label Studio, for its media.
+        settings: other hosts, limits, and the folder of the cache.
+        decode_log: this process's, opened.
+        attempts: tries of a file on Label Studio when it does not answer.
+        suspects: whether files that may have crashed a process are decoded.
+        workers: decoding threads; None: the setting.
+        progress: called with (stage, done, total).
+    """
+    source = MediaSource(
+        studio, settings, attempts=attempts, decode_log=decode_log, suspects=suspects
+    )
+    return prepare(
+        [source.sample(task, config) for task in tasks],
+        config.schema,
+        preset,
+        FeatureCache(settings.cache),
+        workers=workers or settings.workers,
+        progress=progress,
+    )

@@ -1,0 +1,1 @@
+"""What people look at: what to show, from the store."""

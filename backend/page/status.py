@@ -1,0 +1,89 @@
+"""What a project's state is, as plain values for the API and the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.rounds.agreement import of_project
+from backend.settings import Settings
+from backend.store import disk
+from backend.store.store import Store, effective
+from backend.store.tables import Project, Round
+
+
+def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
+    """Return a project's state.
+
+    Raises:
+        NotConnected: the project is unknown.
+    """
+    owner = store.project(project)
+    current, running = store.current(project), store.running(project)
+    options = effective(settings, owner)
+    last = next(iter(reversed(store.rounds(project))), None)
+    return {
+        "project": project,
+        "title": owner.title,
+        "connected": owner.connected,
+        "state": _doing(owner, current, running),
+        "progress": {"done": running.done, "total": running.total} if running else {},
+        "problem": disk.problem(store, settings) or owner.problem,
+        "last_error": last.error if last is not None and last.error else "",
+        "strategy": options.strategy,
+        "settings": options.model_dump(),
+        "new_labels": owner.new_labels,
+        "requested": owner.requested.get("cause", ""),
+        "rolled_back": bool(owner.rolled_back),
+        "disk": disk.usage(store, settings),
+        "stopping": of_project(store, project),
+        **(_of_round(current, store) if current else {"version": None, "round": 0, "labels": 0}),
+    }
+
+
+def _doing(owner: Project, current: Round | None, running: Round | None) -> str:
+    if running is not None:
+        return running.phase or "starting"
+    told = current is None or not owner.connected or owner.announced == current.version
+    return "idle" if told else "announcing"
+
+
+def _of_round(found: Round, store: Store) -> dict[str, Any]:
+    prefix = "pool_contribution:"
+    return {
+        "version": found.version,
+        "round": found.number,
+        "kind": found.kind,
+        "cause": found.cause,
+        "labels": found.labels,
+        "pool": found.pool,
+        "published": found.published,
+        "finished": found.finished,
+        "seconds": round((found.finished or found.started) - found.started, 2),
+        "durations": found.durations,
+        "metrics": {k: v for k, v in found.metrics.items() if not k.startswith("pool_")},
+        "contributions": {
+            k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
+        },
+        "absent_media": found.failures,
+        "checkpoint": str(store.path(found.checkpoint)) if found.checkpoint else "",
+    }
+
+
+def history(store: Store, project: int) -> list[dict[str, Any]]:
+    """Return a project's rounds, oldest first, for people."""
+    store.project(project)
+    return [
+        {
+            "version": found.version,
+            "state": found.state,
+            "kind": found.kind,
+            "cause": found.cause,
+            "labels": found.labels,
+            "pool": found.pool,
+            "seconds": round((found.finished or found.started) - found.started, 2),
+            "durations": found.durations,
+            "accuracy": found.metrics.get("accuracy"),
+            "error": found.error,
+        }
+        for found in store.rounds(project)
+    ]

@@ -1,0 +1,115 @@
+"""Entry point of the process that predicts tasks which no round has ranked yet.
+
+A process of its own because it decodes their media: what a file does to its decoder harms this
+process and not the server. It reads requests from standard input, a JSON object a line, and answers
+each on standard output as soon as it can; where its input ends it ends, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.circuit import Circuit
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
+from backend.logs import configure
+from backend.media.decode_log import DecodeLog
+from backend.media.prepared import prepared
+from backend.settings import Settings, settings
+from model import checkpoint
+from model.model import Model
+
+Json = dict[str, Any]
+
+
+class Predictor:
+    """The newest model of each project, and what it needs to see a task. Thread-safe."""
+
+    def __init__(self, config: Settings, decode_log: DecodeLog) -> None:
+        """Start with no model."""
+        self._settings = config
+        self._decode_log = decode_log
+        self._circuit = Circuit()
+        self._models: dict[int, tuple[str, Model]] = {}
+        self._loading = threading.Lock()
+
+    def answer(self, request: Json) -> Json:
+        """Return the results of a request, or what went wrong."""
+        try:
+            model = self._model(request["project"], request["checkpoint"])
+            tasks = request["tasks"]
+            return {"results": self._predict(model, tasks, request["label_config"])}
+        except checkpoint.CheckpointError as error:
+            return {"unusable": str(error)}
+        except Exception as error:
+            return {"error": f"{type(error).__name__}: {error}"[:300]}
+
+    def _model(self, project: int, folder: str) -> Model:
+        with self._loading:
+            loaded, model = self._models.get(project, ("", None))
+            if model is None or loaded != folder:
+                model = checkpoint.load(Path(folder), device="cpu")
+                self._models[project] = folder, model
+            return model
+
+    def _predict(self, model: Model, tasks: Sequence[Json], label_config: str) -> list[list[Json]]:
+        if not tasks:
+            return []
+        config = parse(label_config)
+        self._circuit.hint()  # whoever asks for predictions is mostly Label Studio itself
+        with LabelStudio(
+            self._settings.label_studio_url,
+            self._settings.key,
+            timeout=self._settings.predict_timeout,
+            attempts=1,
+            circuit=self._circuit,
+        ) as studio:
+            inputs = prepared(
+                tasks,
+                config,
+                model.preset,
+                studio=studio,
+                settings=self._settings,
+                decode_log=self._decode_log,
+                attempts=1,
+                suspects=False,
+            )
+        outputs = model.predict(inputs)
+        return [prediction_result(config, outputs, row) for row in range(len(tasks))]
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    with contextlib.suppress(OSError):  # Linux: `ps -o comm` and `top` tell who works
+        Path("/proc/self/comm").write_text("equipoise-pred")
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    config = settings()
+    configure(config.log_level)
+    writing = threading.Lock()
+    with DecodeLog(config.decoding).open() as decode_log:
+        predictor = Predictor(config, decode_log)
+        for line in sys.stdin:
+            # A thread each, left behind: what is stuck in one keeps nobody else waiting.
+            work = (predictor, json.loads(line), answers, writing)
+            threading.Thread(target=_answer, args=work, daemon=True).start()
+    os._exit(0)  # at once, whatever a thread is stuck in
+
+
+def _answer(predictor: Predictor, request: Json, answers: TextIO, writing: threading.Lock) -> None:
+    line = json.dumps({"number": request["number"], **predictor.answer(request)})
+    with writing, contextlib.suppress(OSError):
+        answers.write(line + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is written into Label Studio: the order, its set-up, its clean-up."""

@@ -1,0 +1,185 @@
+"""Putting a ranking into Label Studio's queue: the one place that knows its direction.
+
+Label Studio serves the LOWEST prediction score first, and only looks at predictions whose
+version equals project.model_version. So every step keeps these rules:
+
+1. All predictions of the new version are stored before anything names it.
+2. project.model_version moves first, the backend's title after it. The other way round (the title
+   moves both) works too, but then old versions could only be deleted by setting
+   project.model_version to null for a moment, which means a random queue.
+3. Old predictions are deleted one by one: the bulk call holds Label Studio's database for
+   10 seconds per 1,000 predictions, in which annotators' submissions fail.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+from backend.errors import LabelStudioError
+from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.client import LabelStudio, is_passing
+from backend.labelstudio.config import LabelConfig
+from backend.settings import Settings
+from backend.store.rankings import outputs_of
+
+Json = dict[str, Any]
+PREFIX = "equipoise-"
+_PAUSE = 5.0
+UNRANKED = 1.0
+"""Queue score of a task that no round has ranked yet: behind all that are ranked."""
+
+
+def predictions(
+    table: pa.Table, config: LabelConfig, version: str, top: int, still_open: Collection[int]
+) -> list[Json]:
+    """Return the predictions to store for the first `top` tasks that are still open.
+
+    Args:
+        table: a ranking (backend.ranking).
+        config: the label config whose controls are answered.
+        version: the round's version.
+        top: how many tasks are published.
+        still_open: ids of tasks that exist and are not done.
+    """
+    mask = pc.is_in(table.column("task"), pa.array(list(still_open), type=pa.int64()))
+    head = table.filter(mask).slice(0, top)
+    outputs = outputs_of(head)
+    tasks = head.column("task").to_pylist()
+    scores = head.column("queue_score").to_pylist()
+    return [
+        {
+            "task": task,
+            "result": prediction_result(config, outputs, row),
+            "score": score,
+            "model_version": version,
+        }
+        for row, (task, score) in enumerate(zip(tasks, scores, strict=True))
+    ]
+
+
+def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
+    """Store one version's predictions, whatever an earlier attempt left; tried twice.
+
+    A connection that Label Studio, or a proxy before it, closes just then costs seconds and not the
+    round. The pause lets a request end whose answer alone was lost, so that it is seen and undone.
+
+    Returns:
+        How many predictions the version has now.
+
+    Raises:
+        LabelStudioError: Label Studio dropped some of them or refused the request.
+    """
+    if not rows:
+        return 0
+    again = retry_if_exception(is_passing)
+    for attempt in Retrying(
+        stop=stop_after_attempt(2), wait=wait_fixed(_PAUSE), retry=again, reraise=True
+    ):
+        with attempt:
+            # What is there is an attempt that died, or another store's: its order is not ours.
+            delete_versions(studio, project, lambda name: name == version)
+            created = studio.import_predictions(project, list(rows))
+    return _all_stored(created, rows)
+
+
+def _all_stored(created: int, rows: Sequence[Json]) -> int:
+    if created != len(rows):
+        raise LabelStudioError(
+            f"Label Studio stored {created} of {len(rows)} predictions and said nothing about the "
+            "rest: a label or control in them is not in the project's label config any more. "
+            "The next round reads the config again."
+        )
+    return created
+
+
+def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
+    """Store those of a version's predictions that Label Studio does not have any more.
+
+    What it has is left alone while its scores are the version's, so that this may be repeated, and
+    done to a version that serves.
+
+    Returns:
+        How many were stored.
+
+    Raises:
+        LabelStudioError: Label Studio dropped some of them or refused the request.
+    """
+    stored: dict[int, float] = {
+        int(row["task"]): float(row["score"] if row["score"] is not None else -1.0)
+        for row in studio.predictions(project)
+        if row["model_version"] == version
+    }
+    if any(abs(stored.get(row["task"], row["score"]) - row["score"]) > 1e-6 for row in rows):
+        return publish(studio, project, rows, version)  # they are another store's
+    missing = [row for row in rows if row["task"] not in stored]
+    if not missing:
+        return 0
+    return _all_stored(studio.import_predictions(project, missing), missing)
+
+
+def announce(
+    studio: LabelStudio, settings: Settings, project: int, backend: int | None, version: str
+) -> list[str]:
+    """Make Label Studio serve `version`: project.model_version, then the backend's title.
+
+    Safe to repeat. The version must have predictions, or be the backend's title already.
+
+    Returns:
+        What was changed, in plain words.
+    """
+    changed = []
+    if studio.project(project)["model_version"] != version:
+        studio.update_project(project, model_version=version)
+        changed.append(f"project.model_version = {version}")
+    if backend is not None:
+        studio.update_backend(backend, project, **settings.backend_fields, title=version)
+        changed.append(f"backend title = {version}")
+    now = studio.project(project)["model_version"]
+    if now != version:
+        raise LabelStudioError(
+            f"project.model_version is {now!r} although {version!r} was set: somebody else "
+            "changes it. Equipoise sets it again at its next look."
+        )
+    return changed
+
+
+def delete_versions(
+    studio: LabelStudio,
+    project: int,
+    doomed: Callable[[str], bool],
+    *,
+    pause: float = 0.0,
+    go_on: Callable[[], bool] = lambda: True,
+) -> int:
+    """Delete every prediction of this backend's versions that `doomed` names.
+
+    Versions that Equipoise did not write are never touched.
+
+    Args:
+        studio: Label Studio.
+        project: project id.
+        doomed: tells whether a version's predictions go.
+        pause: seconds between two deletions, so that annotators' requests come first.
+        go_on: asked before each deletion; False stops, the rest goes next time.
+
+    Returns:
+        How many were deleted.
+    """
+    names = [n for n in studio.version_counts(project) if n.startswith(PREFIX) and doomed(n)]
+    if not names:
+        return 0
+    deleted = 0
+    for row in studio.predictions(project):
+        if row["model_version"] in names:
+            if not go_on():
+                break
+            studio.delete_prediction(int(row["id"]))
+            deleted += 1
+            time.sleep(pause)
+    return deleted

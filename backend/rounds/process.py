@@ -1,0 +1,100 @@
+"""Entry point of the process that runs one round, named on its standard input.
+
+A process of its own, so that training never blocks annotators, a crash harms one round only, and
+the round goes on when the server restarts. It waits, loaded, for `{"round": ..., "token": ...}`;
+the lease token is not in its arguments, so it is not in process listings either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import structlog
+import torch._dynamo  # noqa: F401  loaded by the first step of any optimizer: 3 s
+
+from backend.errors import EquipoiseError, RoundLost
+from backend.labelstudio.client import LabelStudio
+from backend.logs import configure
+from backend.queue import publish as publishing
+from backend.rounds.context import Run
+from backend.rounds.pipeline import run_round, warm_cache
+from backend.settings import ProjectSettings, Settings, settings
+from backend.store import disk
+from backend.store.store import Claim, Store, open_store
+from backend.store.tables import Kind, State
+
+log = structlog.get_logger(__name__)
+
+
+class Stopped(Exception):
+    """The server asked this worker to stop."""
+
+
+def main() -> int:
+    """Wait for the round to run, and run it."""
+    line = sys.stdin.readline()
+    if not line:  # the server has no round for us any more
+        return 0
+    told = json.loads(line)
+    claim = Claim(told["round"], told["token"])
+    with contextlib.suppress(OSError):  # Linux: `ps -o comm` and `top` tell who works
+        Path("/proc/self/comm").write_text("equipoise-round")
+    config = settings()
+    configure(config.log_level)
+    signal.signal(signal.SIGTERM, _stop)
+    store = open_store(config)
+    found = store.round(claim.round)
+    structlog.contextvars.bind_contextvars(
+        project=found.project, round=found.id, version=found.version
+    )
+    try:
+        _work(store, config, claim)
+    except RoundLost as error:
+        log.warning("round lost", reason=str(error))
+        return 3
+    except Stopped:
+        store.finish(claim, State.INTERRUPTED, "The server was stopped; it starts again with it.")
+        return 4
+    except EquipoiseError as error:
+        log.warning("round failed", reason=str(error))
+        store.finish(claim, State.FAILED, str(error))
+        return 1
+    except Exception as error:
+        if disk.is_full(error):
+            log.error("round failed: the disk is full", reason=str(error)[:300])
+            reason = f"The disk of {config.data_dir} is full; what serves goes on. ({error})"
+        else:
+            log.exception("round failed")
+            reason = f"{type(error).__name__}: {error}"
+        store.finish(claim, State.FAILED, reason[:1000])
+        return 2
+    return 0
+
+
+def _work(store: Store, config: Settings, claim: Claim) -> None:
+    found = store.round(claim.round)
+    options = ProjectSettings(**found.options["settings"])
+    with LabelStudio(config.label_studio_url, config.key) as studio:
+        run = Run(store, config, studio, claim, found, options)
+        fetched = run_round(run)
+        if store.round(claim.round).state == State.RUNNING:
+            store.finish(claim, State.DONE)  # a ranking that was not to be published
+            return
+        owner = store.project(found.project)
+        publishing.announce(studio, config, owner.id, owner.backend_id, found.version)
+        store.save_project(owner.id, announced=found.version)
+        if found.kind == Kind.COLD:
+            warm_cache(run, fetched)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Who gets in, and how much they may bring: basic auth and a limit on request bodies."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.settings import SECRET_HEADER
+
+OPEN_PATHS = frozenset({"/health", "/ready"})
+EVENT_PATHS = frozenset({"/webhook", "/train"})
+_REFUSED = (
+    "A user name and password are needed (basic auth), or on /webhook its secret where one is set."
+)
+
+
+class Gate:
+    """ASGI middleware: refuses requests without the password, and bodies past the limit."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        auth: tuple[str, str] | None,
+        max_body: int,
+        webhook_secret: str | None = None,
+    ) -> None:
+        """Guard `app`.
+
+        Args:
+            app: what is guarded.
+            auth: user and password; None lets everybody in (loopback).
+            max_body: largest body in bytes.
+            webhook_secret: what an event (/webhook, /train) must carry. The password does as well,
+                where there is one: Label Studio's Start Training comes with it, without the header.
+        """
+        self._app = app
+        self._secret = webhook_secret
+        self._auth = auth
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 401 or 413."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        if not self._may_pass(scope["path"], headers):
+            await _answer(send, 401, _REFUSED)
+            return
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
+            await _answer(send, 413, f"The body is larger than {self._max_body} bytes.")
+            return
+        await self._app(scope, _Limited(receive, self._max_body), send)
+
+    def _may_pass(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        if path in OPEN_PATHS:
+            return True
+        if path in EVENT_PATHS and self._secret is not None:
+            given = headers.get(SECRET_HEADER.lower().encode(), b"")
+            if hmac.compare_digest(given, self._secret.encode()):
+                return True
+            return self._auth is not None and self._allowed(headers.get(b"authorization"))
+        return self._allowed(headers.get(b"authorization"))
+
+    def _allowed(self, header: bytes | None) -> bool:
+        if self._auth is None:
+            return True
+        scheme, _, value = (header or b"").partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            given = base64.b64decode(value, validate=True)
+        except binascii.Error:
+            return False
+        return hmac.compare_digest(given, ":".join(self._auth).encode())
+
+
+class BodyTooLarge(Exception):
+    """A body without a length turned out to be larger than allowed."""
+
+
+class _Limited:
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise BodyTooLarge
+        return message
+
+
+async def _answer(send: Send, status: int, detail: str) -> None:
+    headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
+    if status == 401:
+        headers.append((b"www-authenticate", b'Basic realm="equipoise"'))
+    body: dict[str, Any] = {"detail": detail}
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})

@@ -1,0 +1,130 @@
+"""Label Studio's ML-backend protocol: /health, /setup, /predict, /webhook, /train, /versions.
+
+Nothing here trains: /webhook and /train only note that something changed and wake the reconciler.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.counters import PREDICT_SECONDS, WEBHOOKS
+from backend.errors import EquipoiseError
+from backend.labelstudio.config import parse
+from backend.predictions.served import Serving
+from backend.rounds.loop import Reconciler
+from backend.server.events import CHANGES, START, note, project_id
+from backend.settings import Settings
+from backend.store.store import Store
+from backend.store.tables import State
+
+log = structlog.get_logger(__name__)
+Json = dict[str, Any]
+MAX_TASKS = 100_000
+
+
+class Loose(BaseModel):
+    """A body whose unknown fields are kept out of the way."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class SetupBody(Loose):
+    """What Label Studio posts to /setup."""
+
+    project: str | int
+    label_schema: str = Field("", alias="schema")
+    extra_params: Any = None
+
+
+class PredictBody(Loose):
+    """What Label Studio posts to /predict."""
+
+    tasks: list[Json] = Field(max_length=MAX_TASKS)
+    project: str | int
+    label_config: str = ""
+
+
+class WebhookBody(Loose):
+    """What Label Studio posts to /webhook."""
+
+    action: str = ""
+    project: Any = None
+
+
+class Protocol:
+    """The endpoints that Label Studio calls."""
+
+    def __init__(
+        self, settings: Settings, store: Store, serving: Serving, reconciler: Reconciler
+    ) -> None:
+        """Remember what answers."""
+        self._settings = settings
+        self._store = store
+        self._serving = serving
+        self._reconciler = reconciler
+
+    def register(self, app: FastAPI) -> None:
+        """Add the routes to an application."""
+        app.add_api_route("/health", self.health, methods=["GET"])
+        app.add_api_route("/setup", self.setup, methods=["POST"])
+        app.add_api_route("/predict", self.predict, methods=["POST"])
+        app.add_api_route("/webhook", self.webhook, methods=["POST"], status_code=201)
+        app.add_api_route("/train", self.train, methods=["POST"], status_code=201)
+        app.add_api_route("/versions", self.versions, methods=["GET", "POST"])
+
+    def health(self) -> Json:
+        """Answer at once, whatever else goes on."""
+        return {"status": "UP", "model_class": "Equipoise"}
+
+    def setup(self, body: SetupBody) -> Json:
+        """Check the config, note extra params, name the version that serves. Loads nothing."""
+        project = project_id(body.project)
+        parse(body.label_schema)
+        fields: Json = {"label_config": body.label_schema}
+        if isinstance(body.extra_params, dict):
+            self._settings.for_project(project, body.extra_params, {})
+            fields["extra_params"] = body.extra_params
+        elif body.extra_params not in (None, ""):
+            raise EquipoiseError('Extra params must be a JSON object, like {"strategy": "grace"}.')
+        known = {found.id: found for found in self._store.projects()}.get(project)
+        if known is None or any(getattr(known, k) != v for k, v in fields.items()):
+            try:
+                self._store.save_project(project, **fields)
+            except SQLAlchemyError as error:  # on a full disk what serves goes on serving
+                log.warning("setup not stored", project=project, reason=str(error)[:200])
+            self._reconciler.wake()
+        return {"model_version": self._serving.version(project)}
+
+    def predict(self, body: PredictBody) -> Json:
+        """Return one prediction per task, in order."""
+        with PREDICT_SECONDS.time():
+            project = project_id(body.project)
+            return {"results": self._serving.predict(project, body.tasks, body.label_config)}
+
+    def webhook(self, body: WebhookBody) -> Json:
+        """Note that something changed, or that training is wanted."""
+        self._serving.circuit.hint()  # Label Studio is alive
+        WEBHOOKS.labels(action=body.action if body.action in CHANGES else "other").inc()
+        if note(self._store, body.action, body.project):
+            self._reconciler.wake()
+        return {}
+
+    def train(self, body: WebhookBody) -> Json:
+        """Serve Label Studio before 1.13, which posts here instead of START_TRAINING."""
+        return self.webhook(WebhookBody(action=START, project=body.project))
+
+    def versions(self, project: str = "") -> Json:
+        """Return finished versions, newest first."""
+        names = [
+            found.version
+            for owner in self._store.projects()
+            if not project or owner.id == project_id(project)
+            for found in self._store.rounds(owner.id)
+            if found.state == State.DONE and not found.options.get("dry")
+        ]
+        return {"versions": names[::-1]}

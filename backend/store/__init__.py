@@ -1,0 +1,1 @@
+"""What is kept: projects, rounds, leases, rankings."""
