@@ -3,6 +3,7 @@
 #   make test ARGS="-k bmmal" run the tests
 #   make lint                 ruff, mypy, import contracts
 #   make faults               break everything on purpose, write docs/faults.md (hours)
+#   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make clean                remove environments, demo data and caches
 
@@ -12,7 +13,7 @@ export EQUIPOISE_UV := $(UV)
 # Every round is a process of its own: without bytecode on disk each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format evidence faults clean
+.PHONY: demo test lint format evidence faults mutants clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
@@ -32,6 +33,9 @@ format: $(UV)
 
 evidence: $(UV)
 	nice $(UV) run python -m experiments.evidence $(ARGS)
+
+mutants: $(UV)
+	nice $(UV) run --extra postgres python -m tests.mutants $(ARGS)
 
 FAULTS := build/faults.jsonl
 faults: $(UV)

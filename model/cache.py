@@ -7,6 +7,7 @@ ignored and later removed. Several processes may read and append at once.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -74,18 +75,18 @@ class FeatureCache:
 
     def size(self) -> int:
         """Return the bytes on disk."""
-        return sum(path.stat().st_size for path in self.folder.glob("*/*") if path.is_file())
+        return sum(found.st_size for _, found in _files(self.folder, "*/*"))
 
     def describe(self) -> list[StoreInfo]:
         """List the stores, most recently used first."""
         infos = []
-        for folder in self._folders():
-            label = folder / "encoder.json"
-            store = Store(folder, json.loads(label.read_text())["fingerprint"])
+        for label, found in _files(self.folder, "*/encoder.json"):
+            store = Store(label.parent, json.loads(label.read_text())["fingerprint"])
             store.refresh()
-            size = sum(path.stat().st_size for path in folder.iterdir())
-            used = label.stat().st_mtime
-            infos.append(StoreInfo(store.fingerprint, store.rows, len(store.failed), size, used))
+            size = sum(one.st_size for _, one in _files(label.parent, "*"))
+            infos.append(
+                StoreInfo(store.fingerprint, store.rows, len(store.failed), size, found.st_mtime)
+            )
         return sorted(infos, key=lambda info: -info.used)
 
     def prune(self, max_bytes: int) -> int:
@@ -94,23 +95,19 @@ class FeatureCache:
         Note: processes that have a shard open keep reading it; what was deleted is prepared again
         when it is next needed.
         """
-        folders = sorted(self._folders(), key=lambda f: (f / "encoder.json").stat().st_mtime)
         shards = [
-            path
-            for folder in folders
-            for path in sorted(folder.glob("*.arrow"), key=lambda p: p.stat().st_mtime)
+            shard
+            for label, _ in sorted(_files(self.folder, "*/encoder.json"), key=_age)
+            for shard in sorted(_files(label.parent, "*.arrow"), key=_age)
         ]
         excess, freed = self.size() - max_bytes, 0
-        for path in shards:
+        for path, found in shards:
             if freed >= excess:
                 break
-            freed += path.stat().st_size
+            freed += found.st_size
             path.unlink(missing_ok=True)
         self._stores.clear()
         return freed
-
-    def _folders(self) -> list[Path]:
-        return [path.parent for path in self.folder.glob("*/encoder.json")]
 
 
 class Store:
@@ -248,9 +245,22 @@ class Store:
         self._remove_stale()
 
     def _remove_stale(self) -> None:
-        for path in self.folder.glob("*.part"):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+        for path, found in _files(self.folder, "*.part"):
+            if time.time() - found.st_mtime > _STALE_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, pattern: str) -> list[tuple[Path, os.stat_result]]:
+    """List files; what another process renames or removes meanwhile is left out."""
+    listed = []
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            listed.append((path, path.stat()))
+    return listed
+
+
+def _age(file: tuple[Path, os.stat_result]) -> float:
+    return file[1].st_mtime
 
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:

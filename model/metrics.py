@@ -66,7 +66,8 @@ def numbers(predicted: FloatArray, truth: FloatArray, low: float, high: float) -
     rounded (the scale from -3 to 3 of CMU-MOSI). F1 is the two halves' F1 weighted by frequency.
     """
     predicted, truth = np.clip(predicted, low, high), np.clip(truth, low, high)
-    guess, real = (2 * (v - low) / (high - low) - 1 for v in (predicted, truth))
+    middle, half = (low + high) / 2, (high - low) / 2  # so that a cut itself stays what it is
+    guess, real = ((v - middle) / half for v in (predicted, truth))
     found = {"mae": float(np.abs(predicted - truth).mean()), "corr": _pearson(predicted, truth)}
     for name, cuts in _CUTS.items():
         hit = np.digitize(guess, cuts, right=True) == np.digitize(real, cuts, right=True)

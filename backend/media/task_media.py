@@ -38,6 +38,8 @@ from model.schema import ModalityKind
 _CLOUD = ("s3", "gs", "azure-blob", "azure_spi", "gcs")
 _REDIRECTS = 5
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
 _NO_ANSWER = (
     httpx.NetworkError,
     httpx.RemoteProtocolError,
@@ -287,6 +289,9 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             packed = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if packed is not None:
         return _is_public(packed)
+    # Python counts as global what is not known to be private; of IPv6 an eighth is handed out.
+    if address.version == 6 and (address not in _UNICAST or address in _DOCUMENTATION):
+        return False
     return address.is_global and not address.is_multicast
 
 

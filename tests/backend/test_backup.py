@@ -8,6 +8,8 @@ import os
 import sqlite3
 import tarfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,27 +96,48 @@ def test_what_was_backed_up_is_there_again(
 
 
 def test_it_is_consistent_while_the_server_writes(settings: Settings, tmp_path: Path) -> None:
-    stop = threading.Event()
+    stop, written = threading.Event(), [0]
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(keep_writing, settings, stop, written)
+        try:
+            for number in range(4):
+                before = written[0]
+                while written[0] < before + 3:  # the writer is at work, and goes on meanwhile
+                    assert not writer.done(), writer.exception()
+                    time.sleep(0.01)
+                store = open_store(settings)
+                backup(settings, store, tmp_path / f"{number}.tar")
+                store.close()
+                copy = settings_in(tmp_path / f"copy{number}")
+                restore(copy, tmp_path / f"{number}.tar")
+                assert len(complete_rounds(copy)) >= before
+        finally:
+            stop.set()
+        writer.result(timeout=60)
 
-    def work() -> None:
-        busy = open_store(settings)
-        while not stop.is_set():
-            finish(busy)
-            busy.prune_files(1, keep=3)
-            stop.wait(0.02)  # no round is faster
-        busy.close()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        for number in range(4):
-            store = open_store(settings)
-            backup(settings, store, tmp_path / f"{number}.tar")
-            store.close()
-            restore(settings_in(tmp_path / f"copy{number}"), tmp_path / f"{number}.tar")
-    finally:
-        stop.set()
-        thread.join()
+def keep_writing(settings: Settings, stop: threading.Event, written: list[int]) -> None:
+    """Commit rounds and prune old ones until told to stop; `written` counts them."""
+    store = open_store(settings)
+    while not stop.is_set():
+        finish(store)
+        store.prune_files(1, keep=3)
+        written[0] += 1
+        stop.wait(0.02)  # no round is faster
+    store.close()
+
+
+def complete_rounds(settings: Settings) -> list[str]:
+    """Return the versions of a store's finished rounds; what the newest names is there, whole."""
+    store = open_store(settings)
+    current = store.current(1)
+    assert current is not None
+    assert store.ranking(current).stat().st_size == 5000
+    assert (store.path(current.checkpoint) / "model.json").read_text() == "{}"
+    done = [found.version for found in store.rounds(1) if found.state == State.DONE]
+    assert done[-1] == current.version
+    store.close()
+    return done
 
 
 def test_a_folder_with_a_store_is_never_written_over(settings: Settings, archive: Path) -> None:
@@ -125,8 +148,12 @@ def test_a_folder_with_a_store_is_never_written_over(settings: Settings, archive
 
 
 def test_a_cache_that_is_there_already_is_kept(archive: Path, tmp_path: Path) -> None:
-    (tmp_path / "other" / "cache").mkdir(parents=True)
+    kept = tmp_path / "other" / "cache" / "encoder" / "values.arrow"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"prepared before")
     restore(settings_in(tmp_path / "other"), archive)
+    assert kept.read_bytes() == b"prepared before"
+    assert len(complete_rounds(settings_in(tmp_path / "other"))) == 2
 
 
 def test_a_restore_that_was_killed_can_be_repeated(archive: Path, tmp_path: Path) -> None:
@@ -134,7 +161,8 @@ def test_a_restore_that_was_killed_can_be_repeated(archive: Path, tmp_path: Path
     (target / ".restoring").mkdir(parents=True)
     (target / "projects" / "1").mkdir(parents=True)
     restore(settings_in(target), archive)
-    assert (target / "equipoise.db").is_file()
+    assert len(complete_rounds(settings_in(target))) == 2
+    assert not (target / ".restoring").exists()
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.97])

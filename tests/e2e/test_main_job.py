@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ from demo.labelstudio import LabelStudio
 from demo.project import Annotator, import_tasks
 from tests.e2e.conftest import DigitsProject
 from tests.e2e.server import Equipoise
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, Taken, quantile
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -100,7 +99,7 @@ def test_the_main_job_end_to_end(
         assert task is not None
         project.annotate(task["id"])
         asked += 1
-    taken: dict[str, list[float]] = {"/health": [], "/predict": [], "/webhook": []}
+    taken: dict[str, list[Taken]] = {"/health": [], "/predict": [], "/webhook": []}
     body = {
         "tasks": [{"id": published[-1], "data": {}}],
         "project": str(project.id),
@@ -115,16 +114,15 @@ def test_the_main_job_end_to_end(
             watch = Stopwatch()
             answer = send()
             assert answer.is_success, answer.text
-            taken[path].append(watch.seconds)
+            taken[path].append(watch.taken)
             if path == "/predict":
                 (item,) = answer.json()["results"]
                 assert item["model_version"].startswith("equipoise-r000")
                 assert item["result"]
-    slowest = {path: round(max(times), 3) for path, times in taken.items()}
+    slowest = {path: round(quantile(times, 1).most, 3) for path, times in taken.items()}
     print("slowest answers while a round ran:", slowest)
-    assert max(taken["/health"]) < 1.0
-    assert median(taken["/webhook"]) < 0.2
-    assert max(taken["/webhook"]) < 1.0
+    for path, share, limit in (("/health", 1, 1.0), ("/webhook", 0.5, 0.2), ("/webhook", 1, 1.0)):
+        quantile(taken[path], share).check(limit, f"{path} during a round, {share:.0%} of it")
     last = backend.status(project.id)
     assert last["round"] > first["round"]
     assert last["version"] != version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -81,14 +82,15 @@ def test_every_strategy_that_fits_is_replayed_with_a_modality_missing(
 
 def test_killed_twice_gives_the_same_table(replay: Path, tmp_path: Path) -> None:
     folder = make_replay(tmp_path / "killed", run=False)
-    rng = np.random.default_rng()
-    for least in sorted(rng.integers(1, 20, size=2)):
+    whole, rng = Plan.read(folder).cells, np.random.default_rng()
+    for least in sorted(rng.integers(1, whole - 4, size=2)):
         run = subprocess.Popen([sys.executable, "-c", _RUN, str(folder)])
         while Cells(folder).count() < least and run.poll() is None:
             time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.2))  # anywhere within a measurement
+        time.sleep(rng.uniform(0, 0.05))  # anywhere within a measurement
         run.kill()
-        run.wait()
+        assert run.wait() == -signal.SIGKILL, "it had ended by itself"
+    assert Cells(folder).count() < whole, "nothing was left to do"
     (folder / "cells" / "random" / "seed-0-round-1.json.1.writing").write_text("{half")
     subprocess.run([sys.executable, "-c", _RUN, str(folder)], check=True, timeout=300)
     assert curves.tidy(curves.load(folder)) == curves.tidy(curves.load(replay))

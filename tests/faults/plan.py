@@ -67,13 +67,8 @@ class Figure:
     seed: int
     seconds: float
     stolen: float
+    unjudged: int
     at: float
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Return the value that `share` of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def note(row: str, fault: str, times: int, held: str, measured: str, whole: Stopwatch) -> None:
@@ -88,10 +83,13 @@ def note(row: str, fault: str, times: int, held: str, measured: str, whole: Stop
         whole: started with the test.
     """
     taken, lost = round(whole.wall, 1), round(whole.lost, 3)
-    figure = Figure(row, fault, times, held, measured, SEED, taken, lost, time.time())
+    figure = Figure(
+        row, fault, times, held, measured, SEED, taken, lost, whole.unjudged, time.time()
+    )
     print(
         f"\n{row}: {times} x {fault}: {held}; {measured} "
-        f"({taken} s, seed {SEED}, {lost:.0%} of the processors' time stolen)"
+        f"({taken} s, seed {SEED}, {lost:.0%} of the processors' time stolen, "
+        f"{whole.unjudged} deadlines not judged)"
     )
     if REPORT:
         line: dict[str, Any] = {**vars(figure), "commit": commit()}

@@ -43,10 +43,11 @@ be committed with all its predictions; after the fault the next round must have 
 the annotations that Label Studio holds; the store, the cache, the ranking and the checkpoint must
 be readable, and nothing half-written may be left.
 
-Deadlines are those of the promises. The machine is shared with other virtual machines, and the
-time in which its processors were taken away, as its kernel counts it, is left out of answers'
-times; **stolen** is its share of the row's time. Rows of older commits gave the **pressure** by
-which their deadlines were multiplied instead: how many processes wanted each processor.
+Deadlines are those of the promises. The machine is shared with other virtual machines; **stolen**
+is the share of the row's time in which its processors were taken away, as its kernel counts it.
+Answers' times are those of the clock on the wall. A deadline that is missed there, but not with all
+stolen time taken off, is **not judged**. Rows of older commits left stolen time out, or gave the
+**pressure** by which their deadlines were multiplied: how many processes wanted each processor.
 
 | fault | how often | what held | measured | seed | seconds | machine | commit |
 |---|---|---|---|---|---|---|---|
@@ -80,10 +81,18 @@ def row_of(line: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         line["measured"],
         line["seed"],
         round(line["seconds"]),
-        f"{line['stolen']:.0%} stolen" if "stolen" in line else f"pressure {line['pressure']}",
+        machine_of(line),
         line["commit"],
     )
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def machine_of(line: dict[str, Any]) -> str:
+    """Say how much of the machine was there, and how many deadlines could not be judged for it."""
+    if "stolen" not in line:
+        return f"pressure {line['pressure']}"
+    unjudged = line.get("unjudged", 0)
+    return f"{line['stolen']:.0%} stolen" + (f", {unjudged} not judged" if unjudged else "")
 
 
 def times_of(line: dict[str, Any], total: int) -> str:

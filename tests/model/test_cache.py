@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +134,121 @@ def test_prune_deletes_the_least_recently_used_first(cache):
     assert {info.fingerprint: info.rows for info in cache.describe()} == {"old": 0, "new": 1000}
     assert cache.prune(10**9) == 0
     assert label.exists()
+
+
+def ages(cache: FeatureCache, **seconds: int) -> None:
+    """Set when each encoder's store was last used."""
+    for path in cache.folder.glob("*/encoder.json"):
+        age = seconds[json.loads(path.read_text())["fingerprint"]]
+        os.utime(path, (age, age))
+
+
+def found(cache: FeatureCache, name: str) -> int:
+    """Count the values of the keys 0 to 19, without using the store."""
+    return {info.fingerprint: info.rows for info in cache.describe()}[name]
+
+
+def test_pruning_frees_just_enough_from_the_longest_unused_store_oldest_shards_first(cache):
+    for name in ("a", "b", "c"):
+        for start in (0, 10):
+            cache.store(name).append(*rows(10, start=start))
+    ages(cache, a=200, b=100, c=300)
+    assert [info.fingerprint for info in cache.describe()] == ["c", "a", "b"]
+    shard = next(cache.folder.glob("*/values-*.arrow")).stat().st_size
+    assert cache.prune(cache.size()) == 0
+    assert cache.prune(cache.size() - 1) == shard
+    assert [found(cache, name) for name in "abc"] == [20, 10, 20]
+    left, _ = FeatureCache(cache.folder).store("b").lookup([key(0), key(10)])
+    assert left.tolist() == [-1, 0]
+    ages(cache, a=200, b=100, c=300)
+    assert cache.prune(cache.size() - shard - 1) == 2 * shard
+    assert [found(cache, name) for name in "abc"] == [10, 0, 20]
+    ages(cache, a=200, b=100, c=300)
+    cache.store("a")  # used now
+    assert cache.prune(cache.size() - 1) == shard
+    assert [found(cache, name) for name in "abc"] == [10, 0, 10]
+
+
+def test_a_pruned_store_finds_nothing_and_takes_new_values(cache):
+    cache.store("e").append(*rows(10))
+    cache.prune(0)
+    store = cache.store("e")
+    assert store.lookup([key(1)])[0].tolist() == [-1]
+    store.append(*rows(10))
+    assert store.lookup([key(1)])[0].tolist() == [0]
+
+
+def test_folders_that_are_gone_are_not_pruned_and_come_again(cache):
+    for name in ("a", "b"):
+        cache.store(name).append(*rows(10))
+    ages(cache, a=100, b=200)
+    shutil.rmtree(next(p.parent for p in cache.folder.glob("*/encoder.json") if _is(p, "a")))
+    assert cache.prune(0) > 0
+    assert [(info.fingerprint, info.rows) for info in cache.describe()] == [("b", 0)]
+    cache.store("a").append(*rows(10))
+    assert found(cache, "a") == 10
+    shutil.rmtree(cache.folder)
+    assert (cache.size(), cache.prune(0), cache.describe()) == (0, 0, [])
+    cache.store("a").append(*rows(10))
+    assert found(cache, "a") == 10
+
+
+def _is(label, name):
+    return json.loads(label.read_text())["fingerprint"] == name
+
+
+def test_files_that_others_remove_meanwhile_are_left_out(cache):
+    store = cache.store("e")
+    store.append(*rows(10))
+    before = cache.size()
+    for gone in ("values-0.arrow", "values-0.arrow.1.part", "encoder.json.1.part"):
+        (store.folder / gone).symlink_to("nowhere")  # listed, but not there when it is asked about
+    store.append(*rows(10, start=10))
+    assert cache.size() > before
+    assert found(cache, "e") == 20
+    assert cache.prune(0) > before
+    (cache.folder / "other").mkdir()
+    (cache.folder / "other" / "encoder.json").symlink_to("nowhere")
+    assert [info.fingerprint for info in cache.describe()] == ["e"]
+    assert cache.prune(0) == 0
+
+
+def test_shards_of_several_widths_are_merged_apart(cache):
+    store = cache.store("e")
+    for n in range(30):
+        store.append(*rows(1, start=n, width=4))
+        store.append(*rows(1, start=100 + n, width=6))
+    store.append(*rows(1, start=200, width=5))
+    assert len(list(cache.folder.glob("*/values-*.arrow"))) < 16
+    for opened in (store, FeatureCache(cache.folder).store("e")):
+        wanted = [(n, 4) for n in range(30)] + [(100 + n, 6) for n in range(30)] + [(200, 5)]
+        shard, row = opened.lookup([key(n) for n, _ in wanted])
+        for (number, width), place, where in zip(wanted, shard, row, strict=True):
+            assert opened.shards[place].values[where].tolist() == [number] * width
+
+
+def test_shards_with_much_in_them_are_not_written_again(cache, monkeypatch):
+    monkeypatch.setattr("model.cache._SMALL_BYTES", 100)
+    store = cache.store("e")
+    store.append(*rows(13, start=1000))  # 104 bytes
+    large = next(cache.folder.glob("*/values-*.arrow"))
+    for n in range(30):
+        store.append(*rows(1, start=n))
+    assert large.exists()
+    assert len(list(cache.folder.glob("*/values-*.arrow"))) < 10
+
+
+def test_a_file_that_another_process_writes_now_stays_and_an_abandoned_one_goes(cache):
+    store = cache.store("e")
+    live, dead = (store.folder / f"values-{name}.arrow.0.part" for name in ("live", "dead"))
+    for path in (live, dead):
+        path.write_bytes(b"half")
+    os.utime(live, (time.time() - 3500,) * 2)
+    os.utime(dead, (time.time() - 3700,) * 2)
+    store.append(*rows(1))
+    assert live.exists()
+    assert not dead.exists()
+    assert store.rows == 1
 
 
 def test_pruned_values_are_prepared_again(samples, schema, cache):

@@ -79,7 +79,7 @@ def test_regression_keeps_the_units_and_takes_an_open_range_from_the_labels(tmp_
     model = train(inputs.take(range(200)), {"kg": values[:200]}, schema, FAST, device="cpu")
     assert model.ranges["kg"] == pytest.approx((values[:200].min(), values[:200].max()))
     found = evaluate(model, inputs.take(range(200, 240)), {"kg": values[200:]})
-    assert found["mae"] < 4
+    assert found["mae"] < 3
     assert found["corr"] > 0.9
     assert set(found) >= {"acc2", "acc3", "acc5", "acc7", "f1", "mae:one"}
     checkpoint.save(model, tmp_path / "m")
@@ -209,6 +209,55 @@ def test_early_stopping_returns_to_the_best_epoch_and_reports_held_back_metrics(
     assert train(inputs, {"y": truth}, SHARED, few, device="cpu").metadata["metrics"] == {}
 
 
+def test_early_stopping_gives_the_weights_of_the_best_epoch():
+    inputs, truth = separable(120, noise=3.0)
+    base = {"projection": 64, "min_steps": 0, "lr": 3e-3, "schedule": "constant"}
+    held = {"validation_share": 0.25, "validation_min": 100}
+
+    def trained(epochs: int, patience: int):
+        chosen = preset("quick", **base, **held, epochs=epochs, patience=patience)
+        return train(inputs, {"y": truth}, SHARED, chosen, device="cpu")
+
+    def same(one, other):
+        return all(map(torch.equal, one.network.state_dict().values(), other.values()))
+
+    stopped = trained(60, patience=4)
+    best = stopped.metadata["epochs"] - 4
+    assert 2 < best < 56  # a loss that is 0 or never falls would be best at the first epoch
+    assert same(stopped, trained(best, patience=0).network.state_dict())
+    assert not same(stopped, trained(best + 4, patience=0).network.state_dict())
+    assert same(trained(best, patience=best), stopped.network.state_dict())
+
+
+def test_held_back_labels_teach_nothing():
+    inputs, truth = separable(120, noise=3.0)
+    held = {"validation_share": 0.25, "validation_min": 100, "patience": 0}
+    chosen = preset("quick", projection=8, min_steps=0, epochs=2, **held)
+    first = train(inputs, {"y": truth}, SHARED, chosen, device="cpu")
+    rows = np.random.default_rng(0).permutation(120)[:30]  # seed 0, a quarter
+    other = truth.copy()
+    other[rows] = (other[rows] + 1) % 3
+    again = train(inputs, {"y": other}, SHARED, chosen, device="cpu")
+    np.testing.assert_array_equal(first.predict(inputs)["y"], again.predict(inputs)["y"])
+    assert first.metadata["metrics"]["n"] == 30
+    assert first.metadata["metrics"]["accuracy"] != again.metadata["metrics"]["accuracy"]
+
+
+@pytest.mark.parametrize("ends", [(50.0, 90.0), (None, None), (0.0, 100.0)])
+def test_where_nothing_tells_samples_apart_a_number_is_their_median(ends):
+    values = np.full(80, 85.0)
+    values[:8], values[8:20] = 50.0, 90.0
+    low, high = ends
+    target = Target("kg", TargetKind.REGRESSION, low=low, high=high)
+    inputs = inputs_of([np.zeros((80, 2)), np.zeros((80, 2))])
+    chosen = preset("quick", projection=8, min_steps=300, dropout=0.0)
+    model = train(
+        inputs, {"kg": values}, vector_schema(("one", "two"), target), chosen, device="cpu"
+    )
+    assert model.predict(inputs)["kg"] == pytest.approx(np.full(80, 85.0), abs=1.0)
+    assert model.predict_unimodal(inputs)["one"] == pytest.approx(np.full(80, 85.0), abs=1.0)
+
+
 def test_parameter_groups_warm_up_and_milestones():
     from model.network import Network
 
@@ -254,6 +303,8 @@ def test_training_leaves_the_callers_random_state_alone():
     [
         (np.zeros(3, int), "3 labels for 20"),
         (np.full(20, 7), r"lie in \[-1, 2\]"),
+        (np.array([0, 1, 2] * 6 + [3, 0]), r"lie in \[-1, 2\]"),
+        (np.array([0, 1, 2] * 6 + [-2, -1]), r"lie in \[-1, 2\]"),
         (np.zeros((20, 2)), "2 columns for 3 classes"),
     ],
 )
@@ -294,8 +345,9 @@ def test_soft_shares_and_means():
     )
     sets = np.array([[[1.0, 0.0], [1.0, 1.0]], [[np.nan, np.nan], [0.0, 1.0]]])
     np.testing.assert_allclose(labels.mean(sets), [[1.0, 0.5], [0.0, 1.0]])
-    with pytest.raises(ValueError, match="class indices"):
-        labels.majority(np.array([[3]]), 3)
+    for stray in (3, -2):
+        with pytest.raises(ValueError, match=r"class indices must lie in \[-1, 2\]"):
+            labels.majority(np.array([[0, 1], [2, stray]]), 3)
 
 
 # Metrics by hand ----------------------------------------------------------------------------------

@@ -1,0 +1,382 @@
+"""Whole rounds of each kind in this process, against a Label Studio in memory."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+from PIL import Image
+
+from backend.rounds import process
+from backend.rounds.pipeline import HOLDOUT, MIN_HOLDOUT
+from backend.settings import ProjectSettings, Settings, settings
+from backend.store import rankings
+from backend.store.store import Store
+from backend.store.tables import Kind, Round, State
+from model import checkpoint
+from tests.backend.studio import FakeStudio
+
+CONFIG = (
+    '<View><Image name="i" value="$image"/><Text name="t" value="$text"/>'
+    '<Choices name="label" toName="i"><Choice value="A"/><Choice value="B"/></Choices></View>'
+)
+TASKS, LABELLED = 90, 60
+SMALL = {"epochs": 4, "min_steps": 80, "projection": 16}
+Run = Callable[..., Round]
+
+
+def truth(task: int) -> str:
+    """Return a task's class."""
+    return "A" if task % 2 else "B"
+
+
+def picture(level: int, seed: int) -> str:
+    """Return a noisy grey picture as a data URI."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(seed).integers(0, 60, (16, 16, 3))
+    Image.fromarray((noise + level).astype(np.uint8)).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def data(task: int) -> dict[str, str]:
+    """Return a task whose picture and text tell its class."""
+    light, word = (150, "sunny") if truth(task) == "A" else (20, "rainy")
+    return {"image": picture(light, task), "text": f"a {word} day number {task}"}
+
+
+def annotation(task: int, *said: str, **more: Any) -> dict[str, Any]:
+    """Return an annotation."""
+    value = {"choices": list(said)}
+    result = [{"from_name": "label", "type": "choices", "value": value}] if said else []
+    return {"id": task, "result": result, **more}
+
+
+def label(studio: FakeStudio, *tasks: int) -> None:
+    """Label tasks with their classes."""
+    for task in tasks:
+        studio.annotations[task] = [annotation(task, truth(task))]
+
+
+@pytest.fixture
+def studio() -> Iterator[FakeStudio]:
+    """Return a project of pictures with texts; the first tasks are labelled."""
+    with FakeStudio(TASKS) as running:
+        running.remote["label_config"] = CONFIG
+        running.data = {task: data(task) for task in running.tasks}
+        label(running, *range(1, LABELLED + 1))
+        yield running
+
+
+@pytest.fixture
+def config(
+    studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Return the settings that a round's process reads, and leave this process as it was."""
+    values = {"label_studio_url": studio.url, "api_key": "key", "min_free_bytes": "0"}
+    for name, value in {**values, "data_dir": str(tmp_path / "data"), "device": "cpu"}.items():
+        monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", value)
+    comm, handler = Path("/proc/self/comm").read_text(), signal.getsignal(signal.SIGTERM)
+    settings.cache_clear()
+    yield settings()
+    settings.cache_clear()
+    signal.signal(signal.SIGTERM, handler)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    Path("/proc/self/comm").write_text(comm)
+
+
+@pytest.fixture
+def store(config: Settings) -> Iterator[Store]:
+    """Return a store with the connected project 1."""
+    opened = Store(config.database, config.data_dir)
+    opened.save_project(1, connected=True, label_config=CONFIG, backend_id=4)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return `run(kind, strategy, status=0, dry=False, **options) -> Round`, ended."""
+
+    def go(
+        kind: Kind, strategy: str = "bmmal", *, status: int = 0, dry: bool = False, **options: Any
+    ) -> Round:
+        named = "bmmal" if strategy == "typiclust" else strategy
+        chosen = ProjectSettings(**{"strategy": named, "overrides": SMALL, **options})
+        claim = store.claim(
+            1, kind, strategy, "test", {"settings": chosen.model_dump(), "dry": dry}
+        )
+        assert claim is not None
+        told = json.dumps({"round": claim.round, "token": claim.token}) + "\n"
+        monkeypatch.setattr("sys.stdin", io.StringIO(told))
+        assert process.main() == status
+        return store.round(claim.round)
+
+    return go
+
+
+def queue(studio: FakeStudio, version: str) -> list[int]:
+    """Return the tasks of a version as Label Studio serves them: the lowest score first."""
+    rows = [row for row in studio.predictions if row["model_version"] == version]
+    return [row["task"] for row in sorted(rows, key=lambda row: row["score"])]
+
+
+def check_served(studio: FakeStudio, store: Store, found: Round, tasks: set[int]) -> None:
+    """A round is committed, and Label Studio serves its ranking of these tasks and no others."""
+    assert (found.state, found.error) == (State.DONE, "")
+    current = store.current(1)
+    assert current is not None
+    assert current.id == found.id
+    assert set(queue(studio, found.version)) == tasks
+    assert found.published == len(tasks)
+    table = rankings.load(store.ranking(found))
+    assert table.column("task").to_pylist() == queue(studio, found.version)
+    rows = [row for row in studio.predictions if row["model_version"] == found.version]
+    places = np.arange(len(tasks)) / (len(tasks) - 1)
+    assert sorted(row["score"] for row in rows) == pytest.approx(places)
+    assert studio.named[-1] == (found.version, len(tasks)), "named before it was wholly there"
+    assert studio.remote["model_version"] == studio.title == found.version
+    assert store.project(1).announced == found.version
+
+
+OPEN = set(range(LABELLED + 1, TASKS + 1))
+
+
+def test_a_cold_round_puts_every_task_into_the_queue_in_a_random_order(
+    studio: FakeStudio, store: Store, run: Run, config: Settings
+) -> None:
+    studio.annotations.clear()
+    found = run(Kind.COLD, "random")
+    check_served(studio, store, found, studio.tasks)
+    assert (found.number, found.checkpoint, found.metrics) == (0, "", {})
+    assert (found.labels, found.pool, found.tasks) == (0, TASKS, TASKS)
+    assert found.strategy == "random"
+    order = queue(studio, found.version)
+    assert order != sorted(order)
+    assert all(row["result"] == [] for row in studio.predictions)
+    assert set(found.durations) == {"fetch", "rank", "publish"}
+    # What was encoded meanwhile is not encoded again by the first round with labels.
+    label(studio, *range(1, LABELLED + 1))
+    trained = run(Kind.TRAIN)
+    assert trained.work == {"cache_hits": TASKS, "cache_misses": 0}
+    assert not config.decoding.exists() or not list(config.decoding.glob("*"))
+
+
+def test_another_seed_is_another_random_order(studio: FakeStudio, run: Run) -> None:
+    studio.annotations.clear()
+    orders = [queue(studio, run(Kind.COLD, "random", seed=s).version) for s in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_cold_round_with_encoders_that_know_nothing_says_that_it_was_random(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    studio.annotations.clear()
+    found = run(Kind.COLD, "typiclust")
+    check_served(studio, store, found, studio.tasks)
+    assert found.strategy == "random"
+    assert rankings.load(store.ranking(found)).column("strategy").to_pylist() == ["random"] * TASKS
+    assert "encode" in found.durations
+
+
+def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, run: Run) -> None:
+    studio.annotations[TASKS] = [annotation(TASKS, "A", was_cancelled=True)]  # skipped: not wanted
+    studio.annotations[1].append(annotation(1, "A", was_cancelled=True))
+    pool = OPEN - {TASKS}
+    found = run(Kind.TRAIN)
+    check_served(studio, store, found, pool)
+    assert (found.number, found.strategy, found.failures) == (1, "bmmal", {})
+    assert (found.labels, found.pool, found.tasks) == (LABELLED, len(pool), TASKS)
+    assert set(found.durations) == {"fetch", "encode", "train", "evaluate", "rank", "publish"}
+    assert found.work == {"cache_hits": 0, "cache_misses": TASKS - 1}
+    assert store.trained_on(1) == {
+        str(task): f"label=['{truth(task)}']" for task in range(1, LABELLED + 1)
+    }
+    for row in studio.predictions:
+        assert row["result"][0]["value"]["choices"] == [truth(row["task"])]
+        assert row["result"][0]["from_name"] == "label"
+    metrics = found.metrics
+    assert metrics["holdout"] == metrics["n"] == LABELLED * HOLDOUT >= MIN_HOLDOUT
+    assert metrics["accuracy"] == 1
+    assert {"accuracy:i", "accuracy:t"} <= metrics.keys()
+    shares = [metrics[f"pool_contribution:{name}"] for name in ("i", "t")]
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert "pool_agreement" not in metrics  # nothing to agree with yet
+    table = rankings.load(store.ranking(found))
+    assert table.column("contribution:i").to_numpy().mean() == pytest.approx(shares[0], abs=1e-3)
+    gap = np.abs(
+        table.column("contribution:i").to_numpy() - table.column("contribution:t").to_numpy()
+    )
+    assert table.column("dominance").to_numpy() == pytest.approx(gap, abs=1e-5)
+    assert set(table.column("model_version").to_pylist()) == {found.version}
+    assert set(table.column("round").to_pylist()) == {1}
+    model = checkpoint.load(store.path(found.checkpoint), device="cpu")
+    assert (model.metadata["version"], model.metadata["round"]) == (found.version, 1)
+    assert model.metadata["n_labels"] == LABELLED  # what serves has seen all labels
+
+
+def test_the_next_training_round_says_how_much_it_agrees(studio: FakeStudio, run: Run) -> None:
+    run(Kind.TRAIN)
+    label(studio, *range(61, 66))
+    found = run(Kind.TRAIN)
+    assert found.number == 2
+    assert found.labels == LABELLED + 5
+    assert found.metrics["pool_agreement"] == 1
+    assert found.metrics["pool_changed"] == 0
+    assert found.work == {"cache_hits": TASKS, "cache_misses": 0}
+
+
+def test_few_labels_are_all_trained_on_and_nothing_is_measured(
+    studio: FakeStudio, run: Run
+) -> None:
+    for task in range(50, LABELLED + 1):
+        del studio.annotations[task]
+    assert "holdout" not in run(Kind.TRAIN).metrics  # a fifth of 49 is fewer than 10
+    label(studio, 50)
+    assert run(Kind.TRAIN).metrics["holdout"] == 10
+
+
+def test_a_round_that_only_ranks_uses_the_model_there_is_and_another_strategy(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    trained = run(Kind.TRAIN)
+    label(studio, 61)
+    studio.tasks.add(200)
+    studio.data[200] = data(200)
+    found = run(Kind.RANK, "entropy")
+    check_served(studio, store, found, OPEN - {61} | {200})
+    assert (found.checkpoint, found.number) == (trained.checkpoint, trained.number)
+    assert found.version != trained.version
+    assert found.metrics["accuracy"] == trained.metrics["accuracy"]
+    assert found.work == {"cache_hits": TASKS, "cache_misses": 1}
+    assert set(found.durations) == {"fetch", "encode", "rank", "publish"}
+    assert store.trained_on(1).keys() == {str(task) for task in range(1, LABELLED + 1)}
+    p = rankings.outputs_of(rankings.load(store.ranking(found)))["label"].astype(np.float64)
+    entropy = -np.where(p > 0, p * np.log(np.maximum(p, 1e-300)), 0).sum(axis=1)
+    assert (np.diff(entropy) <= 1e-6).all(), "the least sure come first"
+    assert entropy[0] > entropy[-1]
+
+
+def test_without_a_model_nothing_can_be_ranked_again(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    assert "run `equipoise retrain` first" in run(Kind.RANK, status=1).error
+    studio.annotations.clear()
+    cold = run(Kind.COLD, "random")
+    failed = run(Kind.RANK, status=1)
+    assert failed.state == State.FAILED
+    assert "There is no trained model yet" in failed.error
+    current = store.current(1)
+    assert current is not None
+    assert current.id == cold.id
+    assert studio.remote["model_version"] == cold.version
+
+
+def test_a_dry_round_ranks_and_publishes_nothing(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    trained = run(Kind.TRAIN)
+    before = len(studio.requests), list(studio.predictions)
+    found = run(Kind.RANK, "margin", dry=True)
+    assert found.state == State.DONE
+    assert rankings.load(store.ranking(found)).num_rows == len(OPEN)
+    assert set(found.durations) == {"fetch", "encode", "rank"}
+    assert studio.predictions == before[1]
+    assert all(r.startswith("GET") for r in studio.requests[before[0] :])
+    current = store.current(1)
+    assert current is not None
+    assert current.id == trained.id
+
+
+def test_only_the_top_is_published(studio: FakeStudio, store: Store, run: Run) -> None:
+    found = run(Kind.TRAIN, publish=7)
+    table = rankings.load(store.ranking(found))
+    assert found.published == 7
+    assert queue(studio, found.version) == table.column("task").to_pylist()[:7]
+    assert table.num_rows == len(OPEN)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ((), "No task is labelled with 'label' yet."),
+        (("A", "A", "A"), "All labels of 'label' are 'A'"),
+    ],
+)
+def test_too_little_to_train_on_is_said(
+    studio: FakeStudio, store: Store, run: Run, said: tuple[str, ...], reason: str
+) -> None:
+    studio.annotations = {n + 1: [annotation(n + 1, one)] for n, one in enumerate(said)}
+    failed = run(Kind.TRAIN, status=1)
+    assert failed.state == State.FAILED
+    assert reason in failed.error
+    assert store.current(1) is None
+    assert studio.predictions == []
+
+
+def test_when_every_task_is_labelled_nothing_is_left_to_rank(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    label(studio, *studio.tasks)
+    assert "every task is labelled" in run(Kind.TRAIN, status=1).error
+    assert store.current(1) is None
+
+
+def test_files_that_cannot_be_read_are_counted_by_reason(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    broken = "data:image/png;base64," + base64.b64encode(b"no picture").decode()
+    for task in (1, 2, 61):
+        studio.data[task] = {**data(task), "image": broken}
+    found = run(Kind.TRAIN)
+    check_served(studio, store, found, OPEN)
+    assert [(reason.split(":")[0], n) for reason, n in found.failures.items()] == [("i", 3)]
+    table = rankings.load(store.ranking(found))
+    absent = table.column("task").to_numpy()[~table.column("present:i").to_numpy(zero_copy_only=0)]
+    assert absent.tolist() == [61]
+
+
+def test_a_cancelled_round_changes_nothing_and_a_stranger_s_token_neither(
+    studio: FakeStudio, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"settings": ProjectSettings(overrides=SMALL).model_dump()}
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "test", options)
+    assert claim is not None
+    for token, cancelled in (("other", False), (claim.token, True)):
+        if cancelled:
+            store.cancel(1)
+        told = json.dumps({"round": claim.round, "token": token}) + "\n"
+        monkeypatch.setattr("sys.stdin", io.StringIO(told))
+        assert process.main() == 3
+    assert store.round(claim.round).state == State.CANCELLED
+    assert store.current(1) is None
+    assert studio.predictions == []
+
+
+def test_a_worker_that_is_told_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert process.main() == 0
+
+
+def test_a_fault_of_ours_is_kept_with_the_round(
+    studio: FakeStudio, store: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.remote["label_config"] = CONFIG.replace("Choices", "Chances")
+    assert run(Kind.TRAIN, status=1).error
+    studio.remote["label_config"] = CONFIG
+    del studio.data[1]["text"]
+    studio.data[2]["text"] = 7  # type: ignore[assignment]
+    assert run(Kind.TRAIN).failures == {}  # absent is no failure
+    store.save_project(1, backend_id=None)
+    monkeypatch.setattr(studio, "_tasks", lambda _: (200, {"tasks": [{"id": "x"}], "total": 1}))
+    failed = run(Kind.TRAIN, status=2)
+    assert failed.state == State.FAILED
+    assert "Error" in failed.error

@@ -1,0 +1,124 @@
+"""Which test executes which line: a pytest plugin that notes it, and its reader.
+
+Only what runs in the tests' own process is seen. What a shared fixture executes counts for every
+test that uses the fixture; what runs on import, for every test that executes a line of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+FOLDERS = ("strategies", "model", "experiments", "backend")
+LIVE = {"e2e", "faults", "browser"}
+FIXTURE = "fixture "
+
+
+class Recorder:
+    """Records lines, durations and outcomes of tests."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._coverage = coverage.Coverage(
+            data_file=out / "coverage", config_file=False, include=[f"{f}/*" for f in FOLDERS]
+        )
+        self._coverage.start()
+        self._context = ""
+        self._tests: dict[str, dict[str, Any]] = {}
+
+    def _switch(self, context: str) -> None:
+        self._context = context
+        self._coverage.switch_context(context)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out what needs a living Label Studio or a browser."""
+        items[:] = [
+            item
+            for item in items
+            if not LIVE & {mark.name for mark in item.iter_markers()}
+            and "label_studio" not in getattr(item, "fixturenames", ())
+        ]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Note a test's lines."""
+        fixtures = list(getattr(item, "fixturenames", ()))
+        self._tests[item.nodeid] = {"fixtures": fixtures, "seconds": 0.0, "passed": True}
+        self._switch(item.nodeid)
+        answer = yield
+        self._switch("")
+        return answer
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+        """Note a shared fixture's lines."""
+        before = self._context
+        if fixturedef.scope != "function":
+            self._switch(FIXTURE + fixturedef.argname)
+        try:
+            return (yield)
+        finally:
+            self._switch(before)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how long a test took and whether it can tell anything."""
+        test = self._tests[report.nodeid]
+        test["seconds"] += report.duration
+        test["passed"] &= report.outcome == "passed"
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it all down."""
+        self._coverage.stop()
+        self._coverage.save()
+        (self._out / "tests.json").write_text(json.dumps(self._tests))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record where the driver says so."""
+    config.pluginmanager.register(Recorder(Path(os.environ["EQUIPOISE_MUTANTS"])))
+
+
+class Executed:
+    """Which tests execute a line, the fastest first."""
+
+    def __init__(self, out: Path, tree: Path) -> None:
+        """Read what was recorded of a tree."""
+        self._tree = tree
+        self._data = coverage.CoverageData(str(out / "coverage"))
+        self._data.read()
+        self._tests = json.loads((out / "tests.json").read_text())
+        self._lines: dict[str, dict[int, set[str]]] = {}
+
+    def seconds(self, tests: list[str]) -> float:
+        """Return how long tests took together."""
+        return sum(self._tests[test]["seconds"] for test in tests)
+
+    def tests(self, path: str, *lines: int) -> list[str]:
+        """Return the tests that execute the first of some lines that any test executes."""
+        by_line = self._by_line(path)
+        found = next((by_line[line] for line in lines if by_line.get(line)), None)
+        if found is None and any("" in self._raw(path).get(line, ()) for line in lines):
+            found = set().union(*by_line.values())
+        return sorted(found or (), key=lambda test: self._tests[test]["seconds"])
+
+    def _by_line(self, path: str) -> dict[int, set[str]]:
+        if path not in self._lines:
+            self._lines[path] = {n: self._named(c) for n, c in self._raw(path).items()}
+        return self._lines[path]
+
+    def _raw(self, path: str) -> dict[int, list[str]]:
+        return self._data.contexts_by_lineno(str(self._tree / path))
+
+    def _named(self, contexts: list[str]) -> set[str]:
+        shared = {c.removeprefix(FIXTURE) for c in contexts if c.startswith(FIXTURE)}
+        return {
+            name
+            for name, test in self._tests.items()
+            if test["passed"] and (name in contexts or shared & set(test["fixtures"]))
+        }
