@@ -9,14 +9,9 @@ from scipy.stats import spearmanr
 
 from strategies import STRATEGIES, LayerGradients, Pool, TargetKind
 from strategies import distance_sums as sums_module
+from strategies.criteria import easiness, informativeness, representativeness, rescale
 from strategies.distance_sums import estimated_sums, exact_sums
-from strategies.grace import (
-    curriculum_weight,
-    easiness,
-    informativeness,
-    representativeness,
-    rescale,
-)
+from strategies.grace import curriculum_weight
 from strategies.gradients import OuterProducts
 from strategies.ranking import Candidates
 from tests.strategies.pools import make_pool, materialised, squared_distances
