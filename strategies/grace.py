@@ -27,10 +27,22 @@ ExactLimit = Annotated[int, "candidates up to which representativeness is exact"
 ReferenceSize = Annotated[int, "random tasks that it is estimated from above that"]
 
 
-def curriculum_weight(round_number: int, alpha_init: float, alpha_step: float) -> float:
+def curriculum_weight(stage: float, alpha_init: float, alpha_step: float) -> float:
     """Return alpha_t = alpha_init - (t - 1) alpha_d, never below 0 (GRACE Eq. 8)."""
     # Rounded so that ten steps of 0.1 from 1.0 end at exactly 0.
-    return max(0.0, round(alpha_init - (round_number - 1) * alpha_step, 12))
+    return max(0.0, round(alpha_init - (stage - 1) * alpha_step, 12))
+
+
+def curriculum_stage(pool: Pool, alpha_labels: int) -> float:
+    """Return t of GRACE Eq. 8: labels in units of the paper's batch, at least 1.
+
+    Note: the paper adds 100 labels a round to the first 100, so that its t-th round has 100 t.
+    Where labels come in other portions the round's number would end the curriculum too soon; it
+    counts only where the number of labels is not known.
+    """
+    if pool.labelled_count is None:
+        return float(pool.round)
+    return max(1.0, pool.labelled_count / alpha_labels)
 
 
 def grace(
@@ -39,23 +51,25 @@ def grace(
     rng: np.random.Generator,
     *,
     alpha_init: Annotated[float, "weight of easiness at first"] = 1.0,
-    alpha_step: Annotated[float, "what it loses per round of the paper"] = 0.1,
+    alpha_step: Annotated[float, "what it loses per batch of the paper"] = 0.1,
+    alpha_labels: Annotated[int, "labels in a batch of the paper"] = 100,
     exact_limit: ExactLimit = EXACT_LIMIT,
     reference_size: ReferenceSize = REFERENCE_SIZE,
     device: Device = None,
 ) -> Scores:
     """Score by s = alpha_t s_e + s_i s_r (GRACE Eq. 7), each criterion scaled to [0, 1].
 
-    The components hold the scaled criteria. pool.round is t.
+    The components hold the scaled criteria.
     """
-    if alpha_init < 0 or alpha_step < 0:
-        raise ValueError("alpha_init and alpha_step must not be negative.")
+    if alpha_init < 0 or alpha_step < 0 or alpha_labels < 1:
+        raise ValueError("alpha_init and alpha_step must be at least 0, alpha_labels at least 1.")
     components, notes = worth(pool, rng, candidates, exact_limit, reference_size, device)
     easy = rescale(easiness(pool), candidates)
-    alpha = curriculum_weight(pool.round, alpha_init, alpha_step)
+    stage = curriculum_stage(pool, alpha_labels)
+    alpha = curriculum_weight(stage, alpha_init, alpha_step)
     scores = alpha * easy + components["informativeness"] * components["representativeness"]
     components["easiness"] = easy
-    return Scores(scores, components, {**notes, "alpha": alpha, "round": pool.round})
+    return Scores(scores, components, {**notes, "alpha": alpha, "stage": stage})
 
 
 def worth(
