@@ -24,8 +24,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixe
 
 from backend.errors import LabelStudioError
 from backend.labelstudio.annotations import prediction_result
-from backend.labelstudio.client import LabelStudio, is_passing
+from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig
+from backend.labelstudio.connection import is_passing
 from backend.settings import Settings
 from backend.store.rankings import outputs_of
 
