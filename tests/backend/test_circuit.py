@@ -10,10 +10,10 @@ import pytest
 from tenacity import wait_exponential_jitter
 
 from backend.errors import LabelStudioError
-from backend.labelstudio import client as labelstudio
+from backend.labelstudio import connection as labelstudio
 from backend.labelstudio.circuit import FAILURES, FIRST_DELAY, LONGEST_DELAY, Circuit
 from backend.labelstudio.client import LabelStudio
-from backend.media import task_media as media
+from backend.media import safe_fetch as media
 from backend.media.task_media import MediaSource
 from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler
