@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from backend.commands.console import out
+from backend.commands.console import out, read_pairs
 from backend.errors import EquipoiseError
 
 # What computes is imported by the commands themselves: it loads torch.
@@ -62,7 +61,9 @@ def simulate(
     source = Source(data, project, root, columns, label_config, test_share)
     with _explained():
         dataset = read_source(source)
-        chosen = preset_of(preset, **{**dataset.overrides, **_overrides(override or [])})
+        chosen = preset_of(
+            preset, **{**dataset.overrides, **read_pairs("--override", override or [])}
+        )
         names = contenders(strategies, dataset.schema.multimodal.kind)
         out.print(
             f"{dataset.title}: {len(dataset.train)} tasks to label, {len(dataset.test)} to test",
@@ -119,19 +120,6 @@ def _explained() -> Iterator[None]:
         yield
     except (ValueError, Interrupted) as error:
         raise EquipoiseError(str(error)) from error
-
-
-def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise EquipoiseError(f"--override {pair!r}: write NAME=VALUE")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _bar() -> Progress:
