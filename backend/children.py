@@ -7,12 +7,12 @@ folders that hold our packages named first: they are right wherever Equipoise is
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 HOME = str(Path(__file__).resolve().parents[1])
-"""The folder that holds backend, model and strategies."""
+"""The folder that holds our packages."""
+PACKAGES = ("backend", "demo", "experiments", "model", "strategies")
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
@@ -22,12 +22,17 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", start, *arguments]
 
 
-def shadowed() -> list[str]:
-    """Return our packages that something else stands for in this process, with its place."""
+def namesakes() -> list[str]:
+    """Return what else goes by the names of our packages where Python looks, or in this folder.
+
+    Whoever runs `python -m` in such a folder, or puts it on PYTHONPATH, gets those instead of ours.
+    """
+    places = dict.fromkeys(str(Path(entry or ".").resolve()) for entry in ["", *sys.path])
     found = []
-    for name in ("backend", "model", "strategies", "experiments"):
-        module = sys.modules.get(name)
-        place = getattr(module, "__file__", None) if module else None
-        if place and not place.startswith(HOME + os.sep):
-            found.append(f"{name} ({place})")
+    for name in PACKAGES:
+        for place in places:
+            here = Path(place, name)
+            lies = here.is_dir() or here.with_suffix(".py").is_file()
+            if lies and place != str(Path(HOME).resolve()):
+                found.append(str(here if here.is_dir() else here.with_suffix(".py")))
     return found

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class EquipoiseError(Exception):
-    """Something a user can mend; the command line prints it without a traceback."""
+    """Something a user can mend; the command line prints it without a traceback.
+
+    Attributes:
+        passing: whether the same thing may succeed later although nobody mends anything.
+    """
+
+    passing = False
 
 
 class UnsupportedConfig(EquipoiseError):
@@ -21,6 +27,7 @@ class LabelStudioError(EquipoiseError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.passing = status is None or status in (401, 408, 425, 429) or status >= 500
 
 
 class NotConnected(EquipoiseError):
@@ -34,6 +41,8 @@ class RoundLost(EquipoiseError):
 class StoreError(EquipoiseError):
     """The store cannot be used as it is: it is newer than the code, foreign, or has no room."""
 
+    passing = True
+
 
 class UnusableCheckpoint(EquipoiseError):
     """A version's model cannot be loaded; it is trained again."""
@@ -42,6 +51,10 @@ class UnusableCheckpoint(EquipoiseError):
 class NoRoom(EquipoiseError):
     """The disk has less free space than a round needs."""
 
+    passing = True
+
 
 class Busy(EquipoiseError):
     """Another process is at work on the same thing; later it will be free."""
+
+    passing = True

@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(100_000_000, ge=1, description="Largest request body accepted.")
     workers: int = Field(2, ge=1, description="Threads that fetch and decode media.")
+    max_rounds: int = Field(1, ge=1, description="Rounds that run at once, of all projects.")
     worker_in_waiting: bool = Field(
         True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
     )
@@ -185,7 +186,13 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """Where Label Studio reaches this backend."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        return self.public_url or f"http://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def own_url(self) -> str:
+        """Where a process on this machine reaches this backend."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        return f"http://{_bracketed(anywhere.get(self.host, self.host))}:{self.port}"
 
     @property
     def database(self) -> str:
@@ -240,9 +247,21 @@ class Settings(BaseSettings):
             )
         return self.api_key.get_secret_value()
 
-    def refuse_open_listening(self) -> None:
-        """Raise EquipoiseError when anybody on the network could reach an open server."""
-        if self.basic_auth or self.allow_open or _is_loopback(self.host):
+    def refuse_open_listening(self, *, guarded: bool = True) -> None:
+        """Raise EquipoiseError when anybody on the network could reach an open server.
+
+        Args:
+            guarded: whether the server asks for the password at all.
+        """
+        if self.allow_open or _is_loopback(self.host):
+            return
+        if not guarded:
+            raise EquipoiseError(
+                f"Refusing to listen on {self.host}: this generation of label-studio-ml's server "
+                "asks for no password. Listen on 127.0.0.1, run `equipoise serve`, or set "
+                "EQUIPOISE_ALLOW_OPEN=true if the network itself is trusted."
+            )
+        if self.basic_auth:
             return
         raise EquipoiseError(
             f"Refusing to listen on {self.host} without a password: set "
@@ -266,6 +285,10 @@ class Settings(BaseSettings):
         for source in (self.projects.get(project or -1, {}), extra_params, overrides):
             merged.update(source)
         return ProjectSettings(**merged)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_loopback(host: str) -> bool:

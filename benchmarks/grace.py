@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 from benchmarks._report import Row, arguments, run, timed, times_faster
 from strategies import LayerGradients, Pool
+from strategies.criteria import REFERENCE_SIZE, easiness, informativeness, layer_embeddings
 from strategies.distance_sums import estimated_sums, exact_sums
-from strategies.grace import REFERENCE_SIZE, easiness, informativeness, layer_embeddings
 from strategies.gradients import OuterProducts
 
 MODALITIES = ("text", "audio", "video")

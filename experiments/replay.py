@@ -121,7 +121,8 @@ def _choose(
     """Choose the next batch; returns its rows and means over pool and batch."""
     rest = np.setdiff1d(pool_rows(data, plan, seed), rows)
     strategy = contender.strategy
-    needs = strategy.needs | {Need.PROBABILITIES}
+    needs = strategy.needs_for(data.schema.multimodal.kind, contender.options)
+    needs = needs | {Need.PROBABILITIES}
     if explainable(data.schema.multimodal, len(data.schema.names)):
         needs = needs | {Need.COALITIONS}
     known = data.inputs.take(np.sort(rows)) if Need.LABELLED_FEATURES in needs else None

@@ -25,6 +25,8 @@ from model.look import look
 from strategies.pool import Need
 
 PAGE = "report.html"
+Drawing = tuple[str, str, Callable[[Path], object], str]
+"""Title, file name, what draws it (False: nothing to see), caption."""
 
 
 def write_table(table: pa.Table, stem: Path) -> None:
@@ -155,35 +157,14 @@ def _spread(found: Interval) -> str:
 
 
 def _pictures(found: Curves, folder: Path) -> list[Section]:
-    base = found.contenders[found.reference]
-    drawings: list[tuple[str, str, Callable[[Path], object], str]] = [
+    drawings: list[Drawing] = [
         (
             "Learning curves",
             "curves",
             lambda path: learning.draw_curves(found, path),
             "Mean over seeds with the 90% interval of the mean; every head on the test set.",
         ),
-        (
-            "Against " + base,
-            "gains",
-            lambda path: learning.draw_gains(found, path),
-            "Paired difference, all modalities; above zero is better. Band: the 90% interval.",
-        ),
-        (
-            "All rounds in one number",
-            "areas",
-            lambda path: learning.draw_areas(found, path),
-            "Paired difference in the mean height of the learning curve.",
-        ),
-        (
-            "Who beats whom",
-            "wins",
-            lambda path: matrices.draw_wins(
-                matrices.win_tables(found), found.contenders, path, names=_win_names(found)
-            ),
-            "Share of rounds in which the row beats the column by a two-sided paired t-test at 0.9 "
-            "confidence (as BMMAL Fig. 5). Chance alone gives 0.05.",
-        ),
+        *(_comparing(found) if len(found.contenders) > 1 else []),
         (
             "Contribution of each modality",
             "contributions",
@@ -196,12 +177,6 @@ def _pictures(found: Curves, folder: Path) -> list[Section]:
             lambda path: choices.draw_weights(found, path),
             "BMMAL Eq. 14: 1 where both modalities contribute alike, small where the stronger one "
             "decides alone. Right: mean over rounds, minus the mean of the pool at that moment.",
-        ),
-        (
-            "Classes",
-            "classes",
-            lambda path: matrices.draw_classes(found, path),
-            "Gain and loss by class (BMMAL Fig. 8), mean over all rounds after the first.",
         ),
         (
             "What GRACE's score is made of",
@@ -224,6 +199,40 @@ def _pictures(found: Curves, folder: Path) -> list[Section]:
         if draw(path) is not False:
             sections.append(Section(title, picture=path, caption=caption))
     return sections
+
+
+def _comparing(found: Curves) -> list[Drawing]:
+    """List the pictures that compare contenders with the reference."""
+    base = found.contenders[found.reference]
+    return [
+        (
+            "Against " + base,
+            "gains",
+            lambda path: learning.draw_gains(found, path),
+            "Paired difference, all modalities; above zero is better. Band: the 90% interval.",
+        ),
+        (
+            "All rounds in one number",
+            "areas",
+            lambda path: learning.draw_areas(found, path),
+            "Paired difference in the mean height of the learning curve.",
+        ),
+        (
+            "Who beats whom",
+            "wins",
+            lambda path: matrices.draw_wins(
+                matrices.win_tables(found), found.contenders, path, names=_win_names(found)
+            ),
+            "Share of rounds in which the row beats the column by a two-sided paired t-test at 0.9 "
+            "confidence (as BMMAL Fig. 5). Chance alone gives 0.05.",
+        ),
+        (
+            "Classes",
+            "classes",
+            lambda path: matrices.draw_classes(found, path),
+            "Gain and loss by class (BMMAL Fig. 8), mean over all rounds after the first.",
+        ),
+    ]
 
 
 def _win_names(found: Curves) -> dict[str, str]:

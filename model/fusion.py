@@ -118,7 +118,26 @@ class Sum(Additive):
 
 
 class Stepwise(Fusion):
-    """Fusions that have to be computed anew for every coalition."""
+    """Fusions whose last layer reads another vector than [z_1; ...; z_M].
+
+    They have to be computed anew for every coalition.
+
+    Attributes:
+        width: of that vector.
+    """
+
+    width: int
+
+    def joined(self, features: Sequence[Tensor]) -> Tensor:
+        """Return the input (B, width) of the last layer."""
+        raise NotImplementedError
+
+    def alone(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return each modality's (B, width): the joined vector with all others set to zero."""
+        return [
+            self.joined([z if k == kept else torch.zeros_like(z) for k, z in enumerate(features)])
+            for kept in range(len(features))
+        ]
 
     def coalitions(self, features: Sequence[Tensor], members: Tensor) -> Tensor:
         """Return logits (2^M, B, K) in one pass over (2^M B) rows."""
@@ -148,6 +167,11 @@ class Mlp(Stepwise):
         for before, after in pairwise([sum(widths), *hidden]):
             layers += [nn.Linear(before, after)] + ([nn.ReLU()] if relu else [])
         self.layers = nn.Sequential(*layers, classifier(hidden[-1], outputs))
+        self.width = hidden[-1]
+
+    def joined(self, features: Sequence[Tensor]) -> Tensor:
+        """Return the last hidden layer (B, width)."""
+        return self.layers[:-1](torch.cat(list(features), dim=1))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return logits (B, K)."""
@@ -203,13 +227,6 @@ class Gate(Stepwise):
         out = main + added.transpose(1, 2).reshape(main.shape)
         tail = self._tail[0]
         return tail.tail(out) if tail is not None else out
-
-    def alone(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Return each modality's feature (B, width): the gate's with all others set to zero."""
-        return [
-            self.joined([m if k == kept else torch.zeros_like(m) for k, m in enumerate(maps)])
-            for kept in range(len(maps))
-        ]
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Return logits (B, K)."""

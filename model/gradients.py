@@ -61,7 +61,7 @@ def write_layer_gradients(
     """
     network, schema = model.network, model.schema
     own = network.unimodal_logits(features)
-    truths = pseudo_labels.labels(model, features, own, fused, rule, passes)
+    truths = pseudo_labels.labels(model, encoded, own, fused, rule, passes)
     for column, name in enumerate(schema.names):
         residual = at_logits(schema.unimodal(name).kind, own[column], truths.unimodal[column])
         weight = network.linear_head(column).weight

@@ -46,6 +46,7 @@ def look(
     labelled: Inputs | None = None,
     round: int = 1,
     mc_passes: int = 5,
+    labelled_count: int | None = None,
     seed: int = 0,
     pseudo_label: str = "polarity",
 ) -> Pool:
@@ -62,6 +63,7 @@ def look(
         labelled: prepared labelled tasks, where LABELLED_FEATURES is needed.
         round: the project's round number.
         mc_passes: stochastic passes T, where MC_PROBABILITIES is needed.
+        labelled_count: number of labelled tasks; None: that of `labelled`, if given.
         seed: of the stochastic passes.
         pseudo_label: GRACE's rule for regression: `polarity`, `mc_mean` or `teacher`.
 
@@ -78,6 +80,9 @@ def look(
     found = arrays.found
     if not inputs.size:
         raise ValueError("the pool is empty: there is nothing to look at")
+    known = _features(model, labelled) if Need.LABELLED_FEATURES in needs else None
+    if labelled_count is None and labelled is not None:
+        labelled_count = labelled.size
     return Pool(
         size=inputs.size,
         modalities=names,
@@ -88,10 +93,13 @@ def look(
         coalitions=_coalitions_of(found, names),
         gradients=_gradients_of(found, names),
         mc_probabilities=_passes_first(found.get("mc")),
-        labelled_features=_features(model, labelled) if Need.LABELLED_FEATURES in needs else None,
+        labelled_features=None if known is None else _by_modality(known, "features", names),
+        fused_features=found.get("fused"),
+        labelled_fused_features=None if known is None else known.get("fused"),
         linear_head=_linear_head(model, found.get("logits")),
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
+        labelled_count=labelled_count,
     )
 
 
@@ -138,6 +146,12 @@ def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: 
             f"(fusion {model.preset.fusion!r}, projection {model.preset.projection}); train with "
             "a projection width and a fusion other than nl_gate on maps, or choose bmmal"
         )
+    draws = Need.GRADIENTS in needs and rule == "mc_mean" and kind is TargetKind.REGRESSION
+    if draws and not model.network.stochastic:
+        raise ValueError(
+            "mc_mean: this network has no dropout to draw from; set the preset's dropout, or "
+            "choose the pseudo-label polarity or teacher"
+        )
     if Need.MC_PROBABILITIES in needs and not model.network.stochastic:
         raise ValueError("this network has no dropout to draw from; set the preset's dropout")
     if Need.LABELLED_FEATURES in needs and labelled is None:
@@ -167,14 +181,12 @@ def _look_at(
         if Need.LINEAR_HEAD in needs:
             arrays.put("logits", rows, logits)
         if Need.FEATURES in needs:
-            published = network.published_features(joined, features, encoded.present)
-            for name, z in zip(model.schema.names, published, strict=True):
-                arrays.put(f"features:{name}", rows, z)
+            _put_features(model, encoded, features, rows, arrays)
         if Need.COALITIONS in needs:
             arrays.put("coalitions", rows, coalition_values(model, joined, probabilities))
         if Need.MC_PROBABILITIES in needs:
-            passes = _stochastic(model, joined, mc_passes)
-            arrays.put("mc", rows, torch.stack([model.activate(target, f) for f in passes], 1))
+            passes = network.stochastic_passes(encoded, mc_passes)
+            arrays.put("mc", rows, torch.stack([model.activate(target, f) for _, f in passes], 1))
         if Need.GRADIENTS in needs:
             _put_gradients(model, encoded, features, logits, rows, arrays, pseudo_label, mc_passes)
 
@@ -203,15 +215,17 @@ def coalition_values(
     return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
 
 
-def _stochastic(model: Model, joined: Sequence[Tensor], passes: int) -> list[Tensor]:
-    """Return multimodal logits (B, K) of T passes with dropout on."""
+def _put_features(
+    model: Model, encoded: Encoded, features: list[Tensor], rows: slice, arrays: _Arrays
+) -> None:
+    """Store each modality's z_m and, where it is another vector, what the last layer reads."""
     network = model.network
-    network.fused.train()
-    try:
-        dropped = (network.drop(joined, active=True) for _ in range(passes))
-        return [network.multimodal_logits(part) for part in dropped]
-    finally:
-        network.fused.eval()
+    joined = network.joined(encoded, features)
+    published = network.published_features(joined, features, encoded.present)
+    for name, z in zip(model.schema.names, published, strict=True):
+        arrays.put(f"features:{name}", rows, z)
+    if isinstance(network.fused, fusion.Stepwise):
+        arrays.put("fused", rows, network.fused.joined(joined))
 
 
 def _put_gradients(
@@ -236,20 +250,21 @@ def _put_gradients(
 
 
 @torch.no_grad()
-def _features(model: Model, inputs: Inputs | None) -> Mapping[str, Float32Array]:
-    """Return modality -> (L, D_m) features."""
-    names = model.schema.names
+def _features(model: Model, inputs: Inputs | None) -> dict[str, Float32Array]:
+    """Return the arrays of `_put_features` for L labelled tasks, which may be none."""
+    network = model.network
+    arrays = _Arrays(0 if inputs is None else inputs.size)
     if inputs is None or not inputs.size:
-        widths = model.network.widths
-        return {n: np.empty((0, w), np.float32) for n, w in zip(names, widths, strict=True)}
-    arrays = _Arrays(inputs.size)
+        nothing = slice(0, 0)
+        for name, width in zip(model.schema.names, network.published_widths, strict=True):
+            arrays.slot(f"features:{name}", nothing, (width,))
+        if isinstance(network.fused, fusion.Stepwise):
+            arrays.slot("fused", nothing, (network.fused.width,))
+        return arrays.found
     for rows, batch in model.stream(inputs):
-        network, encoded = model.network, model.network.encode(batch)
+        encoded = network.encode(batch)
         features = network.features(encoded.activations, encoded.present)
-        joined = network.joined(encoded, features)
-        published = network.published_features(joined, features, encoded.present)
-        for name, z in zip(names, published, strict=True):
-            arrays.put(name, rows, z)
+        _put_features(model, encoded, features, rows, arrays)
     return arrays.found
 
 

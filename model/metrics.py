@@ -68,7 +68,7 @@ def numbers(predicted: FloatArray, truth: FloatArray, low: float, high: float) -
     predicted, truth = np.clip(predicted, low, high), np.clip(truth, low, high)
     middle, half = (low + high) / 2, (high - low) / 2  # so that a cut itself stays what it is
     guess, real = ((v - middle) / half for v in (predicted, truth))
-    found = {"mae": float(np.abs(predicted - truth).mean()), "corr": _pearson(predicted, truth)}
+    found = {"mae": float(np.abs(predicted - truth).mean()), "corr": pearson(predicted, truth)}
     for name, cuts in _CUTS.items():
         hit = np.digitize(guess, cuts, right=True) == np.digitize(real, cuts, right=True)
         found[name] = float(hit.mean())
@@ -81,11 +81,19 @@ def numbers(predicted: FloatArray, truth: FloatArray, low: float, high: float) -
 _CUTS = {"acc2": [0.0], "acc3": [-0.1, 0.1], "acc5": [-0.7, -0.1, 0.1, 0.7]}
 
 
-def _pearson(first: FloatArray, second: FloatArray) -> float:
+def pearson(first: FloatArray, second: FloatArray) -> float:
     """Return the correlation; 0 where one side is constant."""
-    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    sides = []
+    for values in (first, second):
+        if len(values) < 2 or np.ptp(values) == 0:
+            return 0.0
+        centred = np.asarray(values, np.float64) - np.mean(values, dtype=np.float64)
+        largest = np.abs(centred).max()
+        if largest == 0:
+            return 0.0
+        # Scaled first, so that no square of a tiny or huge number leaves the range.
+        sides.append(centred / largest / np.linalg.norm(centred / largest))
+    return float(np.clip(sides[0] @ sides[1], -1, 1))
 
 
 def _f1(guess: Array, truth: Array) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from model import fusion
 from model.dropout import Dropout, dropout
@@ -26,12 +28,14 @@ class Encoded:
     """What the encoders give for B samples, one entry per modality; zero rows where absent.
 
     Attributes:
+        outputs: (B, E_m) what the encoders themselves gave.
         inputs: (B, H_m) h, input of the last layer.
         activations: (B, D_m) pre-activations W h + b of the last layer; h itself without one.
         maps: (B, C_m, ...) mid-level maps where the fusion joins those, else None.
         present: (B, M).
     """
 
+    outputs: list[Tensor]
     inputs: list[Tensor]
     activations: list[Tensor]
     maps: list[Tensor] | None
@@ -66,27 +70,56 @@ class Network(nn.Module):
         )
         self.by_maps = preset.fusion == "nl_gate" and all(e.channels for e in built)
         self.fused = _fusion(schema, preset, built, widths, self.heads, self.by_maps)
-        if isinstance(self.fused, fusion.Gate):
-            self.widths = [self.fused.width] * len(built)
+
+    @property
+    def published_widths(self) -> list[int]:
+        """Widths of the z_m that strategies read."""
+        if isinstance(self.fused, fusion.Stepwise):
+            return [self.fused.width] * len(self.widths)
+        return self.widths
 
     @property
     def stochastic(self) -> bool:
-        """Whether dropout between features and multimodal logits makes passes differ."""
-        inside = [part.p for part in self.fused.modules() if isinstance(part, Dropout)]
-        return self.dropout > 0 or any(p > 0 for p in inside)
+        """Whether dropout between encoders and multimodal logits makes passes differ."""
+        parts = [*self.fused.modules(), *([] if self.by_maps else self.posts.modules())]
+        return self.dropout > 0 or any(p.p > 0 for p in parts if isinstance(p, Dropout))
+
+    def stochastic_passes(
+        self, encoded: Encoded, passes: int
+    ) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Yield unimodal logits, a list of (B, K_m), and multimodal ones (B, K), with dropout on.
+
+        The encoders are not run again: dropout before and after the last layer and in the fusion.
+        """
+        for part in (self.posts, self.fused):
+            part.train()
+        try:
+            for _ in range(passes):
+                inputs = [post(h) for post, h in zip(self.posts, encoded.outputs, strict=True)]
+                features = self.features(self._activations(inputs), encoded.present)
+                features = list(self.drop(features, active=True))
+                joined = self.drop(self.joined(encoded, features), active=encoded.maps is not None)
+                yield self.unimodal_logits(features), self.multimodal_logits(joined)
+        finally:
+            for part in (self.posts, self.fused):
+                part.eval()
+
+    def _activations(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        if self.last is None:
+            return list(inputs)
+        return [last(h) for last, h in zip(self.last, inputs, strict=True)]
 
     def encode(self, batch: Batch) -> Encoded:
         """Run encoders, their hidden layers and last layers."""
-        inputs, activations, maps = [], [], []
+        outputs, inputs, maps = [], [], []
         encoders = cast(Iterable[Module], self.encoders)
         for column, (encoder, post) in enumerate(zip(encoders, self.posts, strict=True)):
             here = batch.present[:, column]
             h, middle = _where_present(encoder, batch.values[column], here, self.by_maps)
-            h = post(h)
-            inputs.append(h)
+            outputs.append(h)
+            inputs.append(post(h))
             maps += [middle] if middle is not None else []
-            activations.append(self.last[column](h) if self.last is not None else h)
-        return Encoded(inputs, activations, maps or None, batch.present)
+        return Encoded(outputs, inputs, self._activations(inputs), maps or None, batch.present)
 
     def features(self, activations: Sequence[Tensor], present: Tensor) -> list[Tensor]:
         """Return z_m (B, D_m) of pre-activations: ReLU, and zero rows where absent."""
@@ -101,8 +134,12 @@ class Network(nn.Module):
     def published_features(
         self, joined: Sequence[Tensor], features: Sequence[Tensor], present: Tensor
     ) -> Sequence[Tensor]:
-        """Return the z_m that strategies read; a gate's are gated alone (BMMAL, NL-gate)."""
-        if not isinstance(self.fused, fusion.Gate):
+        """Return the z_m that strategies read.
+
+        Where the last layer reads another vector than [z_1; ...; z_M], they are what the fusion
+        makes of each modality alone (BMMAL, NL-gate).
+        """
+        if not isinstance(self.fused, fusion.Stepwise):
             return features
         return zero_absent(self.fused.alone(joined), present)
 
@@ -224,15 +261,24 @@ def _where_present(
         return h, _empty_maps(encoder, values) if by_maps else None
     everywhere = bool(present.all())
     some = values if everywhere else values[present]
-    alone = encoder.training and len(some) == 1  # batch norm needs two
-    some = torch.cat([some, some]) if alone else some
-    middle = encoder.middle(some) if by_maps else None
-    h = encoder(some) if middle is None else encoder.tail(middle)
-    if alone:
-        h, middle = h[:1], None if middle is None else middle[:1]
+    with _steady_norms(encoder, encoder.training and len(some) == 1):
+        middle = encoder.middle(some) if by_maps else None
+        h = encoder(some) if middle is None else encoder.tail(middle)
     if everywhere:
         return h, middle
     return _spread(h, present), None if middle is None else _spread(middle, present)
+
+
+@contextmanager
+def _steady_norms(encoder: Module, lone: bool) -> Iterator[None]:
+    """Let batch norms use their running statistics for a lone row, which has no spread."""
+    norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.training]
+    norms = norms if lone else []
+    for norm in norms:
+        norm.eval()
+    yield
+    for norm in norms:
+        norm.train()
 
 
 def _empty_maps(encoder: Module, values: Tensor) -> Tensor:

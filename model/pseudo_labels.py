@@ -3,25 +3,27 @@
 Classification: each head's own argmax. Regression (the paper is silent, and a head's own value
 would give a zero L1 gradient):
 
-- `polarity`: the end of the label range on the side of the midpoint that the prediction is on.
+- `polarity`: the end of the label range on the side of the midpoint that the prediction is on, or
+  beyond it. Of an L1 loss only the sign of the residual counts: -sign(prediction).
 - `mc_mean`: the mean of stochastic passes with dropout on.
 - `teacher`: the multimodal prediction teaches the modalities, their mean teaches the multimodal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from model.model import Model
-from model.network import Network
+from model.network import Encoded, Network
 from model.schema import Target
+from strategies.options import PseudoLabel
 from strategies.pool import TargetKind
 
-RULES = ("polarity", "mc_mean", "teacher")
+RULES = get_args(PseudoLabel)
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,18 @@ class PseudoLabels:
     multimodal: Tensor
 
 
-def mean_of_passes(
-    network: Network, features: Sequence[Tensor], passes: int
-) -> tuple[list[Tensor], Tensor]:
+def mean_of_passes(network: Network, encoded: Encoded, passes: int) -> tuple[list[Tensor], Tensor]:
     """Return the mean over stochastic passes of unimodal (B, 1) and multimodal (B, 1) values."""
     with torch.no_grad():
-        network.fused.train()
-        drawn = [network.drop(features, active=True) for _ in range(passes)]
-        each = [network.unimodal_logits(dropped) for dropped in drawn]
-        fused = torch.stack([network.multimodal_logits(dropped) for dropped in drawn])
-        network.fused.eval()
+        drawn = list(network.stochastic_passes(encoded, passes))
+    each, fused = zip(*drawn, strict=True)
     own = [torch.stack(logits).mean(dim=0) for logits in zip(*each, strict=True)]
-    return own, fused.mean(dim=0)
+    return own, torch.stack(fused).mean(dim=0)
 
 
 def labels(
     model: Model,
-    features: Sequence[Tensor],
+    encoded: Encoded,
     own: list[Tensor],
     fused: Tensor,
     rule: str,
@@ -66,7 +63,7 @@ def labels(
         heads = [f for f, number in zip(own, is_number, strict=True) if number] or [fused]
         mean = torch.stack(heads).mean(dim=0)
     else:
-        taught, mean = mean_of_passes(model.network, features, passes)
+        taught, mean = mean_of_passes(model.network, encoded, passes)
     unimodal = [
         teacher[:, 0] if number else guess
         for teacher, number, guess in zip(taught, is_number, guesses, strict=True)
@@ -79,5 +76,7 @@ def _guess(target: Target, logits: Tensor) -> Tensor:
         return logits.argmax(dim=1)
     if target.kind is TargetKind.MULTILABEL:
         return (logits >= 0).to(logits.dtype)
-    # In units of half the range: the range's ends are -1 and 1; exactly the midpoint counts as +.
-    return torch.where(logits[:, 0] >= 0, 1.0, -1.0)
+    # In units of half the range around its midpoint, which counts as +; 1 beyond the prediction, so
+    # that the L1 residual is -sign(prediction) where that leaves the range, too.
+    value = logits[:, 0]
+    return torch.where(value >= 0, value.clamp(min=0) + 1, value.clamp(max=0) - 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from strategies.errors import EmptyPool, InvalidPool, UnsupportedTarget
 from strategies.names import NAMES
 from strategies.pool import (
+    HeldOut,
     LayerGradients,
     LinearHead,
     Need,
@@ -27,6 +28,7 @@ __all__ = [
     "NAMES",
     "STRATEGIES",
     "EmptyPool",
+    "HeldOut",
     "InvalidPool",
     "LayerGradients",
     "LinearHead",

@@ -6,38 +6,45 @@ concatenated features: uncertain tasks have long gradients, similar tasks parall
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from strategies.factors import Dense, PseudoLabelResidual, WeightedBlocks
+from strategies.features import pool_features, side_by_side
 from strategies.gradients import OuterProducts
 from strategies.kmeanspp import BLOCK, seed
+from strategies.options import Device
 from strategies.pool import FloatArray, Need, Pool, Selection, TargetKind
 from strategies.ranking import Candidates, batch_first
-from strategies.strategy import CLASSES, Strategy
+from strategies.strategy import Strategy
 from strategies.uncertainty import probabilities
+
+Block = Annotated[int, "candidates drawn per pass; changes the speed, not the law"]
 
 
 def gradient_embeddings(
     pool: Pool, weights: npt.NDArray[np.float64] | None = None, device: str | None = None
 ) -> OuterProducts:
-    """Return the embeddings a_i (x) [w_i1 z_i1 ; ... ; w_iM z_iM] (BMMAL Eq. 15) as factors.
+    """Return the embeddings a_i (x) z_i, or a_i (x) [w_i1 z_i1 ; ... ; w_iM z_iM] (BMMAL Eq. 15).
 
     Args:
         pool: with probabilities (N, K) and features (N, D_m).
-        weights: (N, M) w; None: all 1 (BADGE).
+        weights: (N, M) w; None: the input of the last layer as it is (BADGE).
         device: where the factors are kept and the products computed; None: where they are.
 
     Note: BMMAL Eq. 3 writes logits f_i; its code and BADGE take probabilities p_i, as here.
     """
-    assert pool.features is not None
     left = PseudoLabelResidual(
         Dense(probabilities(pool), device), multilabel=pool.target is TargetKind.MULTILABEL
     )
-    blocks = [Dense(pool.features[name], device) for name in pool.modalities]
-    scale = None if weights is None else torch.from_numpy(weights)
-    return OuterProducts(left, WeightedBlocks(blocks, scale))
+    if weights is None:
+        return OuterProducts(left, pool_features(pool, device))
+    assert pool.features is not None
+    blocks = side_by_side(pool.features, pool.modalities, device).blocks
+    return OuterProducts(left, WeightedBlocks(blocks, torch.from_numpy(weights)))
 
 
 def diverse(
@@ -60,24 +67,23 @@ def diverse(
     )
 
 
-def select(
+def build_batch(
     pool: Pool,
     n: int,
-    rng: np.random.Generator,
     candidates: Candidates,
+    rng: np.random.Generator,
     *,
-    block: int = BLOCK,
-    device: str | None = None,
+    block: Block = BLOCK,
+    device: Device = None,
 ) -> Selection:
     """Rank by k-means++ on the gradient embeddings; the score is the gradient's magnitude."""
     return diverse(gradient_embeddings(pool, None, device), n, rng, candidates, {}, block)
 
 
-STRATEGY = Strategy(
+BADGE = Strategy(
     name="badge",
-    select=select,
+    build_batch=build_batch,
     needs=frozenset({Need.PROBABILITIES, Need.FEATURES}),
-    targets=CLASSES,
     paper="Ash et al., ICLR 2020",
     summary="Diverse and uncertain: k-means++ on last-layer gradients.",
 )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from strategies.pool import Need, Pool, Selection, TargetKind
-from strategies.ranking import Candidates, by_score
+from strategies.pool import Need, Pool, TargetKind
+from strategies.ranking import Candidates, Scores
 from strategies.rows import as_tensor, chunks
-from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.strategy import Strategy
 from strategies.uncertainty import entropy
 
 Values = npt.NDArray[np.float64]
 
 
-def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates) -> Selection:
+def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Scores:
     """Score by the mutual information of prediction and weights: H[mean p] - mean H[p].
 
     Multi-label: summed over the K yes/no questions. Regression: the variance of the predictions
@@ -32,7 +32,7 @@ def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates)
         names = ["variance"]
     columns = np.concatenate(parts, axis=1)
     components = dict(zip(names, columns, strict=True))
-    return by_score(columns[0], candidates, components, {"passes": passes.shape[0]})
+    return Scores(columns[0], components, {"passes": passes.shape[0]})
 
 
 def _disagreement(p: Values, target: TargetKind) -> Values:
@@ -45,11 +45,10 @@ def _disagreement(p: Values, target: TargetKind) -> Values:
     return np.stack([np.maximum(predictive - expected, 0), predictive, expected])
 
 
-STRATEGY = Strategy(
+BALD = Strategy(
     name="bald",
-    select=select,
+    score=score,
     needs=frozenset({Need.MC_PROBABILITIES}),
-    targets=EVERY_TARGET,
     paper="Houlsby et al. 2011; Gal et al., ICML 2017",
     summary="Tasks on which stochastic passes (dropout on) disagree.",
 )

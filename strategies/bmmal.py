@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.badge import diverse, gradient_embeddings
+from strategies.badge import Block, diverse, gradient_embeddings
 from strategies.kmeanspp import BLOCK
+from strategies.options import Device
 from strategies.pool import FloatArray, Need, Pool, Selection
 from strategies.ranking import Candidates
 from strategies.shapley import contributions, dominance, modulation_weights
-from strategies.strategy import CLASSES, Strategy
+from strategies.strategy import Strategy
 
 
-def select(
+def build_batch(
     pool: Pool,
     n: int,
-    rng: np.random.Generator,
     candidates: Candidates,
+    rng: np.random.Generator,
     *,
-    block: int = BLOCK,
-    device: str | None = None,
+    block: Block = BLOCK,
+    device: Device = None,
 ) -> Selection:
     """Rank by k-means++ on modulated gradients; the score is the modulated magnitude |a||z~|.
 
@@ -39,11 +40,10 @@ def select(
     return diverse(embeddings, n, rng, candidates, components, block)
 
 
-STRATEGY = Strategy(
+BMMAL = Strategy(
     name="bmmal",
-    select=select,
+    build_batch=build_batch,
     needs=frozenset({Need.PROBABILITIES, Need.FEATURES, Need.COALITIONS}),
-    targets=CLASSES,
     paper="Shen et al., ACM MM 2023",
     summary="BADGE that avoids tasks which one modality dominates.",
 )

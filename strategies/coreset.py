@@ -13,9 +13,10 @@ from strategies.features import (
 )
 from strategies.gradients import OuterProducts
 from strategies.kcentre import k_centre_greedy
+from strategies.options import Device
 from strategies.pool import FloatArray, Need, Pool, Selection
 from strategies.ranking import Candidates, batch_first
-from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.strategy import Strategy
 
 
 def cover(
@@ -44,13 +45,13 @@ def cover(
     return batch_first(centres.indices, distance, distance, candidates, components)
 
 
-def select(
+def build_batch(
     pool: Pool,
     n: int,
-    rng: np.random.Generator,
     candidates: Candidates,
+    rng: np.random.Generator,
     *,
-    device: str | None = None,
+    device: Device = None,
 ) -> Selection:
     """Rank by k-centre greedy on the concatenated features, from the labelled tasks.
 
@@ -62,11 +63,10 @@ def select(
     return cover(points, nearest, n, candidates, {})
 
 
-STRATEGY = Strategy(
+CORESET = Strategy(
     name="coreset",
-    select=select,
+    build_batch=build_batch,
     needs=frozenset({Need.FEATURES, Need.LABELLED_FEATURES}),
-    targets=EVERY_TARGET,
     paper="Sener and Savarese, ICLR 2018",
     summary="Covers the feature space: always the task farthest from all labelled ones.",
 )

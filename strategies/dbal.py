@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 
@@ -9,20 +11,20 @@ from strategies.clusters import weighted_k_means
 from strategies.features import pool_features
 from strategies.pool import IntArray, Need, Pool, Selection
 from strategies.ranking import Candidates, Values, batch_first, descending
-from strategies.strategy import CLASSES, Strategy
+from strategies.strategy import Strategy
 from strategies.uncertainty import pool_margin
 
 # Bounds the distances held at once to this many rows of beta n.
 CENTRES_AT_ONCE = 256
 
 
-def select(
+def build_batch(
     pool: Pool,
     n: int,
-    rng: np.random.Generator,
     candidates: Candidates,
+    rng: np.random.Generator,
     *,
-    beta: int = 10,
+    beta: Annotated[int, "the pre-filter keeps beta n tasks"] = 10,
 ) -> Selection:
     """Keep the beta n least certain tasks, cluster them into n, take the one nearest each centre.
 
@@ -32,8 +34,8 @@ def select(
     Args:
         pool: with probabilities and features.
         n: size of the batch.
-        rng: seeds the k-means.
         candidates: rows to choose from.
+        rng: seeds the k-means.
         beta: how many times n the pre-filter keeps (the paper's beta).
     """
     if beta < 1:
@@ -70,11 +72,10 @@ def _nearest_to_centres(
     return np.asarray(chosen, dtype=np.int64)
 
 
-STRATEGY = Strategy(
+DBAL = Strategy(
     name="dbal",
-    select=select,
+    build_batch=build_batch,
     needs=frozenset({Need.PROBABILITIES, Need.FEATURES}),
-    targets=CLASSES,
     paper="Zhdanov 2019",
     summary="The least certain tasks, thinned by weighted k-means.",
 )

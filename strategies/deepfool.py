@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from strategies.pool import Need, Pool, Selection, TargetKind
-from strategies.ranking import Candidates, by_score
+from strategies.pool import Need, Pool, TargetKind
+from strategies.ranking import Candidates, Scores
 from strategies.rows import as_tensor, chunks
-from strategies.strategy import CLASSES, Strategy
+from strategies.strategy import Strategy
 
 # Reported where there is no boundary at all: one class, or classes with equal weights.
 NO_BOUNDARY = float(np.finfo(np.float32).max)
 
 
-def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates) -> Selection:
+def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Scores:
     """Score by 1 / (1 + distance to the nearest boundary of the linear head).
 
     On a linear head DeepFool's smallest perturbation of the features has a closed form,
@@ -34,7 +34,7 @@ def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates)
         gaps = _multilabel(values, widths) if multilabel else _softmax(values, widths)
         distances[part] = gaps.cpu()
     boundary = distances.clamp(max=NO_BOUNDARY).numpy()
-    return by_score(1 / (1 + boundary), candidates, {"boundary_distance": boundary})
+    return Scores(1 / (1 + boundary), {"boundary_distance": boundary})
 
 
 def _multilabel(logits: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
@@ -52,11 +52,10 @@ def _quotients(gaps: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
     return torch.where(gaps == 0, 0.0, gaps / widths)
 
 
-STRATEGY = Strategy(
+DEEPFOOL = Strategy(
     name="deepfool",
-    select=select,
+    score=score,
     needs=frozenset({Need.LINEAR_HEAD}),
-    targets=CLASSES,
     paper="Ducoffe and Precioso 2018; Moosavi-Dezfooli et al., CVPR 2016",
     summary="Nearest to the linear head's decision boundary first.",
 )

@@ -1,4 +1,4 @@
-"""A pool's features as one matrix: the modalities side by side, absent ones zero."""
+"""A pool's features as one matrix: what the last layer reads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,26 @@ from strategies.factors import Dense, WeightedBlocks
 from strategies.gradients import OuterProducts
 from strategies.pool import FloatArray, Pool
 from strategies.ranking import Candidates
+from strategies.rows import chunks
 
 
 def pool_features(pool: Pool, device: str | None = None) -> WeightedBlocks:
-    """Return [z_1 ; ... ; z_M] of the pool's tasks: N x sum D_m, read in chunks."""
+    """Return what the multimodal head reads of the pool's tasks: N x D, in chunks.
+
+    That is [z_1 ; ... ; z_M], absent modalities zero, unless the fusion makes another vector of
+    them (`fused_features`).
+    """
+    if pool.fused_features is not None:
+        return WeightedBlocks([Dense(pool.fused_features, device)])
     assert pool.features is not None
     return side_by_side(pool.features, pool.modalities, device)
 
 
 def labelled_features(pool: Pool, device: str | None = None) -> WeightedBlocks | None:
     """Return the same of the labelled tasks, or None if there are none."""
+    if pool.fused_features is not None:
+        fused = pool.labelled_fused_features
+        return WeightedBlocks([Dense(fused, device)]) if fused is not None and len(fused) else None
     features = pool.labelled_features
     if not features or len(features[pool.modalities[0]]) == 0:
         return None
@@ -31,6 +41,24 @@ def side_by_side(
 ) -> WeightedBlocks:
     """Return the modalities' features in column order as one factor."""
     return WeightedBlocks([Dense(features[name], device) for name in modalities])
+
+
+def unit_length(features: WeightedBlocks, *, whole: bool = False) -> WeightedBlocks:
+    """Scale each modality's rows to length 1, so that none outweighs another; zero rows stay.
+
+    With `whole` the rows as a whole have length 1, too.
+    """
+    lengths = torch.stack(
+        [
+            torch.cat([block.squared_norms(part).sqrt() for part in chunks(*block.shape)])
+            for block in features.blocks
+        ],
+        dim=1,
+    )
+    scale = torch.where(lengths > 0, 1 / lengths, 0.0)
+    if whole:
+        scale = scale / (lengths > 0).sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+    return WeightedBlocks(features.blocks, scale)
 
 
 def as_embeddings(features: WeightedBlocks | torch.Tensor) -> OuterProducts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from strategies.neighbours import Neighbours, nearest_neighbours
 from strategies.pool import Need, Pool, Selection
 from strategies.ranking import Candidates
 from strategies.rows import chunks
-from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.strategy import Strategy
 
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 5e-4
@@ -42,24 +42,24 @@ class Scored:
     labelledness: torch.Tensor
 
 
-def select(
+def build_batch(
     pool: Pool,
     n: int,
-    rng: np.random.Generator,
     candidates: Candidates,
+    rng: np.random.Generator,
     *,
-    neighbours: int = 10,
-    hidden: int = 128,
-    epochs: int = 200,
-    balance: float = 1.2,
+    neighbours: Annotated[int, "edges per task of the graph"] = 10,
+    hidden: Annotated[int, "width of the hidden layer"] = 128,
+    epochs: Annotated[int, "full-graph training steps"] = 200,
+    balance: Annotated[float, "weight of the unlabelled tasks' loss (lambda)"] = 1.2,
 ) -> Selection:
     """Rank by k-centre greedy on [hidden layer ; labelledness], from the labelled tasks.
 
     Args:
         pool: with features.
         n: size of the batch.
-        rng: seeds the network.
         candidates: rows to choose from.
+        rng: seeds the network.
         neighbours: edges per task of the graph.
         hidden: width of the hidden layer.
         epochs: full-graph steps of Adam.
@@ -196,11 +196,10 @@ def _layers(inputs: int, width: int) -> list[tuple[tuple[int, ...], float]]:
     return [((inputs, width), first), ((width,), 0.0), ((width, 1), second), ((1,), 0.0)]
 
 
-STRATEGY = Strategy(
+GCNAL = Strategy(
     name="gcnal",
-    select=select,
+    build_batch=build_batch,
     needs=frozenset({Need.FEATURES, Need.LABELLED_FEATURES}),
-    targets=EVERY_TARGET,
     paper="Caramalau et al., CVPR 2021 (CoreGCN)",
     summary="CoreSet on a graph network's view of what is unlike the labelled tasks.",
 )

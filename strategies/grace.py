@@ -1,145 +1,75 @@
 """GRACE: gradient-based multimodal active learning with curriculum (Li et al., ACM MM 2024).
 
-Per modality k the network has a last layer W_k that its own head and the fusion share. With its
-input h_k, the gradients of the unimodal loss and of the multimodal loss are d_k (x) h_k and
-d_mk (x) h_k, so every criterion follows from the factors.
+With its two ablations: informativeness alone (GRACE-I), and without the curriculum (GRACE-IR).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from strategies.distance_sums import DistanceSums, estimated_sums, exact_sums
-from strategies.factors import Dense, Rows, squared_norms
-from strategies.gradients import OuterProducts
-from strategies.pool import FloatArray, LayerGradients, Need, Pool, Selection
-from strategies.ranking import Candidates, by_score
-from strategies.rows import chunks
-from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.criteria import (
+    EXACT_LIMIT,
+    REFERENCE_SIZE,
+    easiness,
+    informativeness,
+    representativeness,
+    rescale,
+)
+from strategies.distance_sums import DistanceSums
+from strategies.options import Device
+from strategies.pool import FloatArray, Need, Pool
+from strategies.ranking import Candidates, Scores
+from strategies.strategy import Strategy
 
-Values = npt.NDArray[np.float64]
-
-EXACT_LIMIT = 20_000
-REFERENCE_SIZE = 2_000
-# A spread below this share of the values is rounding: the values are constant.
-CONSTANT = 1e-7
-
-
-class GradientSum:
-    """The factor d_k + d_mk of G_k = (d_k + d_mk) (x) h_k, added chunk by chunk."""
-
-    def __init__(self, unimodal: Dense, multimodal: Dense) -> None:
-        self._parts = (unimodal, multimodal)
-        self.shape, self.device = unimodal.shape, unimodal.device
-        self.dtype = torch.promote_types(unimodal.dtype, multimodal.dtype)
-        self.copied = 3 * unimodal.shape[1]
-
-    def rows(self, index: Rows, dtype: torch.dtype) -> torch.Tensor:
-        return self._parts[0].rows(index, dtype) + self._parts[1].rows(index, dtype)
-
-    def times(self, index: Rows, other: torch.Tensor) -> torch.Tensor:
-        return self.rows(index, other.dtype) @ other.T
-
-    def squared_norms(self, index: Rows) -> torch.Tensor:
-        return squared_norms(self.rows(index, torch.float64))
+ExactLimit = Annotated[int, "candidates up to which representativeness is exact"]
+ReferenceSize = Annotated[int, "random tasks that it is estimated from above that"]
 
 
-def layer_embeddings(layer: LayerGradients, device: str | None = None) -> OuterProducts:
-    """Return G_k = (d_k + d_mk) (x) h_k for all N tasks, as factors."""
-    total = GradientSum(Dense(layer.unimodal, device), Dense(layer.multimodal, device))
-    return OuterProducts(total, Dense(layer.inputs, device))
-
-
-def informativeness(pool: Pool, device: str | None = None) -> Values:
-    """Return s_i = sum_k |d_k + d_mk| |h_k| over the present modalities: (N,) (GRACE Eq. 4)."""
-    return _sum_over_modalities(
-        pool, lambda layer: layer_embeddings(layer, device).squared_norms.sqrt().cpu().numpy()
-    )
-
-
-def easiness(pool: Pool) -> Values:
-    """Return s_e = sum_k cos(d_k, d_mk) over the present modalities: (N,) (GRACE Eq. 6).
-
-    It equals the cosine of the full gradients, as both share h_k; with a zero gradient it is 0.
-    """
-    return _sum_over_modalities(pool, _cosines)
-
-
-def representativeness(
-    pool: Pool,
-    candidates: Candidates,
-    rng: np.random.Generator,
-    *,
-    exact_limit: int = EXACT_LIMIT,
-    reference_size: int = REFERENCE_SIZE,
-    device: str | None = None,
-) -> DistanceSums:
-    """Return s_r = sum_k sum_q |G_k(p) - G_k(q)| over the candidates: (N,) (GRACE Eq. 5).
-
-    Only pairs of candidates that both have modality k count for k. Exact up to `exact_limit`
-    candidates, else estimated from `reference_size` of them per modality; the standard error
-    adds the modalities' errors as if they were perfectly correlated, an upper bound.
-    """
-    sums, errors = np.zeros(pool.size), np.zeros(pool.size)
-    for column, modality in enumerate(pool.modalities):
-        rows = candidates.rows[_present(pool, column)[candidates.rows]]
-        if len(rows) < 2:
-            continue
-        embeddings = layer_embeddings(_layers(pool)[modality], device)
-        exact = len(candidates.rows) <= exact_limit
-        part = (
-            exact_sums(embeddings, rows)
-            if exact
-            else estimated_sums(embeddings, rows, reference_size, rng)
-        )
-        sums[rows] += part.sums
-        errors[rows] += part.standard_errors
-    return DistanceSums(sums, errors)
-
-
-def rescale(values: Values, candidates: Candidates) -> Values:
-    """Min-max scale to [0, 1] over the candidates; a constant becomes 0 (GRACE 3.2)."""
-    low, high = values[candidates.rows].min(), values[candidates.rows].max()
-    if high - low <= CONSTANT * max(abs(low), abs(high)):
-        return np.zeros_like(values)
-    scaled: Values = (values - low) / (high - low)
-    return scaled
-
-
-def curriculum_weight(round_number: int, alpha_init: float, alpha_step: float) -> float:
+def curriculum_weight(stage: float, alpha_init: float, alpha_step: float) -> float:
     """Return alpha_t = alpha_init - (t - 1) alpha_d, never below 0 (GRACE Eq. 8)."""
     # Rounded so that ten steps of 0.1 from 1.0 end at exactly 0.
-    return max(0.0, round(alpha_init - (round_number - 1) * alpha_step, 12))
+    return max(0.0, round(alpha_init - (stage - 1) * alpha_step, 12))
 
 
-def select(
-    pool: Pool,
-    n: int,
-    rng: np.random.Generator,
-    candidates: Candidates,
-    *,
-    alpha_init: float = 1.0,
-    alpha_step: float = 0.1,
-    exact_limit: int = EXACT_LIMIT,
-    reference_size: int = REFERENCE_SIZE,
-    device: str | None = None,
-) -> Selection:
-    """Rank by s = alpha_t s_e + s_i s_r (GRACE Eq. 7), each criterion scaled to [0, 1].
+def curriculum_stage(pool: Pool, alpha_labels: int) -> float:
+    """Return t of GRACE Eq. 8: labels in units of the paper's batch, at least 1.
 
-    The components hold the scaled criteria. pool.round is t.
+    Note: the paper adds 100 labels a round to the first 100, so that its t-th round has 100 t.
+    Where labels come in other portions the round's number would end the curriculum too soon; it
+    counts only where the number of labels is not known.
     """
-    if alpha_init < 0 or alpha_step < 0:
-        raise ValueError("alpha_init and alpha_step must not be negative.")
+    if pool.labelled_count is None:
+        return float(pool.round)
+    return max(1.0, pool.labelled_count / alpha_labels)
+
+
+def grace(
+    pool: Pool,
+    candidates: Candidates,
+    rng: np.random.Generator,
+    *,
+    alpha_init: Annotated[float, "weight of easiness at first"] = 1.0,
+    alpha_step: Annotated[float, "what it loses per batch of the paper"] = 0.1,
+    alpha_labels: Annotated[int, "labels in a batch of the paper"] = 100,
+    exact_limit: ExactLimit = EXACT_LIMIT,
+    reference_size: ReferenceSize = REFERENCE_SIZE,
+    device: Device = None,
+) -> Scores:
+    """Score by s = alpha_t s_e + s_i s_r (GRACE Eq. 7), each criterion scaled to [0, 1].
+
+    The components hold the scaled criteria.
+    """
+    if alpha_init < 0 or alpha_step < 0 or alpha_labels < 1:
+        raise ValueError("alpha_init and alpha_step must be at least 0, alpha_labels at least 1.")
     components, notes = worth(pool, rng, candidates, exact_limit, reference_size, device)
     easy = rescale(easiness(pool), candidates)
-    alpha = curriculum_weight(pool.round, alpha_init, alpha_step)
+    stage = curriculum_stage(pool, alpha_labels)
+    alpha = curriculum_weight(stage, alpha_init, alpha_step)
     scores = alpha * easy + components["informativeness"] * components["representativeness"]
     components["easiness"] = easy
-    return by_score(scores, candidates, components, {**notes, "alpha": alpha, "round": pool.round})
+    return Scores(scores, components, {**notes, "alpha": alpha, "stage": stage})
 
 
 def worth(
@@ -189,41 +119,50 @@ def _with_errors(
     }
 
 
-def _layers(pool: Pool) -> dict[str, LayerGradients]:
-    assert pool.gradients is not None
-    return dict(pool.gradients)
+def grace_ir(
+    pool: Pool,
+    candidates: Candidates,
+    rng: np.random.Generator,
+    *,
+    exact_limit: ExactLimit = EXACT_LIMIT,
+    reference_size: ReferenceSize = REFERENCE_SIZE,
+    device: Device = None,
+) -> Scores:
+    """Score by informativeness times representativeness, each scaled to [0, 1]."""
+    components, notes = worth(pool, rng, candidates, exact_limit, reference_size, device)
+    return Scores(
+        components["informativeness"] * components["representativeness"], components, notes
+    )
 
 
-def _present(pool: Pool, column: int) -> npt.NDArray[np.bool_]:
-    if pool.present is None:
-        return np.ones(pool.size, dtype=bool)
-    return np.asarray(pool.present[:, column], dtype=bool)
+def grace_i(
+    pool: Pool, candidates: Candidates, rng: np.random.Generator, *, device: Device = None
+) -> Scores:
+    """Score by s_i, the length of the gradients (GRACE Eq. 4), scaled to [0, 1]."""
+    scores = rescale(informativeness(pool, device), candidates)
+    return Scores(scores, {"informativeness": scores})
 
 
-def _sum_over_modalities(pool: Pool, term: Callable[[LayerGradients], Values]) -> Values:
-    total = np.zeros(pool.size)
-    for column, modality in enumerate(pool.modalities):
-        total += np.where(_present(pool, column), term(_layers(pool)[modality]), 0.0)
-    return total
-
-
-def _cosines(layer: LayerGradients) -> Values:
-    inputs, own, shared = Dense(layer.inputs), Dense(layer.unimodal), Dense(layer.multimodal)
-    cosines = np.zeros(inputs.shape[0])
-    for part in chunks(len(cosines), 2 * (inputs.shape[1] + own.shape[1] + shared.shape[1])):
-        one, other = own.rows(part, torch.float64), shared.rows(part, torch.float64)
-        lengths = (squared_norms(one) * squared_norms(other)).sqrt()
-        nonzero = (lengths > 0) & (inputs.squared_norms(part) > 0)
-        values = torch.where(nonzero, (one * other).sum(dim=1) / lengths, 0.0)
-        cosines[part] = values.clamp(-1, 1).cpu().numpy()
-    return cosines
-
-
-STRATEGY = Strategy(
+GRACE = Strategy(
     name="grace",
-    select=select,
+    score=grace,
     needs=frozenset({Need.GRADIENTS}),
-    targets=EVERY_TARGET,
     paper="Li et al., ACM MM 2024",
-    summary="Informative, representative and, in early rounds, easy tasks first.",
+    summary="Informative, representative and, with few labels, easy tasks first.",
+)
+
+GRACE_I = Strategy(
+    name="grace_i",
+    score=grace_i,
+    needs=frozenset({Need.GRADIENTS}),
+    paper="Li et al., ACM MM 2024 (ablation)",
+    summary="GRACE's informativeness alone: longest gradients first.",
+)
+
+GRACE_IR = Strategy(
+    name="grace_ir",
+    score=grace_ir,
+    needs=frozenset({Need.GRADIENTS}),
+    paper="Li et al., ACM MM 2024 (ablation)",
+    summary="GRACE without easiness: informative and representative tasks first.",
 )

@@ -32,6 +32,7 @@ class Need(StrEnum):
     GRADIENTS = "gradients"
     MC_PROBABILITIES = "mc_probabilities"
     LABELLED_FEATURES = "labelled_features"
+    HELD_OUT = "held_out"
     LINEAR_HEAD = "linear_head"
 
 
@@ -67,6 +68,19 @@ class LinearHead:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Predictions for labelled tasks by models that had not seen their labels (UHerding).
+
+    Attributes:
+        probabilities: (L, K) as in the pool, by the members that were trained without the task.
+        truth: (L,) class indices, or (L, K) 0 and 1 for multi-label.
+    """
+
+    probabilities: FloatArray
+    truth: FloatArray | IntArray
+
+
+@dataclass(frozen=True)
 class Pool:
     """N unlabelled tasks as a model sees them; what was not asked for is None.
 
@@ -84,9 +98,14 @@ class Pool:
         gradients: modality -> LayerGradients (GRACE).
         mc_probabilities: (T, N, K) stochastic passes (dropout on); (T, N, 1) for regression.
         labelled_features: modality -> (L, D_m) features of the labelled tasks (CoreSet, GCNAL).
+        fused_features: (N, D) input of the last layer where the fusion makes another vector than
+            [z_1 ; ... ; z_M] of the features (`mlp`, `nl_gate`).
+        labelled_fused_features: (L, D) the same of the labelled tasks.
+        held_out: predictions for labelled tasks by models that had not seen them (UHerding).
         linear_head: the linear multimodal head (DeepFool).
         pretrained: whether features come from pretrained encoders (TypiClust at a cold start).
-        round: the project's round number t, from 1 (GRACE Eq. 8).
+        round: the project's round number t, from 1 (GRACE Eq. 8, where nothing else is known).
+        labelled_count: number of labelled tasks (GRACE's curriculum, `auto`); None: not known.
     """
 
     size: int
@@ -99,9 +118,13 @@ class Pool:
     gradients: Mapping[str, LayerGradients] | None = None
     mc_probabilities: FloatArray | None = None
     labelled_features: Mapping[str, FloatArray] | None = None
+    fused_features: FloatArray | None = None
+    labelled_fused_features: FloatArray | None = None
+    held_out: HeldOut | None = None
     linear_head: LinearHead | None = None
     pretrained: bool = False
     round: int = 1
+    labelled_count: int | None = None
 
 
 @dataclass(frozen=True)

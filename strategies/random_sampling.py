@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.pool import Pool, Selection
-from strategies.ranking import Candidates, by_score
-from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.pool import Pool
+from strategies.ranking import Candidates, Scores
+from strategies.strategy import Strategy
 
 
-def select(pool: Pool, n: int, rng: np.random.Generator, candidates: Candidates) -> Selection:
+def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Scores:
     """Score each task with a uniform random number."""
-    return by_score(rng.random(pool.size), candidates)
+    return Scores(rng.random(pool.size))
 
 
-STRATEGY = Strategy(
+RANDOM = Strategy(
     name="random",
-    select=select,
+    score=score,
     needs=frozenset(),
-    targets=EVERY_TARGET,
     paper="-",
     summary="Uniformly random order.",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from strategies.pool import FloatArray, IntArray, Selection
 
 Values = npt.NDArray[np.float64]
+Notes = Mapping[str, str | float | int]
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,30 @@ class Candidates:
         return weights
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What a pointwise strategy says of each task by itself.
+
+    Attributes:
+        values: (N,) higher = label sooner.
+        components: name -> (N,) arrays that explain them.
+        notes: facts on how they were computed.
+    """
+
+    values: Values
+    components: Mapping[str, FloatArray] = field(default_factory=dict)
+    notes: Notes = field(default_factory=dict)
+
+
 def descending(values: Values, rows: IntArray) -> IntArray:
     """Sort rows by falling values[rows]; ties keep their order."""
     return rows[np.argsort(-values[rows], kind="stable")]
 
 
-def by_score(
-    scores: Values,
-    candidates: Candidates,
-    components: Mapping[str, FloatArray] | None = None,
-    notes: Mapping[str, str | float | int] | None = None,
-) -> Selection:
+def by_score(scores: Scores, candidates: Candidates) -> Selection:
     """Rank the candidates by score, ties by index."""
-    order = descending(scores, candidates.rows)
-    return Selection(order, scores, components or {}, notes or {})
+    order = descending(scores.values, candidates.rows)
+    return Selection(order, scores.values, scores.components, scores.notes)
 
 
 def batch_first(
@@ -57,7 +68,7 @@ def batch_first(
     scores: Values,
     candidates: Candidates,
     components: Mapping[str, FloatArray] | None = None,
-    notes: Mapping[str, str | float | int] | None = None,
+    notes: Notes | None = None,
 ) -> Selection:
     """Rank the batch in its own order, then every other candidate by falling `rest` (N,)."""
     left = np.setdiff1d(candidates.rows, batch, assume_unique=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from strategies.names import NAMES
+from strategies.names import REGISTERED
 from strategies.pool import Pool
 from strategies.strategy import Strategy
 
-# A module named random would shadow the standard library's in some set-ups.
-_FILES = {"random": "random_sampling"}
-
+# A module's constant is the name in capitals: GRACE_IR in grace.py.
 STRATEGIES: dict[str, Strategy] = {
-    name: import_module(f"strategies.{_FILES.get(name, name)}").STRATEGY for name in NAMES
+    name: getattr(import_module(f"strategies.{entry.module}"), name.upper())
+    for name, entry in REGISTERED.items()
 }
 
 

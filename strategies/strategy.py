@@ -1,62 +1,100 @@
-"""A strategy: a function from a pool to a selection, with what it needs and where it is defined."""
+"""A strategy: how it scores tasks or builds a batch, what it needs and where it is defined."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from strategies import options as options_module
+from strategies.diverse import DIVERSE, DIVERSE_NEEDS, diverse_batch
 from strategies.errors import EmptyPool, UnsupportedTarget
+from strategies.names import EVERY_TARGET, REGISTERED, fitting
+from strategies.options import Option
 from strategies.pool import IntArray, Need, Pool, Selection, TargetKind
-from strategies.ranking import Candidates
+from strategies.ranking import Candidates, Scores, by_score
 from strategies.validation import check_pool
-
-EVERY_TARGET = frozenset(TargetKind)
-CLASSES = frozenset({TargetKind.CLASSIFICATION, TargetKind.MULTILABEL})
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """One way to choose what to label next.
+    """One way to choose what to label next: `score` or `build_batch`, never both.
 
     Attributes:
         name: registered name.
-        select: (pool, n, rng, candidates, **options) -> Selection; options are keyword-only with
-            the paper's values as defaults.
         needs: what the pool must hold.
-        targets: the kinds of target it is defined for.
         paper: where it was published.
         summary: one sentence.
+        score: (pool, candidates, rng, **options) -> Scores, for strategies that judge each task by
+            itself. The batch is the top n, or with the option `diverse` spread over the features.
+        build_batch: (pool, n, candidates, rng, **options) -> Selection, for strategies that choose
+            tasks together.
+        needs_by_target: what the pool must hold where that depends on the kind of target.
+
+    Options are keyword-only with the paper's values as defaults.
     """
 
     name: str
-    select: Callable[..., Selection]
     needs: frozenset[Need]
-    targets: frozenset[TargetKind]
     paper: str
     summary: str
+    score: Callable[..., Scores] | None = None
+    build_batch: Callable[..., Selection] | None = None
+    needs_by_target: Mapping[TargetKind, frozenset[Need]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.score is None) == (self.build_batch is None):
+            raise ValueError(f"Strategy {self.name!r} needs either score or build_batch.")
 
     @property
-    def options(self) -> dict[str, Any]:
-        """Option name -> default value."""
-        parameters = inspect.signature(self.select).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    def targets(self) -> frozenset[TargetKind]:
+        """The kinds of target it is defined for (`names.py`); all while it is not registered."""
+        entry = REGISTERED.get(self.name)
+        return EVERY_TARGET if entry is None else entry.targets
+
+    def needs_for(
+        self, target: TargetKind, options: Mapping[str, Any] | None = None
+    ) -> frozenset[Need]:
+        """Return what the pool must hold for a kind of target, with these options."""
+        needs = self.needs_by_target.get(target, self.needs)
+        return needs | DIVERSE_NEEDS if (options or {}).get("diverse") else needs
+
+    @cached_property
+    def options(self) -> dict[str, Option]:
+        """Option name -> kind, default and meaning; those of the look at the pool included."""
+        function = self.score or self.build_batch
+        assert function is not None
+        found = options_module.own(function)
+        if self.score is not None:
+            found["diverse"] = DIVERSE
+        needs = self.needs.union(*self.needs_by_target.values())
+        return {**found, **options_module.of_look(needs)}
+
+    def look_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the given options that `model.look` has to obey."""
+        self.check_options(options)
+        return {name: value for name, value in options.items() if self.options[name].of_look}
 
     def check(self, target: TargetKind) -> None:
         """Raise UnsupportedTarget, naming the strategies that fit, if this one does not."""
-        if target in self.targets:
-            return
-        from strategies.registry import STRATEGIES  # The registry imports this module.
+        if target not in self.targets:
+            raise UnsupportedTarget(
+                f"Strategy {self.name!r} is not defined for {target.value} targets. "
+                f"For these choose one of: {', '.join(sorted(fitting(target)))}."
+            )
 
-        fitting = sorted(name for name, other in STRATEGIES.items() if target in other.targets)
-        raise UnsupportedTarget(
-            f"Strategy {self.name!r} is not defined for {target.value} targets. "
-            f"For these choose one of: {', '.join(fitting)}."
-        )
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise ValueError, saying what there is, for an unknown option or an impossible value."""
+        unknown = sorted(options.keys() - self.options.keys())
+        if unknown:
+            known = ", ".join(sorted(self.options)) or "none"
+            raise ValueError(f"Strategy {self.name!r} has no option {unknown}; it has: {known}.")
+        for name, value in options.items():
+            self.options[name].check(f"Strategy {self.name!r}", name, value)
 
     def __call__(
         self,
@@ -77,25 +115,37 @@ class Strategy:
             exclude: rows that must not be selected.
             labelled: rows that have labels already: never selected, but they count as chosen
                 where the method looks at labelled tasks.
-            options: see `options`.
+            options: see `options`. Those of the look are only checked: it has obeyed them.
         """
         self.check(pool.target)
-        self._check_options(options)
+        self.check_options(options)
         if n < 1:
             raise ValueError(f"Strategy {self.name!r} was asked for {n} tasks; ask for 1 or more.")
         candidates = _candidates(pool, exclude, labelled)
-        check_pool(pool, self.needs, self.name)
-        selection = self.select(pool, min(n, candidates.rows.size), rng, candidates, **options)
+        check_pool(pool, self.needs_for(pool.target, options), self.name)
+        selection = self._select(pool, min(n, candidates.rows.size), candidates, rng, options)
         scores = np.full(pool.size, -np.inf)
         scores[candidates.rows] = np.asarray(selection.scores)[candidates.rows]
         notes = {"strategy": self.name, **selection.notes}
         return Selection(selection.order, scores, selection.components, notes)
 
-    def _check_options(self, options: Mapping[str, Any]) -> None:
-        unknown = sorted(options.keys() - self.options.keys())
-        if unknown:
-            known = ", ".join(sorted(self.options)) or "none"
-            raise ValueError(f"Strategy {self.name!r} has no option {unknown}; it has: {known}.")
+    def _select(
+        self,
+        pool: Pool,
+        n: int,
+        candidates: Candidates,
+        rng: np.random.Generator,
+        options: Mapping[str, Any],
+    ) -> Selection:
+        own = {name: v for name, v in options.items() if not self.options[name].of_look}
+        if self.build_batch is not None:
+            return self.build_batch(pool, n, candidates, rng, **own)
+        assert self.score is not None
+        diverse = own.pop("diverse", False)
+        scores = self.score(pool, candidates, rng, **own)
+        if diverse:
+            return diverse_batch(pool, scores, n, candidates, rng)
+        return by_score(scores, candidates)
 
 
 def _candidates(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 
 from strategies.clusters import assign, k_means
 from strategies.factors import WeightedBlocks
-from strategies.features import labelled_features, pool_features
+from strategies.features import labelled_features, pool_features, unit_length
 from strategies.pool import IntArray, Need, Pool, Selection
 from strategies.ranking import Candidates, Values, descending
-from strategies.rows import chunks
-from strategies.strategy import EVERY_TARGET, Strategy
+from strategies.strategy import Strategy
 
 # Smaller clusters come last: their members are outliers rather than typical (published code).
 SMALL_CLUSTER = 5
@@ -19,14 +20,14 @@ SMALL_CLUSTER = 5
 DENSITY_SAMPLE = 4096
 
 
-def select(
+def build_batch(
     pool: Pool,
     n: int,
-    rng: np.random.Generator,
     candidates: Candidates,
+    rng: np.random.Generator,
     *,
-    neighbours: int = 20,
-    max_clusters: int = 500,
+    neighbours: Annotated[int, "tasks that density is measured by"] = 20,
+    max_clusters: Annotated[int, "most clusters"] = 500,
 ) -> Selection:
     """Cluster into labelled + n clusters; take the most typical of each, largest first.
 
@@ -40,7 +41,7 @@ def select(
     """
     if neighbours < 1 or max_clusters < 1:
         raise ValueError("neighbours and max_clusters must be at least 1.")
-    features, labelled = _unit(pool_features(pool)), labelled_features(pool)
+    features, labelled = unit_length(pool_features(pool)), labelled_features(pool)
     outside = 0 if labelled is None else labelled.shape[0]
     wanted = min(n + len(candidates.labelled) + outside, max_clusters)
     means = k_means(features, wanted, rng)
@@ -48,7 +49,7 @@ def select(
     sizes = np.bincount(clusters, minlength=wanted)
     covered = np.bincount(clusters[candidates.labelled], minlength=wanted)
     if labelled is not None:
-        covered += np.bincount(assign(means, _unit(labelled)), minlength=wanted)
+        covered += np.bincount(assign(means, unit_length(labelled)), minlength=wanted)
     typicality = _typicality(features, clusters, neighbours, rng)
     turn = covered[clusters] + _rank_within(clusters, typicality, candidates)
     rows = candidates.rows
@@ -65,18 +66,6 @@ def select(
     ]
     components = {"typicality": typicality, "cluster": clusters.astype(np.float64)}
     return Selection(order, typicality, components, {"clusters": int((sizes > 0).sum())})
-
-
-def _unit(features: WeightedBlocks) -> WeightedBlocks:
-    """Scale each modality's rows to length 1; zero rows stay zero."""
-    lengths = torch.stack(
-        [
-            torch.cat([block.squared_norms(part).sqrt() for part in chunks(*block.shape)])
-            for block in features.blocks
-        ],
-        dim=1,
-    )
-    return WeightedBlocks(features.blocks, torch.where(lengths > 0, 1 / lengths, 0.0))
 
 
 def _typicality(
@@ -117,11 +106,10 @@ def _rank_within(clusters: IntArray, typicality: Values, candidates: Candidates)
     return rank
 
 
-STRATEGY = Strategy(
+TYPICLUST = Strategy(
     name="typiclust",
-    select=select,
+    build_batch=build_batch,
     needs=frozenset({Need.FEATURES, Need.LABELLED_FEATURES}),
-    targets=EVERY_TARGET,
     paper="Hacohen et al., ICML 2022",
     summary="The most typical task of each cluster: a first batch when nothing is labelled.",
 )

@@ -1,4 +1,4 @@
-"""How unsure the model is of one task: entropy, margin and least confidence (Settles 2009).
+"""The least certain task first: entropy, margin and least confidence (Settles 2009).
 
 Multi-label targets are K independent yes/no questions: entropy is summed over them, margin and
 confidence are averaged.
@@ -7,12 +7,11 @@ confidence are averaged.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from strategies.pool import FloatArray, Pool, TargetKind
+from strategies.pool import FloatArray, Need, Pool, TargetKind
+from strategies.ranking import Candidates, Scores, Values
 from strategies.rows import map_rows
-
-Values = npt.NDArray[np.float64]
+from strategies.strategy import Strategy
 
 
 def pool_entropy(pool: Pool) -> Values:
@@ -73,3 +72,46 @@ def confidence(p: Values, target: TargetKind) -> Values:
     else:
         result = p.max(axis=-1)
     return result
+
+
+def _least_confidence(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Scores:
+    """Score each task with 1 - max p (Lewis and Gale 1994)."""
+    found = pool_confidence(pool)
+    return Scores(1 - found, {"confidence": found})
+
+
+def _margin(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Scores:
+    """Score each task with 1 - (p_(1) - p_(2)) (Scheffer et al. 2001)."""
+    gap = pool_margin(pool)
+    return Scores(1 - gap, {"margin": gap})
+
+
+def _entropy(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Scores:
+    """Score each task with the entropy of its prediction (Shannon 1948)."""
+    found = pool_entropy(pool)
+    return Scores(found, {"entropy": found})
+
+
+LEAST_CONFIDENCE = Strategy(
+    name="least_confidence",
+    score=_least_confidence,
+    needs=frozenset({Need.PROBABILITIES}),
+    paper="Lewis and Gale 1994",
+    summary="Lowest probability of the predicted class first.",
+)
+
+MARGIN = Strategy(
+    name="margin",
+    score=_margin,
+    needs=frozenset({Need.PROBABILITIES}),
+    paper="Scheffer et al. 2001",
+    summary="Smallest gap between the two most probable classes first.",
+)
+
+ENTROPY = Strategy(
+    name="entropy",
+    score=_entropy,
+    needs=frozenset({Need.PROBABILITIES}),
+    paper="Shannon 1948; Settles 2009",
+    summary="Highest predictive entropy first.",
+)

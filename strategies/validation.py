@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from strategies.errors import InvalidPool
-from strategies.pool import Need, Pool, TargetKind
+from strategies.pool import HeldOut, Need, Pool, TargetKind
 from strategies.rows import as_tensor
 from strategies.shapley import all_coalitions
 
 # Half-precision probabilities may leave [0, 1] by this much.
 PROBABILITY_SLACK = 1e-3
+# What is read where it is there: at a cold start nothing is labelled.
+OPTIONAL = frozenset({Need.LABELLED_FEATURES, Need.HELD_OUT})
 
 
 def check_pool(pool: Pool, needs: frozenset[Need], strategy: str) -> None:
@@ -28,7 +30,7 @@ def check_pool(pool: Pool, needs: frozenset[Need], strategy: str) -> None:
     for need in sorted(needs):
         value = getattr(pool, need.value)
         if value is None:
-            if need is Need.LABELLED_FEATURES:  # At a cold start there are none.
+            if need in OPTIONAL:
                 continue
             raise InvalidPool(f"Strategy {strategy!r} needs pool.{need.value}, which is missing.")
         _CHECKS[need](pool, value)
@@ -84,6 +86,8 @@ def _features(pool: Pool, value: Any) -> None:
     _check_modalities("pool.features", pool, value)
     for modality, array in value.items():
         _check_array(f"pool.features[{modality!r}]", array, (pool.size, None))
+    if pool.fused_features is not None:
+        _check_array("pool.fused_features", pool.fused_features, (pool.size, None))
 
 
 def _labelled_features(pool: Pool, value: Any) -> None:
@@ -92,6 +96,15 @@ def _labelled_features(pool: Pool, value: Any) -> None:
     for modality, array in value.items():
         width = None if pool.features is None else pool.features[modality].shape[1]
         _check_array(f"pool.labelled_features[{modality!r}]", array, (count, width))
+    if pool.fused_features is not None and pool.labelled_fused_features is not None:
+        fused = pool.labelled_fused_features
+        _check_array("pool.labelled_fused_features", fused, (None, pool.fused_features.shape[1]))
+
+
+def _held_out(pool: Pool, value: HeldOut) -> None:
+    width = None if pool.probabilities is None else pool.probabilities.shape[1]
+    shape = (len(value.truth), width)
+    _check_probabilities("pool.held_out.probabilities", pool, value.probabilities, shape)
 
 
 def _coalitions(pool: Pool, value: Any) -> None:
@@ -125,5 +138,6 @@ _CHECKS: dict[Need, Callable[[Pool, Any], None]] = {
     Need.GRADIENTS: _gradients,
     Need.MC_PROBABILITIES: _mc_probabilities,
     Need.LABELLED_FEATURES: _labelled_features,
+    Need.HELD_OUT: _held_out,
     Need.LINEAR_HEAD: _linear_head,
 }

@@ -185,7 +185,7 @@ def test_the_example_strategy_works(tmp_path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     pool = Pool(size=3, probabilities=np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]))
-    selection = module.STRATEGY(pool, 1, np.random.default_rng(0))
+    selection = module.RAREST(pool, 1, np.random.default_rng(0))
     assert selection.order.tolist() == [2, 0, 1]
 
 

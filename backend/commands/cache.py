@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from backend.commands.console import out
 from backend.settings import settings
-
-out = Console()
 
 
 def cache(
@@ -27,7 +25,7 @@ def cache(
     """
     from model.cache import FeatureCache
 
-    folder = settings().data_dir / "cache"
+    folder = settings().cache
     found = FeatureCache(folder)
     freed = 0 if keep is None else found.prune(round(keep * 1e9))
     stores = found.describe()

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from backend.commands.console import out
 from backend.errors import EquipoiseError
 
 # What computes is imported by the commands themselves: it loads torch.
-out = Console()
 
 
 def simulate(

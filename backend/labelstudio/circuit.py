@@ -1,10 +1,11 @@
-"""A circuit breaker: after repeated failures Label Studio is asked rarely, until it answers."""
+"""Circuit breakers: after repeated failures Label Studio is asked rarely, until it answers."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 FAILURES = 3
@@ -71,3 +72,30 @@ class Circuit:
         doubled = FIRST_DELAY * 2.0 ** min(self._failures - FAILURES, 10)
         # Jitter, so that several servers do not come back all at once.
         return random.uniform(0.5, 1.0) * min(doubled, LONGEST_DELAY)
+
+
+class Circuits:
+    """One circuit per project, so that one whose answers fail closes no other's. Thread-safe."""
+
+    def __init__(self) -> None:
+        """Start with all of them closed."""
+        self._circuits: defaultdict[int, Circuit] = defaultdict(Circuit)
+        self._lock = threading.Lock()
+
+    def of(self, project: int) -> Circuit:
+        """Return a project's circuit."""
+        with self._lock:
+            return self._circuits[project]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any project's is open."""
+        with self._lock:
+            return any(circuit.is_open for circuit in self._circuits.values())
+
+    def hint(self) -> None:
+        """Note that Label Studio has called us; see `Circuit.hint`."""
+        with self._lock:
+            known = list(self._circuits.values())
+        for circuit in known:
+            circuit.hint()

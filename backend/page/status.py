@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.errors import EquipoiseError
 from backend.rounds.agreement import of_project
-from backend.settings import Settings
+from backend.settings import ProjectSettings, Settings
 from backend.store import disk
 from backend.store.store import Store, effective
 from backend.store.tables import Project, Round
@@ -19,15 +20,19 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
     """
     owner = store.project(project)
     current, running = store.current(project), store.running(project)
-    options = effective(settings, owner)
+    try:
+        options, invalid = effective(settings, owner), ""
+    except EquipoiseError as error:  # one project's must not hide the others'
+        options, invalid = ProjectSettings(), str(error)
     last = next(iter(reversed(store.rounds(project))), None)
     return {
         "project": project,
         "title": owner.title,
         "connected": owner.connected,
         "state": _doing(owner, current, running),
+        "cleaning": owner.cleaning,
         "progress": {"done": running.done, "total": running.total} if running else {},
-        "problem": disk.problem(store, settings) or owner.problem,
+        "problem": disk.problem(store, settings) or invalid or owner.problem,
         "last_error": last.error if last is not None and last.error else "",
         "strategy": options.strategy,
         "settings": options.model_dump(),

@@ -19,7 +19,6 @@ import structlog
 from backend.counters import NOT_PREDICTED
 from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import prediction_result
-from backend.labelstudio.circuit import Circuit
 from backend.labelstudio.config import parse
 from backend.media.decode_log import DecodeLog
 from backend.predictions.client import Unranked
@@ -60,7 +59,6 @@ class Serving:
         """Start with nothing loaded."""
         self._store = store
         self._settings = settings
-        self.circuit = Circuit()
         self._unranked = Unranked(DecodeLog(settings.decoding), settings.decode_timeout)
         self._served: dict[int, Served] = {}
         self._lock = threading.Lock()

@@ -1,72 +1,131 @@
-"""Old versions in Label Studio: their predictions are deleted between rounds, a few at a time."""
+"""Old versions in Label Studio: their predictions are deleted beside the rounds, which never wait.
+
+Label Studio deletes one prediction in about a tenth of a second, and its bulk call holds the
+database for so long that annotators' submissions fail. So a thread of its own deletes a few, looks
+at the next project, and comes back, for as long as there is something superfluous.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
-from backend.errors import Busy
+import structlog
+
+from backend.errors import Busy, EquipoiseError
+from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
-from backend.queue import publish as publishing
+from backend.queue import publish
 from backend.settings import Settings
 from backend.store.store import Store
-from backend.store.tables import Round, State
+from backend.store.tables import Project, State
 
-_SECONDS = 5.0
-_PILE = 2
-"""Superfluous versions in Label Studio beyond which the next round waits."""
+Found = TypeVar("Found")
+log = structlog.get_logger(__name__)
+_TOGETHER = 50
+_PAUSE = 0.05
+_REST = 60.0
+"""Seconds until projects that had nothing to delete are looked at again without `wake`."""
 
 
-class OldVersions:
+class Cleanup:
     """Keeps the newest `keep_versions` versions of every project, and the one that serves."""
 
-    def __init__(self, store: Store, settings: Settings, stop: threading.Event) -> None:
-        """Prepare; once `stop` is set nothing more is deleted."""
+    def __init__(self, store: Store, settings: Settings, circuits: Circuits) -> None:
+        """Prepare; `start` starts the thread."""
         self._store = store
         self._settings = settings
-        self._stop = stop
-        self._cleaned: dict[int, str] = {}
+        self._circuits = circuits
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._clean: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._run, name="cleanup", daemon=True)
 
-    def piled_up(self, studio: LabelStudio, project: int) -> bool:
-        """Tell whether old versions have to go first; else rounds in a row would never let them."""
-        current = self._store.current(project)
-        if current is None:
-            return False
-        kept, stored = self._kept(current), studio.version_counts(project)
-        piled = sum(n.startswith(publishing.PREFIX) and n not in kept for n in stored) > _PILE
-        if piled:  # versions of rounds that failed may have come since it was cleaned
-            self._cleaned.pop(project, None)
-        return piled
+    def start(self) -> None:
+        """Start deleting in a thread of its own."""
+        self._thread.start()
 
-    def tidy(self, studio: LabelStudio, project: int) -> None:
-        """Delete what is superfluous for some seconds; done once per version that serves."""
-        current = self._store.current(project)
-        if current is None or self._cleaned.get(project) == current.version:
-            return
+    def wake(self) -> None:
+        """Look now: a round has ended."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop after the deletion in hand."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            left = 0
+            for owner in self._guarded(self._store.projects) or ():
+                if self._stop.is_set():
+                    return
+                left += self._guarded(partial(self.tidy, owner)) or 0
+            if not left:
+                self._wake.wait(_REST)
+
+    def _guarded(self, work: Callable[[], Found]) -> Found | None:
+        """Do one thing; what fails now is tried again in a later turn."""
         try:
-            # Alone, because a rollback may be completing a version that looks superfluous here.
-            with self._store.alone(project, wait=0.0):
-                self._delete(studio, project)
-        except Busy:
-            return
+            return work()
+        except (EquipoiseError, Busy) as error:
+            log.info("clean-up waits", reason=str(error)[:200])
+        except Exception as error:
+            log.warning("clean-up failed", error=type(error).__name__, reason=str(error)[:200])
+        return None
 
-    def _delete(self, studio: LabelStudio, project: int) -> None:
+    def tidy(self, owner: Project) -> int:
+        """Delete some of what is superfluous in one project.
+
+        Returns:
+            How many predictions are left to delete.
+        """
+        rounds = self._store.rounds(owner.id)
+        newest = rounds[-1].id if rounds else 0
+        if not owner.connected or owner.current is None or self._clean.get(owner.id) == newest:
+            return 0
+        circuit = self._circuits.of(owner.id)
+        if circuit.waits:
+            return 0
+        with LabelStudio(
+            self._settings.label_studio_url, self._settings.key, circuit=circuit
+        ) as studio:
+            left = self._delete_some(studio, owner.id)
+        if left != owner.cleaning:
+            self._store.save_project(owner.id, cleaning=left)
+        if not left:
+            self._clean[owner.id] = newest
+        return left
+
+    def _delete_some(self, studio: LabelStudio, project: int) -> int:
+        # Alone, because a rollback may be completing a version that looks superfluous here.
+        with self._store.alone(project, wait=0.0):
+            doomed = self._superfluous(studio, project)
+            if not doomed:
+                return 0
+            oldest = min(doomed)
+            gone = publish.delete_version(
+                studio,
+                project,
+                oldest,
+                most=_TOGETHER,
+                pause=_PAUSE,
+                go_on=lambda: not self._stop.is_set(),
+            )
+        return sum(doomed.values()) - gone
+
+    def _superfluous(self, studio: LabelStudio, project: int) -> dict[str, int]:
+        """Return how many predictions each version has that neither serves nor is kept."""
+        rounds = self._store.rounds(project)
         current = self._store.current(project)
-        if current is None:
-            return
-        kept = self._kept(current)
-        end = time.monotonic() + _SECONDS
-        publishing.delete_versions(
-            studio,
-            project,
-            lambda name: name not in kept,
-            pause=0.05,
-            go_on=lambda: not self._stop.is_set() and time.monotonic() < end,
-        )
-        if time.monotonic() < end:
-            self._cleaned[project] = current.version
-
-    def _kept(self, current: Round) -> set[str]:
-        rounds = self._store.rounds(current.project)
         done = [found.version for found in rounds if found.state == State.DONE]
-        return {current.version, *done[-self._settings.keep_versions :]}
+        kept = set(done[-self._settings.keep_versions :])
+        kept |= {found.version for found in rounds if found.state == State.RUNNING}
+        kept |= {current.version} if current is not None else set()
+        ours = publish.our_versions(studio, project)
+        return {name: count for name, count in ours.items() if name not in kept and count}

@@ -239,7 +239,8 @@ def _disconnect(
         studio.update_project(project, **undo)
         done.append(f"restored {', '.join(f'{k}={v!r}' for k, v in undo.items())}")
     if predictions:
-        gone = publishing.delete_versions(studio, project, lambda name: True)
+        versions = publishing.our_versions(studio, project)
+        gone = sum(publishing.delete_version(studio, project, name) for name in versions)
         done.append(f"deleted {gone} predictions")
     store.cancel(project)
     store.save_project(

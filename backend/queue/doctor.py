@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from backend.children import namesakes
 from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
@@ -232,6 +233,17 @@ def _overlap(facts: _Facts) -> Check:
     )
 
 
+def _names(facts: _Facts) -> Check:
+    found = namesakes()
+    return Check(
+        "names of our packages",
+        not found,
+        f"taken by {', '.join(found)}" if found else "not taken by anything else",
+        "start Equipoise in another folder, and keep that one off PYTHONPATH",
+        warning=True,
+    )
+
+
 _CHECKS: tuple[Callable[[_Facts], Check], ...] = (
     _config,
     _registered,
@@ -246,4 +258,5 @@ _CHECKS: tuple[Callable[[_Facts], Check], ...] = (
     _shown,
     _trigger,
     _overlap,
+    _names,
 )

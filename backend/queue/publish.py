@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -23,8 +24,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixe
 
 from backend.errors import LabelStudioError
 from backend.labelstudio.annotations import prediction_result
-from backend.labelstudio.client import LabelStudio, is_passing
+from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig
+from backend.labelstudio.connection import is_passing
 from backend.settings import Settings
 from backend.store.rankings import outputs_of
 
@@ -83,7 +85,8 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
     ):
         with attempt:
             # What is there is an attempt that died, or another store's: its order is not ours.
-            delete_versions(studio, project, lambda name: name == version)
+            if version in studio.version_counts(project):
+                delete_version(studio, project, version)
             created = studio.import_predictions(project, list(rows))
     return _all_stored(created, rows)
 
@@ -112,8 +115,7 @@ def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: s
     """
     stored: dict[int, float] = {
         int(row["task"]): float(row["score"] if row["score"] is not None else -1.0)
-        for row in studio.predictions(project)
-        if row["model_version"] == version
+        for row in studio.predictions(project, version)
     }
     if any(abs(stored.get(row["task"], row["score"]) - row["score"]) > 1e-6 for row in rows):
         return publish(studio, project, rows, version)  # they are another store's
@@ -149,37 +151,44 @@ def announce(
     return changed
 
 
-def delete_versions(
+def our_versions(studio: LabelStudio, project: int) -> dict[str, int]:
+    """Return how many predictions each version of this backend has; others' are left out."""
+    counts = studio.version_counts(project)
+    return {name: count for name, count in counts.items() if name.startswith(PREFIX)}
+
+
+def delete_version(
     studio: LabelStudio,
     project: int,
-    doomed: Callable[[str], bool],
+    version: str,
     *,
+    most: int | None = None,
     pause: float = 0.0,
     go_on: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Delete every prediction of this backend's versions that `doomed` names.
-
-    Versions that Equipoise did not write are never touched.
+    """Delete predictions of one version of this backend, one by one.
 
     Args:
         studio: Label Studio.
         project: project id.
-        doomed: tells whether a version's predictions go.
+        version: its name.
+        most: how many to delete; None: all.
         pause: seconds between two deletions, so that annotators' requests come first.
         go_on: asked before each deletion; False stops, the rest goes next time.
 
     Returns:
         How many were deleted.
+
+    Raises:
+        ValueError: the version is not this backend's.
     """
-    names = [n for n in studio.version_counts(project) if n.startswith(PREFIX) and doomed(n)]
-    if not names:
-        return 0
-    deleted = 0
-    for row in studio.predictions(project):
-        if row["model_version"] in names:
-            if not go_on():
-                break
-            studio.delete_prediction(int(row["id"]))
-            deleted += 1
-            time.sleep(pause)
-    return deleted
+    if not version.startswith(PREFIX):
+        raise ValueError(f"{version!r} is not a version of Equipoise")
+    # Listed before they are deleted, which would shift the pages.
+    doomed = [int(row["id"]) for row in islice(studio.predictions(project, version), most)]
+    for deleted, prediction in enumerate(doomed):
+        if not go_on():
+            return deleted
+        studio.delete_prediction(prediction)
+        time.sleep(pause)
+    return len(doomed)

@@ -18,7 +18,7 @@ from backend.labelstudio.client import LabelStudio
 from backend.media.decode_log import DecodeLog
 from backend.settings import ProjectSettings, Settings
 from backend.store import disk
-from backend.store.lease import LEASE_SECONDS
+from backend.store.lease import kept_alive
 from backend.store.store import Claim, Store
 from backend.store.tables import Round
 from model.presets import Preset, preset
@@ -88,27 +88,19 @@ class Run:
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
         """Keep the lease alive while the body runs."""
-        stop = threading.Event()
 
-        def beat() -> None:
-            while not stop.wait(LEASE_SECONDS / 4):
-                if self.decode_log.oldest() > self.settings.decode_timeout:
-                    # Nothing can stop a decoder that hangs but the end of its process; its decode
-                    # log stays behind, and the next round decodes carefully.
-                    log.error("a file holds up its decoder; this round is given up")
-                    os._exit(HUNG)
-                try:
-                    self.store.renew(self.claim)
-                except RoundLost:
-                    self._lost.set()
-                    return
-                except Exception as error:  # a busy store: the next beat tries again
-                    log.warning("heartbeat failed", error=type(error).__name__)
+        def renew() -> bool:
+            if self.decode_log.oldest() > self.settings.decode_timeout:
+                # Nothing can stop a decoder that hangs but the end of its process; its decode log
+                # stays behind, and the next round decodes carefully.
+                log.error("a file holds up its decoder; this round is given up")
+                os._exit(HUNG)
+            try:
+                self.store.renew(self.claim)
+            except RoundLost:
+                self._lost.set()
+                return False
+            return True
 
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
+        with kept_alive(renew):
             yield
-        finally:
-            stop.set()
-            thread.join()

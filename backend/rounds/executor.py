@@ -1,7 +1,7 @@
-"""Worker processes as the server sees them: one per running round, and one that waits.
+"""Where a round runs: a process of this machine each, at most `max_rounds`, and one that waits.
 
-Loading torch and the rest takes a worker some ten seconds. So one is loaded while nothing runs and
-reads on its standard input which round to run; where that end closes it ends, too.
+Loading torch and the rest takes such a worker some ten seconds. So one is loaded while nothing runs
+and reads on its standard input which round to run; where that end closes it ends, too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 
@@ -37,10 +38,12 @@ class Worker:
 
 
 class Workers:
-    """Starts, watches and stops worker processes; at most one per project."""
+    """Starts, watches and stops worker processes; at most one per project. Thread-safe."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         """Start nothing yet."""
+        self._lock = threading.Lock()
+        self._stopped = False
         self._store = store
         self._settings = settings
         self._running: dict[int, Worker] = {}
@@ -52,19 +55,30 @@ class Workers:
     def __len__(self) -> int:
         return len(self._running)
 
+    @property
+    def free(self) -> int:
+        """How many more rounds may start."""
+        return 0 if self._stopped else max(0, self._settings.max_rounds - len(self._running))
+
     def prepare(self) -> None:
         """Load the next round's worker, unless a round needs the processor now."""
-        if self._settings.worker_in_waiting and not self._running and not self._waits():
-            self._waiting = _spawn()
+        with self._lock:
+            wanted = self._settings.worker_in_waiting and not self._stopped
+            if wanted and not self._running and not self._waits():
+                self._waiting = _spawn()
 
-    def start(self, project: int, claim: Claim) -> None:
-        """Let the waiting worker, or else a new one, run a round."""
-        process = self._waiting if self._waits() else None
-        self._waiting = None
-        if process is None or not _tell(process, claim):
-            process = _spawn()
-            _tell(process, claim)
-        self._running[project] = Worker(process, claim, seen=time.monotonic())
+    def start(self, project: int, claim: Claim) -> bool:
+        """Let the waiting worker, or else a new one, run a round; False once `stop` was called."""
+        with self._lock:
+            if self._stopped:
+                return False
+            process = self._waiting if self._waits() else None
+            self._waiting = None
+            if process is None or not _tell(process, claim):
+                process = _spawn()
+                _tell(process, claim)
+            self._running[project] = Worker(process, claim, seen=time.monotonic())
+        return True
 
     def ended(self, project: int) -> str | None:
         """Say why a project's worker ended; None while it runs. Kills it where it is stuck."""
@@ -95,10 +109,12 @@ class Workers:
             worker.process.terminate()
 
     def stop(self) -> None:
-        """End all workers."""
-        processes = [worker.process for worker in self._running.values()]
-        if self._waiting is not None:
-            processes.append(self._waiting)
+        """End all workers; none starts any more."""
+        with self._lock:
+            self._stopped = True
+            processes = [worker.process for worker in self._running.values()]
+            if self._waiting is not None:
+                processes.append(self._waiting)
         for process in processes:
             process.terminate()
         for process in processes:

@@ -318,7 +318,9 @@ def rank(
         schema.multimodal.kind is not TargetKind.REGRESSION
         and len(schema.modalities) <= MAX_COALITION_MODALITIES
     )
-    needs = strategy.needs | {Need.PROBABILITIES} | ({Need.COALITIONS} if explain else set())
+    needs = strategy.needs_for(schema.multimodal.kind) | {Need.PROBABILITIES}
+    if explain:
+        needs = needs | {Need.COALITIONS}
     if pool_inputs.size == 0:
         raise EquipoiseError("Nothing is left to rank: every task is labelled.")
     pool = look(

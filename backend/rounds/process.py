@@ -62,7 +62,7 @@ def main() -> int:
         return 4
     except EquipoiseError as error:
         log.warning("round failed", reason=str(error))
-        store.finish(claim, State.FAILED, str(error))
+        store.finish(claim, State.FAILED, str(error), lasting=not error.passing)
         return 1
     except Exception as error:
         if disk.is_full(error):

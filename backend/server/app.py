@@ -59,14 +59,12 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         webhook_secret=secret.get_secret_value() if secret is not None else None,
     )
     Protocol(settings, store, serving, reconciler).register(app)
-    _api(app, settings, store, reconciler, serving)
+    _api(app, settings, store, reconciler)
     _errors(app)
     return app
 
 
-def _api(
-    app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler, serving: Serving
-) -> None:
+def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler) -> None:
     @app.get("/ready")
     def ready() -> Json:
         store.projects()
@@ -74,7 +72,7 @@ def _api(
 
     @app.get("/metrics")
     def metrics() -> Response:
-        collector.update(store, settings, serving.circuit)
+        collector.update(store, settings, reconciler.circuits)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/", response_class=HTMLResponse)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -20,6 +21,8 @@ from backend.settings import settings
 from backend.store.store import open_store
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from backend.predictions.served import Serving
     from backend.server.ml_backend import Protocol
 
@@ -115,3 +118,24 @@ class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
         finally:
             store.close()
         return {}
+
+
+def wsgi() -> Flask:
+    """Return label-studio-ml's server with this model: `equipoise plugin` runs it.
+
+    It needs no folder of its own: what label-studio-ml keeps for a model lies in data_dir. Under
+    gunicorn: `gunicorn --chdir / "backend.server.label_studio_ml:wsgi()"`, as gunicorn puts the
+    current folder first on the module path, where a `model.py` would stand for ours.
+    """
+    from label_studio_ml.api import init_app
+
+    folder = settings().data_dir / "plugin"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("MODEL_DIR", str(folder))
+    if V2:
+        user, password = settings().basic_auth or (None, None)
+        kwargs: Json = {"basic_auth_user": user, "basic_auth_pass": password}
+    else:
+        kwargs = {"model_dir": str(folder)}
+    app: Flask = init_app(model_class=EquipoiseModel, **kwargs)
+    return app

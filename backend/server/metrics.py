@@ -7,7 +7,7 @@ import time
 
 from prometheus_client import Gauge
 
-from backend.labelstudio.circuit import Circuit
+from backend.labelstudio.circuit import Circuits
 from backend.settings import Settings
 from backend.store import disk
 from backend.store.store import Store
@@ -48,7 +48,7 @@ class Collector:
             self._all.append(gauge)
         return gauge
 
-    def update(self, store: Store, settings: Settings, circuit: Circuit) -> None:
+    def update(self, store: Store, settings: Settings, circuit: Circuits) -> None:
         """Read the store; what is not there any more is not told any more."""
         with self._lock:
             for gauge in self._all:

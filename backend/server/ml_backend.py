@@ -108,7 +108,7 @@ class Protocol:
 
     def webhook(self, body: WebhookBody) -> Json:
         """Note that something changed, or that training is wanted."""
-        self._serving.circuit.hint()  # Label Studio is alive
+        self._reconciler.hint()  # Label Studio is alive
         WEBHOOKS.labels(action=body.action if body.action in CHANGES else "other").inc()
         if note(self._store, body.action, body.project):
             self._reconciler.wake()

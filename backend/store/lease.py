@@ -1,7 +1,8 @@
-"""Leases in the store: one process at a time changes how a project is set up.
+"""Leases: one process at a time runs a project's round, or changes how it is set up.
 
 A lease is a token and a time that its owner keeps renewing, so that one whose owner died ends by
-itself.
+itself. A round's is in its own row (backend/store/rounds.py); what else only one may do has a row
+of the table of leases. One heartbeat serves both.
 """
 
 from __future__ import annotations
@@ -9,21 +10,49 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
 from sqlalchemy import delete, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import Busy
+from backend.store.engine import clock
 from backend.store.tables import Lease
 
 log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 Sessions = sessionmaker[Session]
+
+
+@contextmanager
+def kept_alive(renew: Callable[[], bool]) -> Iterator[None]:
+    """Renew a lease from a thread of its own while the body runs.
+
+    Args:
+        renew: renews it; False where it is lost, which ends the renewing. What it raises is
+            logged, and the next beat tries again: a store may be busy.
+    """
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(LEASE_SECONDS / 4):
+            try:
+                if not renew():
+                    return
+            except Exception as error:
+                log.warning("lease not renewed", error=type(error).__name__)
+
+    thread = threading.Thread(target=beat, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager
@@ -48,23 +77,26 @@ def alone(sessions: Sessions, project: int, wait: float) -> Iterator[None]:
                 "disconnect, rollback or clean-up); try again when it is done."
             )
         time.sleep(0.1)
-    stop = threading.Event()
-    thread = threading.Thread(target=_keep, args=(sessions, name, token, stop), daemon=True)
-    thread.start()
+    mine = update(Lease).where(Lease.name == name, Lease.token == token)
+
+    def renew() -> bool:
+        with sessions.begin() as session:
+            session.execute(mine.values(until=clock(session) + LEASE_SECONDS))
+        return True
+
     try:
-        yield
+        with kept_alive(renew):
+            yield
     finally:
-        stop.set()
-        thread.join()
         with sessions.begin() as session:
             session.execute(delete(Lease).where(Lease.name == name, Lease.token == token))
 
 
 def take(sessions: Sessions, name: str, token: str) -> bool:
     """Take a lease that is free or has run out; tell whether it is ours now."""
-    now = time.time()
     try:
         with sessions.begin() as session:
+            now = clock(session)
             session.execute(delete(Lease).where(Lease.name == name, Lease.until <= now))
             if session.get(Lease, name) is not None:
                 return False
@@ -72,13 +104,3 @@ def take(sessions: Sessions, name: str, token: str) -> bool:
     except IntegrityError:  # another process was faster
         return False
     return True
-
-
-def _keep(sessions: Sessions, name: str, token: str, stop: threading.Event) -> None:
-    mine = update(Lease).where(Lease.name == name, Lease.token == token)
-    while not stop.wait(LEASE_SECONDS / 4):
-        try:
-            with sessions.begin() as session:
-                session.execute(mine.values(until=time.time() + LEASE_SECONDS))
-        except SQLAlchemyError as error:  # a busy store: the next beat tries again
-            log.warning("lease not renewed", lease=name, error=type(error).__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey
+from sqlalchemy import JSON, ForeignKey, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -56,6 +56,8 @@ class Project(Base):
     pool: Mapped[int] = mapped_column(default=0)
     new_labels: Mapped[int] = mapped_column(default=0)
     rolled_back: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    created: Mapped[str] = mapped_column(default="", server_default="")
+    cleaning: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Round(Base):
@@ -93,6 +95,7 @@ class Round(Base):
     failures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str] = mapped_column(default="")
     work: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    lasting: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Lease(Base):

@@ -6,7 +6,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 CONFIG = (
     '<View><Text name="txt" value="$text"/><Choices name="label" toName="txt">'
@@ -81,7 +81,6 @@ class FakeStudio:
             return 204, None
         known = {
             ("GET", "tasks"): self._tasks,
-            ("GET", "predictions"): lambda _: (200, self.predictions),
             ("GET", "ml"): lambda _: (200, [self._backend()]),
             ("PATCH", "ml"): self._rename,
             ("GET", "webhooks"): lambda _: (200, self.hooks),
@@ -122,8 +121,16 @@ class FakeStudio:
             }
             for task in sorted(self.tasks)
         ]
-        if "annotations_ids" in self.query:
+        asked = parse_qs(self.query)
+        query = asked.get("query", [""])[0]
+        if "annotations_ids" in query:
             rows = [row for row in rows if row["annotations"]]
+        if "predictions_model_versions" in query:
+            (wanted,) = json.loads(query)["filters"]["items"][0]["value"]
+            for row in rows:
+                row["predictions"] = [p for p in self.predictions if p["task"] == row["id"]]
+            having = lambda row: any(wanted in p["model_version"] for p in row["predictions"])  # noqa: E731
+            rows = [row for row in rows if having(row)]
         return 200, {"tasks": rows, "total": len(rows)}
 
     def _backend(self) -> Json:

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from backend.media.task_media import _is_public as is_public
+from backend.media.addresses import is_public
 
 PUBLIC = [
     "8.8.8.8",

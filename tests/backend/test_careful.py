@@ -181,10 +181,11 @@ STUCK = """
 import sys, time
 from pathlib import Path
 from backend.rounds import context
+from backend.store import lease
 from backend.settings import ProjectSettings, Settings
 from backend.page.status import status
 from backend.store.store import Claim, Store
-context.LEASE_SECONDS = 0.4
+lease.LEASE_SECONDS = 0.4
 settings = Settings(decode_timeout=0.5)
 store = Store(settings.database, settings.data_dir)
 claim = Claim(int(sys.argv[1]), sys.argv[2])
@@ -361,7 +362,7 @@ def test_no_round_starts_without_room(store: Store, studio: FakeStudio) -> None:
     settings = Settings(min_free_bytes=10**18)
     reconciler = Reconciler(store, settings, Serving(store, settings))
     store.request(1, Kind.TRAIN, "asked for")
-    reconciler._look(1)
+    reconciler.look(1)
     assert store.rounds(1) == []
     owner = store.project(1)
     assert "no round runs until there is room" in owner.problem

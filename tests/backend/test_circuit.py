@@ -10,10 +10,10 @@ import pytest
 from tenacity import wait_exponential_jitter
 
 from backend.errors import LabelStudioError
-from backend.labelstudio import client as labelstudio
+from backend.labelstudio import connection as labelstudio
 from backend.labelstudio.circuit import FAILURES, FIRST_DELAY, LONGEST_DELAY, Circuit
 from backend.labelstudio.client import LabelStudio
-from backend.media import task_media as media
+from backend.media import safe_fetch as media
 from backend.media.task_media import MediaSource
 from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler
@@ -99,18 +99,18 @@ def test_the_reconciler_asks_rarely_and_catches_up(tmp_path: Path, studio: FakeS
     reconciler = Reconciler(store, settings, serving)
     studio.remote["task_number"] = 0  # nothing is due
     studio.broken = 503
-    reconciler._look(1)
+    reconciler.look(1)
     assert "503" in store.project(1).problem
     asked = len(studio.requests)
     assert asked >= FAILURES
     for _ in range(20):
-        reconciler._look(1)
+        reconciler.look(1)
     assert len(studio.requests) == asked
     studio.broken = None
-    serving.circuit.hint()
-    reconciler._look(1)
+    reconciler.hint()
+    reconciler.look(1)
     assert store.project(1).problem == ""
-    assert not serving.circuit.is_open
+    assert not reconciler.circuits.is_open
     store.close()
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
-from backend.media.task_media import MediaSource, plain_text
+from backend.media.markup import plain_text
+from backend.media.task_media import MediaSource
 from backend.settings import Settings
 from model.sample import MediaError, Reference
 

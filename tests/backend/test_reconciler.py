@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
-from backend.queue.cleanup import OldVersions
-from backend.rounds.loop import Due, Reconciler
+from backend.rounds.due import Due, Facts, Failures, Serves
+from backend.rounds.due import due as decide
+from backend.rounds.look import Look
+from backend.rounds.loop import Reconciler
 from backend.settings import Settings
-from backend.store.store import Store
+from backend.store import rounds
+from backend.store.store import Claim, Store
 from backend.store.tables import Kind, State
 
 CONFIG = (
@@ -30,6 +40,7 @@ class Labels:
     def __init__(self, count: int, versions: Sequence[str] = ()) -> None:
         self.count = count
         self.versions = versions
+        self.read = 0
 
     def version_counts(self, project: int) -> dict[str, int]:
         """Return predictions per version."""
@@ -37,6 +48,7 @@ class Labels:
 
     def annotated(self, project: int) -> Iterator[dict[str, Any]]:
         """Yield labelled tasks."""
+        self.read += 1
         for task in range(self.count):
             value = {"choices": ["A" if task % 2 else "B"]}
             result = [{"from_name": "label", "type": "choices", "value": value}]
@@ -55,14 +67,18 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def due(store: Store, labels: int, tasks: int = 200, **settings: Any) -> Due | None:
     """Return what is due when `labels` of `tasks` tasks are labelled."""
     config = Settings(data_dir=store.files, **settings)
-    reconciler = Reconciler(store, config, Serving(store, config))
     remote = {
         "total_annotations_number": labels,
         "task_number": tasks,
         "label_config": CONFIG,
     }
     store.save_project(1, compared_annotations=-1)
-    return reconciler._due(Labels(labels), store.project(1), remote)  # type: ignore[arg-type]
+    look = Look(store, config, Circuits())
+    for found in store.rounds(1):
+        if found.state == State.DONE:
+            store.ranking(found).parent.mkdir(parents=True, exist_ok=True)
+            store.ranking(found).touch()
+    return decide(look.facts(Labels(labels), store.project(1), remote))  # type: ignore[arg-type]
 
 
 def commit(store: Store, kind: Kind, labels: int, strategy: str = "bmmal", **options: Any) -> None:
@@ -132,21 +148,6 @@ def test_a_ranking_asked_for_with_another_strategy_lasts(store: Store) -> None:
     assert due(store, 30) is None
 
 
-def test_a_round_waits_while_old_versions_pile_up_in_label_studio(store: Store) -> None:
-    settings = Settings(data_dir=store.files)
-    old = OldVersions(store, settings, threading.Event())
-
-    def piled_up(*others: str) -> bool:
-        versions = [found.version for found in store.rounds(1)]
-        return old.piled_up(Labels(0, [*versions, *others]), 1)  # type: ignore[arg-type]
-
-    assert not piled_up("equipoise-r0001-a", "equipoise-r0002-a", "equipoise-r0003-a")
-    for _ in range(settings.keep_versions + 2):
-        commit(store, Kind.TRAIN, 30)
-    assert not piled_up("somebody else's")
-    assert piled_up("equipoise-r0099-failed")
-
-
 def test_a_changed_config_trains_again(store: Store) -> None:
     commit(store, Kind.TRAIN, 30)
     old = parse(CONFIG.replace('"B"', '"C"')).schema.to_json()
@@ -165,7 +166,8 @@ def test_what_a_person_asked_for_is_asked_again_until_a_round_did_it(store: Stor
     asked = due(store, 31)
     assert asked is not None
     for state in (State.INTERRUPTED, State.FAILED):
-        claim = store.claim(1, Kind.TRAIN, "bmmal", asked.cause, {})
+        wish = store.project(1).requested
+        claim = store.claim(1, Kind.TRAIN, "bmmal", asked.cause, {}, wish=wish)
         assert claim is not None
         assert not store.project(1).requested
         store.finish(claim, state, "why")
@@ -174,22 +176,281 @@ def test_what_a_person_asked_for_is_asked_again_until_a_round_did_it(store: Stor
         assert (found is None) == (state is State.FAILED)
     store.request(1, Kind.TRAIN, "asked for")
     assert kind_of(due(store, 31)) is Kind.TRAIN
-    commit(store, Kind.TRAIN, 31)
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "", {}, wish=store.project(1).requested)
+    assert claim is not None
+    store.commit(claim)
     assert not store.project(1).requested
 
 
-def test_a_round_whose_server_and_worker_died_is_ended_and_its_wish_kept(store: Store) -> None:
+def test_a_wish_outlives_a_round_that_began_for_another_reason(store: Store) -> None:
     commit(store, Kind.TRAIN, 30)
-    store.request(1, Kind.TRAIN, "asked for")
-    claim = store.claim(1, Kind.TRAIN, "bmmal", "asked for", {})
+    store.request(1, Kind.RANK, "asked for", strategy="entropy")
+    commit(store, Kind.TRAIN, 50)
+    assert kind_of(due(store, 50)) is Kind.RANK
+    wish = store.project(1).requested
+    store.request(1, Kind.TRAIN, "asked for while that round was being claimed")
+    assert store.claim(1, Kind.RANK, "entropy", "", {}, wish=wish)
+    assert store.project(1).requested["kind"] == Kind.TRAIN
+
+
+def test_a_wish_that_cannot_be_fulfilled_is_told_and_dropped(store: Store) -> None:
+    store.request(1, Kind.RANK, "asked for")
+    wish = store.project(1).requested
+    claim = store.claim(1, Kind.RANK, "bmmal", "asked for", {}, wish=wish)
     assert claim is not None
-    store.bury(1)
-    assert store.round(claim.round).state == State.RUNNING  # its lease holds
-    store.renew(claim)
-    with store.engine.begin() as connection:
-        connection.execute(text("UPDATE rounds SET lease = 0 WHERE state = 'running'"))
-    store.bury(1)
-    assert store.round(claim.round).state == State.INTERRUPTED
-    assert kind_of(due(store, 31)) is Kind.TRAIN
-    store.cancel(1)
-    assert due(store, 31) is None
+    store.finish(claim, State.FAILED, "There is no trained model yet.", lasting=True)
+    assert store.project(1).requested == {}
+    assert kind_of(due(store, 20)) is Kind.TRAIN
+
+
+def test_a_wish_that_failed_gives_way_to_new_labels(store: Store) -> None:
+    commit(store, Kind.TRAIN, 30)
+    store.request(1, Kind.RANK, "asked for")
+    for _ in range(3):
+        wish = store.project(1).requested
+        claim = store.claim(1, Kind.RANK, "bmmal", "asked for", {}, wish=wish)
+        assert claim is not None
+        store.finish(claim, State.FAILED, "HTTP 503")
+    assert due(store, 49) is None, "it waits, as its kind has failed"
+    assert kind_of(due(store, 50)) is Kind.TRAIN, "and nobody waits for it"
+
+
+def test_the_label_that_was_missing_starts_a_round_at_once(store: Store) -> None:
+    commit(store, Kind.COLD, 0)
+    options = {"labels_then": 20, "new_labels": 20}
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "20 new labels", options)
+    assert claim is not None
+    store.finish(claim, State.FAILED, "All labels are 'A'.", lasting=True)
+    assert due(store, 20) is None
+    assert kind_of(due(store, 21)) is Kind.TRAIN
+
+
+def test_a_cancel_that_comes_too_late_leaves_the_round_committed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {})
+    assert claim is not None
+    seen = store.running(1)
+    store.commit(claim)  # after `cancel` has read that the round runs
+    monkeypatch.setattr(rounds, "_running", lambda *_: seen)
+    assert store.cancel(1) is None
+    assert store.round(claim.round).state == State.DONE
+
+
+class Hanging:
+    """A Label Studio that hangs, fails or answers by project, over real HTTP."""
+
+    def __init__(self, hangs: int, fails: int) -> None:
+        self.hangs, self.fails = hangs, fails
+        self.asked: list[int] = []
+        self.over = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        studio = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                listing = self.path.startswith("/api/tasks?project=")
+                project = int(re.findall(r"\d+", self.path)[0])
+                if not listing:
+                    studio.asked.append(project)
+                if project == studio.hangs:
+                    studio.over.wait(60)
+                self.send_response(500 if project == studio.fails else 200)
+                self.end_headers()
+                none = {"tasks": [], "total": 0}
+                remote = {
+                    "task_number": 0,
+                    "total_annotations_number": 0,
+                    "label_config": CONFIG,
+                    "model_version": "",
+                }
+                with contextlib.suppress(OSError):
+                    self.wfile.write(json.dumps(none if listing else remote).encode())
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        return Handler
+
+    def stop(self) -> None:
+        """Let everything end."""
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_a_project_that_hangs_or_fails_costs_the_others_nothing(store: Store) -> None:
+    for project in (2, 3):
+        store.save_project(project, connected=True, label_config=CONFIG)
+    studio = Hanging(hangs=1, fails=2)
+    config = Settings(
+        label_studio_url=studio.url,
+        api_key="key",
+        data_dir=store.files,
+        poll_seconds=0.2,
+        worker_in_waiting=False,
+    )
+    loop = Reconciler(store, config, Serving(store, config))
+    loop.start()
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (
+            studio.asked.count(3) < 4 or not store.project(2).problem
+        ):
+            time.sleep(0.05)
+        assert studio.asked.count(3) >= 4
+        assert studio.asked.count(1) == 1, "one request waits, and no second one"
+        assert "500" in store.project(2).problem
+        assert store.project(3).problem == ""
+    finally:
+        studio.over.set()
+        loop.stop()
+        studio.stop()
+
+
+class Slots:
+    """Takes rounds where a process would run them."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.started: list[int] = []
+
+    @property
+    def free(self) -> int:
+        """How many more rounds may start."""
+        return self.most - len(self.started)
+
+    def start(self, project: int, claim: Claim) -> bool:
+        """Note which project's round starts."""
+        self.started.append(project)
+        return True
+
+
+def test_only_so_many_rounds_run_and_who_waited_longest_comes_first(store: Store) -> None:
+    for project in (1, 2, 3, 4):
+        store.save_project(project, connected=True, label_config=CONFIG)
+        claim = store.claim(project, Kind.COLD, "random", "", {})
+        assert claim is not None
+        store.commit(claim)
+        with store.engine.begin() as connection:
+            at = {"at": 100.0 + (7 * project) % 5, "round": claim.round}
+            connection.execute(text("UPDATE rounds SET started = :at WHERE id = :round"), at)
+    config = Settings(data_dir=store.files)
+    loop = Reconciler(store, config, Serving(store, config))
+    slots = Slots(3)
+    loop._workers = slots  # type: ignore[assignment]
+    for project in (1, 2, 3, 4):
+        loop._due[project] = (time.monotonic(), Due(Kind.COLD, "test"))
+    loop._start_due()
+    assert slots.started == [3, 1, 4]
+    assert set(loop._due) == {2}
+    assert Settings().max_rounds == 1
+
+
+def test_nothing_starts_once_the_server_stops(store: Store) -> None:
+    config = Settings(data_dir=store.files, worker_in_waiting=False)
+    loop = Reconciler(store, config, Serving(store, config))
+    loop.stop()
+    loop._due[1] = (time.monotonic(), Due(Kind.COLD, "found by a look that took long"))
+    loop._start_due()
+    assert store.rounds(1) == []
+    loop._start(1, Due(Kind.COLD, "begun at the same moment"))
+    assert [found.state for found in store.rounds(1)] == [State.INTERRUPTED]
+
+
+def test_a_waiting_project_costs_no_request_between_polls(store: Store) -> None:
+    config = Settings(data_dir=store.files)
+    loop = Reconciler(store, config, Serving(store, config))
+    store.save_project(2, connected=False)
+    assert not loop._may_be_due(store.project(1)), "an empty project"
+    assert not loop._may_be_due(store.project(2)), "a disconnected one"
+    store.mark_changed(1)
+    assert loop._may_be_due(store.project(1)), "tasks may have been imported"
+
+
+def test_labels_are_compared_once_for_the_events_and_the_count_of_the_same(store: Store) -> None:
+    commit(store, Kind.TRAIN, 30)
+    store.save_project(1, new_labels=0, compared_annotations=30, compared=time.time(), changes=19)
+    look = Look(store, Settings(data_dir=store.files), Circuits())
+    remote = {"total_annotations_number": 49, "task_number": 200, "label_config": CONFIG}
+    asked = Labels(49)
+    assert look.facts(asked, store.project(1), remote).new_labels == 0  # type: ignore[arg-type]
+    assert asked.read == 0
+    store.mark_changed(1)
+    remote["total_annotations_number"] = 50
+    asked = Labels(50)
+    assert look.facts(asked, store.project(1), remote).new_labels == 20  # type: ignore[arg-type]
+    assert asked.read == 1
+
+
+SERVES = Serves(Kind.TRAIN, "equipoise-r0001-bmmal", None, "bmmal", 100)
+FACTS = Facts(100, parse(CONFIG).schema, 0, 20, "bmmal", serves=SERVES)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, None),
+        ({"serves": None}, (Kind.COLD, "first look")),
+        ({"serves": None, "tasks": 0}, None),
+        ({"serves": None, "new_labels": 20}, (Kind.TRAIN, "20 new labels")),
+        ({"new_labels": 19}, None),
+        ({"new_labels": 20}, (Kind.TRAIN, "20 new labels")),
+        ({"new_labels": 30, "refused": 11}, None),
+        ({"new_labels": 31, "refused": 11}, (Kind.TRAIN, "31 new labels")),
+        ({"strategy": "grace"}, (Kind.RANK, "strategy changed to grace")),
+        ({"tasks": 119}, None),
+        ({"tasks": 120}, (Kind.RANK, "20 new tasks")),
+        ({"serves": replace(SERVES, has_ranking=False)}, (Kind.RANK, "is gone from the disk")),
+        (
+            {"serves": replace(SERVES, has_ranking=False, has_model=False)},
+            (Kind.TRAIN, "is gone from the disk"),
+        ),
+        (
+            {"serves": replace(SERVES, kind=Kind.COLD), "strategy": "grace", "tasks": 120},
+            (Kind.COLD, "20 new tasks"),
+        ),
+        (
+            {"wish": {"kind": "rank", "cause": "asked for"}, "new_labels": 20},
+            (Kind.RANK, "asked for"),
+        ),
+        (
+            {"wish": {"kind": "rank", "cause": "asked for", "again": True}, "new_labels": 20},
+            (Kind.TRAIN, "20 new labels"),
+        ),
+        ({"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, 29.0)}}, None),
+        (
+            {"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, 31.0)}},
+            (Kind.TRAIN, "20 new labels"),
+        ),
+        ({"new_labels": 20, "failures": {Kind.TRAIN: Failures(3, 119.0)}}, None),
+        (
+            {"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, -1.0)}},  # a clock set back
+            (Kind.TRAIN, "20 new labels"),
+        ),
+        (
+            {"new_labels": 20, "failures": {Kind.RANK: Failures(5, 1.0)}},
+            (Kind.TRAIN, "20 new labels"),
+        ),
+        (
+            {"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, 1000.0, True, 20)}},
+            None,
+        ),
+        (
+            {"new_labels": 21, "failures": {Kind.TRAIN: Failures(1, 1.0, True, 20)}},
+            (Kind.TRAIN, "21 new labels"),
+        ),
+    ],
+)
+def test_what_is_due(changed: dict[str, Any], expected: tuple[Kind, str] | None) -> None:
+    found = decide(replace(FACTS, **changed))
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.kind is expected[0]
+        assert expected[1] in found.cause

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from backend.errors import EquipoiseError
+from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
 from backend.queue import publish as publishing
 from backend.queue.rollback import rollback
+from backend.rounds.due import due
+from backend.rounds.look import Look
 from backend.rounds.loop import Reconciler
 from backend.settings import Settings
 from backend.store import rankings as ranking
@@ -99,7 +102,7 @@ def test_what_label_studio_lost_is_stored_before_the_version_is_named(
 ) -> None:
     version = rounds[0].version
     first = {p["task"]: p["score"] for p in studio.predictions if p["model_version"] == version}
-    publishing.delete_versions(client, 1, lambda name: name == version)
+    publishing.delete_version(client, 1, version)
     studio.tasks -= {2}  # deleted meanwhile
     rollback(client, store, settings_of(store, studio), 1, version)
     again = {p["task"]: p["score"] for p in studio.predictions if p["model_version"] == version}
@@ -113,7 +116,7 @@ def test_broken_off_anywhere_it_leaves_a_complete_version_and_can_be_repeated(
 ) -> None:
     version, newest = rounds[0].version, rounds[2].version
     config = settings_of(store, studio)
-    publishing.delete_versions(client, 1, lambda name: name == version)
+    publishing.delete_version(client, 1, version)
     wanted = 0
     while True:  # Label Studio dies after 0, 1, 2, ... requests
         allowed = len(studio.requests) + wanted
@@ -153,7 +156,7 @@ def test_the_next_look_does_not_undo_it(
     store.save_project(1, compared_annotations=0, compared=2e9)
     reconciler = Reconciler(store, config, Serving(store, config))
     for _ in range(2):
-        reconciler._look(1)
+        reconciler.look(1)
         current = store.current(1)
         assert current is not None
         assert current.version == studio.remote["model_version"] == rounds[0].version
@@ -161,9 +164,9 @@ def test_the_next_look_does_not_undo_it(
         assert store.project(1).problem == ""
     assert studio.count(rounds[0].version) == 5
     studio.remote["task_number"] = 60
-    due = reconciler._due(client, store.project(1), studio.remote)
-    assert due is not None
-    assert due.cause == "20 new tasks"
+    found = due(Look(store, config, Circuits()).facts(client, store.project(1), studio.remote))
+    assert found is not None
+    assert found.cause == "20 new tasks"
     claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {})
     assert claim is not None
     assert store.round(claim.round).number == 5

@@ -255,3 +255,11 @@ def test_page_renders_in_a_browser(replay: Path) -> None:
     assert not overflow
     assert rows == len(CONTENDERS)
     assert errors == []
+
+
+@pytest.mark.parametrize("kind", [TargetKind.CLASSIFICATION, TargetKind.REGRESSION])
+def test_one_strategy_alone_has_a_report(kind: TargetKind, tmp_path: Path) -> None:
+    folder = make_replay(tmp_path / "alone", kind, ("random",), seeds=1, rounds=3)
+    page = report(folder).read_text()
+    assert "Only one strategy was replayed" in page
+    assert merge([folder], tmp_path / "joint").is_file()

@@ -60,7 +60,7 @@ def per_sample_loss(kind: str, logits: torch.Tensor) -> torch.Tensor:
     if kind == "multilabel":
         guess = (logits >= 0).float()
         return functional.binary_cross_entropy_with_logits(logits, guess)
-    return (logits - (1.0 if logits >= 0 else -1.0)).abs().sum()
+    return -logits.abs().sum()  # the residual is -sign(prediction), wherever that is
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -280,3 +280,96 @@ def test_maps_of_video_and_sound_are_gated_before_the_fourth_stage(cache):
     )
     with pytest.raises(ValueError, match="nl_gate on maps"):
         look(model, inputs, frozenset({Need.GRADIENTS}))
+
+
+def scaled(model, factor):
+    """Make predictions larger, beyond the range that labels are in."""
+    with torch.no_grad():
+        for layer in (*model.network.heads, model.network.fused.layer):
+            layer.weight *= factor
+    return model
+
+
+def test_polarity_pulls_towards_the_side_of_the_prediction_beyond_the_range_too():
+    model, inputs = trained("regression", "concat")
+    pool = look(scaled(model, 50.0), inputs, frozenset({Need.GRADIENTS}))
+    values = pool.probabilities[:, 0]
+    assert (values > 3).any()
+    assert (values < -1).any()
+    _, batch = next(iter(model.stream(inputs)))
+    own, fused = model.network(batch)
+    sides = [-torch.sign(f.detach()).numpy() for f in (*own, fused)]
+    for column, name in enumerate(NAMES):
+        weight = model.network.linear_head(column).weight.detach().numpy()
+        found = pool.gradients[name].unimodal
+        assert (np.sign(found) * np.sign(sides[column] * weight) >= 0).all()
+        shared = model.network.fused.weight().split(model.network.widths, dim=1)[column]
+        expected = np.sign(sides[3] * shared.detach().numpy())
+        assert (np.sign(pool.gradients[name].multimodal) * expected >= 0).all()
+
+
+@pytest.mark.parametrize("fusion", ["mlp", "nl_gate"])
+def test_the_fused_vector_is_what_the_last_layer_reads(fusion):
+    model, inputs = trained("classification", fusion, some_missing())
+    needs = frozenset({Need.FEATURES, Need.LABELLED_FEATURES, Need.PROBABILITIES})
+    pool = look(model, inputs, needs, labelled=inputs.take(range(5)))
+    last = [m for m in model.network.fused.modules() if isinstance(m, torch.nn.Linear)][-1]
+    logits = torch.from_numpy(pool.fused_features) @ last.weight.T + last.bias
+    found = logits.detach().softmax(dim=1).numpy()
+    np.testing.assert_allclose(found, pool.probabilities, atol=1e-5)
+    np.testing.assert_allclose(pool.labelled_fused_features, pool.fused_features[:5], atol=1e-6)
+    for name in NAMES:
+        assert pool.features[name].shape == pool.fused_features.shape
+    none = look(model, inputs, needs, labelled=inputs.take([]))
+    assert none.labelled_fused_features.shape == (0, pool.fused_features.shape[1])
+
+
+@pytest.mark.parametrize("fusion", ["concat", "sum"])
+def test_a_linear_fusion_has_no_other_vector(fusion):
+    model, inputs = trained("classification", fusion)
+    assert look(model, inputs, frozenset({Need.FEATURES})).fused_features is None
+
+
+def test_bmmal_reads_what_an_mlp_makes_of_each_modality_alone():
+    model, inputs = trained("classification", "mlp")
+    pool = look(model, inputs, frozenset({Need.FEATURES}))
+    network = model.network.eval()
+    _, batch = next(iter(model.stream(inputs)))
+    with torch.no_grad():
+        encoded = network.encode(batch)
+        z = network.features(encoded.activations, encoded.present)
+        alone = network.fused.layers[:-1](torch.cat([z[0] * 0, z[1], z[2] * 0], dim=1))
+    np.testing.assert_allclose(pool.features["a"], alone.numpy(), atol=1e-6)
+
+
+def test_a_gate_on_vectors_of_unequal_widths_has_gradients():
+    widths = {"t": 4, "a": 6, "v": 5}
+    model, inputs = trained("classification", "nl_gate", projection=widths)
+    pool = look(model, inputs, frozenset({Need.GRADIENTS, Need.FEATURES, Need.COALITIONS}))
+    for name, width in widths.items():
+        assert pool.gradients[name].unimodal.shape == (SIZE, width)
+        assert pool.features[name].shape == (SIZE, 4), "as wide as the gate's main modality"
+
+
+def test_mc_mean_draws_from_the_dropout_before_the_last_layer():
+    recipe = {"post_dropout": 0.3, "dropout": 0.0, "fusion_dropout": 0.3}
+    model, inputs = trained("regression", "mlp", fusion_hidden=(8,), **recipe)
+    needs = frozenset({Need.GRADIENTS, Need.MC_PROBABILITIES})
+    pool = look(model, inputs, needs, pseudo_label="mc_mean", mc_passes=4)
+    for name in NAMES:
+        layer = pool.gradients[name]
+        for part in (layer.unimodal, layer.multimodal):
+            assert (np.abs(part).sum(axis=1) == 0).mean() < 0.3
+    assert (np.ptp(pool.mc_probabilities, axis=0) > 0).mean() > 0.9
+
+
+def test_mc_mean_without_any_dropout_is_refused():
+    model, inputs = trained("regression", "concat", dropout=0.0)
+    with pytest.raises(ValueError, match=r"no dropout to draw from.*polarity or teacher"):
+        look(model, inputs, frozenset({Need.GRADIENTS}), pseudo_label="mc_mean")
+
+
+def test_the_number_of_labels_is_passed_on():
+    model, inputs = trained("classification", "concat")
+    pool = look(model, inputs, frozenset({Need.PROBABILITIES}), labelled_count=17)
+    assert pool.labelled_count == 17

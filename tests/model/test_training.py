@@ -374,5 +374,8 @@ def test_number_metrics_by_hand():
     assert found["acc5"] == 0.6
     assert found["corr"] == pytest.approx(np.corrcoef(guess.clip(-1, 1), truth)[0, 1])
     assert metrics.numbers(np.zeros(3), np.arange(3.0), 0, 2)["corr"] == 0.0
+    constant = np.full(1000, 0.1, np.float32)  # whose float32 deviation is not exactly 0
+    assert metrics.pearson(constant, np.arange(1000)) == 0.0
+    assert metrics.pearson(1e-200 * np.arange(3), np.arange(3)) == pytest.approx(1.0)
     mosi = metrics.numbers(np.array([2.4, -0.4]), np.array([2.0, 0.0]), -3.0, 3.0)
     assert mosi["acc7"] == 1.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from strategies import LayerGradients, LinearHead, Pool, TargetKind
+from strategies import HeldOut, LayerGradients, LinearHead, Pool, TargetKind
 
 WIDTHS = {"image": 7, "text": 4, "audio": 3}
 
@@ -92,6 +92,12 @@ def make_pool(
         "labelled_features": {
             name: rng.standard_normal((labelled, WIDTHS[name])).astype(dtype) for name in modalities
         },
+        "held_out": HeldOut(
+            answers(rng.standard_normal((labelled, classes))).astype(dtype),
+            rng.integers(0, 2, (labelled, classes))
+            if target is TargetKind.MULTILABEL
+            else rng.integers(0, classes, labelled),
+        ),
         "linear_head": LinearHead(
             rng.standard_normal((classes, width)).astype(dtype), rows(distinct, classes)
         ),

@@ -11,6 +11,7 @@ from strategies import (
     EmptyPool,
     InvalidPool,
     Need,
+    Strategy,
     TargetKind,
     UnsupportedTarget,
 )
@@ -20,7 +21,11 @@ from tests.strategies.pools import make_pool
 PUBLISHED = [
     *("random", "least_confidence", "margin", "entropy", "bald", "coreset", "dbal", "deepfool"),
     *("gcnal", "badge", "bmmal", "grace", "grace_i", "grace_ir", "typiclust"),
+    *("max_herding", "u_herding"),
 ]
+PARTS = {Need.LINEAR_HEAD: ("weight", "logits"), Need.HELD_OUT: ("probabilities",)}
+OPTIONAL = {Need.LABELLED_FEATURES, Need.HELD_OUT}
+POINTWISE = [name for name in NAMES if STRATEGIES[name].score is not None]
 SUPPORTED = [(name, kind) for name in NAMES for kind in sorted(STRATEGIES[name].targets)]
 every_strategy = pytest.mark.parametrize("name", NAMES)
 
@@ -64,7 +69,8 @@ def test_ranks_every_candidate_once(name, kind):
 
 @every_strategy
 def test_needs_nothing_it_does_not_name(name):
-    pool, needs = pool_for(name), STRATEGIES[name].needs
+    pool = pool_for(name)
+    needs = STRATEGIES[name].needs_for(pool.target)
     bare = {need.value: None for need in Need if need not in needs}
     assert set(bare) <= {field.name for field in fields(pool)}
     check_selection(run(name, replace(pool, **bare)), pool, range(pool.size))
@@ -197,10 +203,10 @@ def poisonings(pool, need, bad):
             for part in ("inputs", "unimodal", "multimodal"):
                 layer = replace(value[key], **{part: poisoned(getattr(value[key], part), bad)})
                 yield f"{key}'].{part}", replace(pool, gradients={**value, key: layer})
-    elif need is Need.LINEAR_HEAD:
-        for part in ("weight", "logits"):
-            head = replace(value, **{part: poisoned(getattr(value, part), bad)})
-            yield part, replace(pool, linear_head=head)
+    elif need in PARTS:
+        for part in PARTS[need]:
+            changed = replace(value, **{part: poisoned(getattr(value, part), bad)})
+            yield f"{need.value}.{part}", replace(pool, **{need.value: changed})
     else:
         for key in value:
             changed = {**value, key: poisoned(value[key], bad)}
@@ -211,7 +217,7 @@ def poisonings(pool, need, bad):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_is_refused_by_the_name_of_the_array(name, bad):
     pool = pool_for(name)
-    for need in STRATEGIES[name].needs:
+    for need in STRATEGIES[name].needs_for(pool.target):
         for named, bad_pool in poisonings(pool, need, bad):
             with pytest.raises(InvalidPool) as refusal:
                 run(name, bad_pool)
@@ -220,9 +226,10 @@ def test_nan_is_refused_by_the_name_of_the_array(name, bad):
 
 @every_strategy
 def test_a_missing_array_is_named(name):
-    for need in STRATEGIES[name].needs - {Need.LABELLED_FEATURES}:
+    pool = pool_for(name)
+    for need in STRATEGIES[name].needs_for(pool.target) - OPTIONAL:
         with pytest.raises(InvalidPool, match=rf"'{name}' needs pool\.{need.value}"):
-            run(name, replace(pool_for(name), **{need.value: None}))
+            run(name, replace(pool, **{need.value: None}))
 
 
 @every_strategy
@@ -317,6 +324,8 @@ def test_other_arrays_that_do_not_fit_are_refused(name, changes, message):
         ("gcnal", {"neighbours": 0}),
         ("typiclust", {"max_clusters": 0}),
         ("bmmal", {"block": 0}),
+        ("max_herding", {"radius": 0.0}),
+        ("u_herding", {"references": 0}),
     ],
 )
 def test_options_out_of_range_are_refused(name, options):
@@ -324,7 +333,70 @@ def test_options_out_of_range_are_refused(name, options):
         STRATEGIES[name](make_pool(), 5, np.random.default_rng(0), **options)
 
 
-def test_options_are_listed_with_their_defaults():
-    assert STRATEGIES["grace"].options["alpha_init"] == 1.0
-    assert STRATEGIES["dbal"].options == {"beta": 10}
-    assert STRATEGIES["random"].options == {}
+def test_options_are_listed_with_their_defaults_kinds_and_meaning():
+    beta = STRATEGIES["dbal"].options["beta"]
+    assert (beta.default, beta.kind, beta.of_look) == (10, int, False)
+    assert STRATEGIES["grace"].options["alpha_init"].default == 1.0
+    assert STRATEGIES["grace"].options["device"].optional
+    assert all(o.meaning for s in STRATEGIES.values() for o in s.options.values())
+    assert all(
+        ("diverse" in STRATEGIES[name].options) == (name in POINTWISE) for name in STRATEGIES
+    )
+
+
+def test_defaults_are_values_that_their_options_take():
+    for name, strategy in STRATEGIES.items():
+        strategy.check_options({key: option.default for key, option in strategy.options.items()})
+        keep = {k: o.default for k, o in strategy.options.items()}
+        pool = pool_for(name)
+        keep.update(FAST.get(name, {}))
+        plain = run(name, pool)
+        said = strategy(pool, 10, np.random.default_rng(0), **keep)
+        assert plain.order.tolist() == said.order.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "wanted"),
+    [
+        ("dbal", "beta", 2.5, "a whole number"),
+        ("dbal", "beta", True, "a whole number"),
+        ("dbal", "beta", "ten", "a whole number"),
+        ("grace", "alpha_init", "high", "a number"),
+        ("grace", "alpha_init", float("nan"), "a number"),
+        ("grace", "device", 3, "a word or none"),
+        ("entropy", "diverse", "yes", "true or false"),
+        ("grace", "pseudo_label", "guess", "one of polarity, mc_mean, teacher"),
+        ("u_herding", "measure", "bald", "one of margin, entropy, least_confidence"),
+        ("bald", "mc_passes", None, "a whole number"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_by_name(name, option, value, wanted):
+    with pytest.raises(ValueError, match=f"'{name}': option '{option}' must be {wanted}, not "):
+        STRATEGIES[name](pool_for(name), 5, np.random.default_rng(0), **{option: value})
+
+
+def test_options_of_the_look_are_told_apart():
+    given = {"mc_passes": 9, "alpha_init": 0.5, "pseudo_label": "teacher"}
+    found = STRATEGIES["grace"].look_options(given)
+    assert found == {"mc_passes": 9, "pseudo_label": "teacher"}
+    with pytest.raises(ValueError, match="no option"):
+        STRATEGIES["bald"].look_options({"pseudo_label": "teacher"})
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_a_diverse_batch_of_any_score(name):
+    pool, strategy = pool_for(name, copies=4), STRATEGIES[name]
+    assert Need.FEATURES in strategy.needs_for(pool.target, {"diverse": True})
+    assert strategy.needs_for(pool.target, {"diverse": False}) == strategy.needs
+    plain, spread = run(name, pool), run(name, pool, diverse=True)
+    check_selection(spread, pool, range(40))
+    assert np.array_equal(spread.scores, plain.scores)
+    assert len(set(spread.order[:8] // 4)) == 8, "one of each four copies"
+    assert len(set(plain.order[:8] // 4)) < 8 or name == "random"
+    with pytest.raises(InvalidPool, match=r"pool\.features"):
+        run(name, replace(pool, features=None), diverse=True)
+
+
+def test_a_strategy_scores_or_builds_a_batch():
+    with pytest.raises(ValueError, match="either score or build_batch"):
+        Strategy("both", frozenset(), "-", "-")

@@ -9,14 +9,9 @@ from scipy.stats import spearmanr
 
 from strategies import STRATEGIES, LayerGradients, Pool, TargetKind
 from strategies import distance_sums as sums_module
+from strategies.criteria import easiness, informativeness, representativeness, rescale
 from strategies.distance_sums import estimated_sums, exact_sums
-from strategies.grace import (
-    curriculum_weight,
-    easiness,
-    informativeness,
-    representativeness,
-    rescale,
-)
+from strategies.grace import curriculum_weight
 from strategies.gradients import OuterProducts
 from strategies.ranking import Candidates
 from tests.strategies.pools import make_pool, materialised, squared_distances
@@ -153,6 +148,14 @@ def test_late_rounds_are_the_ablation_without_easiness():
     np.testing.assert_allclose(run(pool).scores, run(pool, name="grace_ir").scores)
 
 
+@pytest.mark.parametrize(("labels", "alpha"), [(20, 1.0), (100, 1.0), (220, 0.88), (1100, 0.0)])
+def test_the_curriculum_counts_labels_in_the_papers_batches(labels, alpha):
+    pool = make_pool(round=9, labelled_count=labels)
+    assert run(pool).notes["alpha"] == pytest.approx(alpha)
+    coarse = run(replace(pool, labelled_count=2000), alpha_labels=1000)
+    assert coarse.notes["alpha"] == pytest.approx(0.9)
+
+
 def test_absent_modalities_contribute_nothing():
     pool = make_pool(absent=[(3, "text"), (4, "text"), (4, "image")])
     without_text = replace(
@@ -226,6 +229,19 @@ def test_blocked_sums_are_the_direct_ones(cloud, monkeypatch):
     monkeypatch.setattr(sums_module, "BLOCK", 300)
     found = exact_sums(OuterProducts(*cloud), np.arange(2500))
     np.testing.assert_allclose(found.sums, direct_sums(*cloud), rtol=1e-5)
+
+
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-4])
+@pytest.mark.parametrize("size", [300, 2500])
+def test_sums_of_embeddings_far_from_the_origin(spread, size):
+    rng = np.random.default_rng(0)
+    left = (1 + spread * rng.normal(size=(size, 4))).astype(np.float32)
+    right = (3 + spread * rng.normal(size=(size, 6))).astype(np.float32)
+    embeddings = OuterProducts(left, right)
+    found = exact_sums(embeddings, np.arange(size)).sums
+    np.testing.assert_allclose(found, direct_sums(left, right), rtol=1e-4)
+    estimate = estimated_sums(embeddings, np.arange(size), size, np.random.default_rng(0)).sums
+    np.testing.assert_allclose(estimate, found, rtol=1e-5)
 
 
 def test_sums_over_some_rows(cloud):

@@ -1,0 +1,80 @@
+"""Setting a project up, checking it, changing its settings, and taking it all back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from backend.commands.console import ProjectOption, checked, label_studio, out, say, the_store, wake
+
+
+def connect(project: ProjectOption) -> None:
+    """Set up a project: backend, webhook, sampling, tab. Safe to repeat."""
+    from backend.queue import connect as connecting
+
+    with label_studio() as (config, store, studio):
+        for line in connecting.connect(studio, store, config, project):
+            say(f"- {line}")
+        wake(config)
+    say(f"Undo with: equipoise disconnect --project {project}")
+
+
+def disconnect(
+    project: ProjectOption,
+    delete_predictions: Annotated[bool, typer.Option(help="Delete our predictions.")] = False,
+) -> None:
+    """Take back what `connect` did; rounds and scores stay in the store."""
+    from backend.queue import connect as connecting
+
+    with label_studio() as (config, store, studio):
+        lines = connecting.disconnect(
+            studio, store, config, project, predictions=delete_predictions
+        )
+        for line in lines:
+            say(f"- {line}")
+
+
+def doctor(project: ProjectOption) -> None:
+    """Check every condition under which Label Studio silently does no active learning."""
+    from backend.queue.doctor import examine
+
+    with label_studio() as (config, store, studio):
+        checks = examine(studio, store, config, project)
+    for check in checks:
+        mark = Text("ok  ", "green")
+        if not check.ok:
+            mark = Text("note", "yellow") if check.warning else Text("FAIL", "red")
+        fix = "" if check.ok else f"\n       fix: {check.fix}"
+        out.print(Text.assemble(mark, f" {check.name}: {check.found}{fix}"), soft_wrap=True)
+    if any(not check.ok and not check.warning for check in checks):
+        raise typer.Exit(1)
+
+
+def set_options(
+    project: ProjectOption,
+    strategy: Annotated[str | None, typer.Option()] = None,
+    batch: Annotated[int | None, typer.Option()] = None,
+    retrain_after: Annotated[int | None, typer.Option()] = None,
+    publish: Annotated[int | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    preset: Annotated[str | None, typer.Option()] = None,
+    clear: Annotated[bool, typer.Option(help="Forget earlier `set`s first.")] = False,
+) -> None:
+    """Change a project's settings; they win over every other source."""
+    options = checked(
+        {
+            "strategy": strategy,
+            "batch": batch,
+            "retrain_after": retrain_after,
+            "publish": publish,
+            "seed": seed,
+            "preset": preset,
+        }
+    )
+    with the_store() as (config, store):
+        old = {} if clear else dict(store.project(project).overrides)
+        store.save_project(project, overrides={**old, **options})
+        wake(config)
+    say(f"Set: {options or 'nothing'}")

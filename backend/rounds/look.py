@@ -1,0 +1,164 @@
+"""One look at one project: connect it, name its version again, and find out what is due.
+
+What is due is decided by backend/rounds/due.py; this asks Label Studio and the store for the facts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import structlog
+
+from backend.labelstudio.annotations import read_task
+from backend.labelstudio.circuit import Circuits
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
+from backend.queue import connect as connecting
+from backend.queue import publish as publishing
+from backend.rounds.due import Due, Facts, Serves, due, failures_of, refused_labels
+from backend.settings import Settings
+from backend.store import disk
+from backend.store.store import Store, effective
+from backend.store.tables import Kind, Project
+from model.schema import Schema
+
+log = structlog.get_logger(__name__)
+_CONNECT_DELAY = 15.0
+_TIMEOUT = 60.0
+Json = dict[str, Any]
+
+
+class Look:
+    """Looks at projects; may be called from several threads, for different projects."""
+
+    def __init__(self, store: Store, settings: Settings, circuits: Circuits) -> None:
+        """Remember where to look."""
+        self._store = store
+        self._settings = settings
+        self._circuits = circuits
+        self._seen: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, project: int) -> Due | None:
+        """Bring one project in step and return the round that should start now, if any.
+
+        Raises:
+            EquipoiseError: Label Studio or the disk does not allow it; the message is for people.
+        """
+        owner = self._store.project(project)
+        with LabelStudio(
+            self._settings.label_studio_url,
+            self._settings.key,
+            timeout=_TIMEOUT,
+            circuit=self._circuits.of(project),
+        ) as studio:
+            if not owner.connected:
+                if not self._may_connect(studio, project):
+                    return None
+                connecting.connect(studio, self._store, self._settings, project)
+                owner = self._store.project(project)
+            remote = studio.project(project)
+            self._repair(studio, owner, remote)
+            found = due(self.facts(studio, owner, remote))
+        if found is not None:
+            disk.check(self._store.files, self._settings.min_free_bytes)
+        if owner.problem:
+            self._store.save_project(project, problem="")
+        return found
+
+    def facts(self, studio: LabelStudio, owner: Project, remote: Json) -> Facts:
+        """Collect what decides whether a round is due.
+
+        Args:
+            studio: Label Studio.
+            owner: the project as the store has it.
+            remote: the project as Label Studio has it.
+        """
+        options = effective(self._settings, owner)
+        rounds = self._store.rounds(owner.id)
+        # What is asked for now starts whatever the labels are: they need not be counted before.
+        asked = owner.requested and not owner.requested.get("again")
+        wanted = options.retrain_after
+        new = owner.new_labels if asked else self._new_labels(studio, owner, remote, wanted)
+        return Facts(
+            tasks=int(remote["task_number"]),
+            schema=parse(remote["label_config"]).schema,
+            new_labels=new,
+            retrain_after=wanted,
+            strategy=options.strategy,
+            refused=refused_labels(rounds),
+            wish=owner.requested,
+            serves=self._serves(owner),
+            failures=failures_of(rounds, time.time()),
+        )
+
+    def _serves(self, owner: Project) -> Serves | None:
+        current = self._store.current(owner.id)
+        if current is None:
+            return None
+        # What a rolled back round differs in from the project as it was then makes nothing due.
+        back = owner.rolled_back if owner.rolled_back.get("round") == current.id else {}
+        # `equipoise rank --strategy` may differ from the project's setting, and must last.
+        strategy = current.options.get("configured", current.strategy)
+        return Serves(
+            kind=Kind(current.kind),
+            version=current.version,
+            schema=Schema.from_json(current.schema) if current.schema else None,
+            strategy=back.get("configured", strategy),
+            tasks=int(back.get("tasks", current.tasks)),
+            has_ranking=self._store.ranking(current).is_file(),
+            has_model=bool(current.checkpoint) and self._store.path(current.checkpoint).is_dir(),
+        )
+
+    def _may_connect(self, studio: LabelStudio, project: int) -> bool:
+        """Tell whether a project that added our URL by hand should be set up now."""
+        with self._lock:
+            seen = self._seen.setdefault(project, time.monotonic())
+        # The first call to /setup may come from `equipoise connect`, which is at work itself.
+        if not self._settings.auto_connect or time.monotonic() - seen < _CONNECT_DELAY:
+            return False
+        # Without its row the project was disconnected, and stays so.
+        return connecting.is_registered(studio, self._settings, project)
+
+    def _repair(self, studio: LabelStudio, owner: Project, remote: Json) -> None:
+        """Name the current version again wherever Label Studio has lost it."""
+        current = self._store.current(owner.id)
+        if current is None:
+            return
+        if remote["model_version"] == current.version == owner.announced:
+            return
+        changed = publishing.announce(
+            studio, self._settings, owner.id, owner.backend_id, current.version
+        )
+        self._store.save_project(owner.id, announced=current.version)
+        log.info("announced", project=owner.id, version=current.version, changed=changed)
+
+    def _new_labels(self, studio: LabelStudio, owner: Project, remote: Json, wanted: int) -> int:
+        """Count tasks whose labels differ from what the last trained round used.
+
+        All annotations are read only when the counts or the webhooks say that it may be worth
+        it, and every `full_compare_seconds` in any case.
+        """
+        total = int(remote["total_annotations_number"])
+        # An annotation changes the count and sends an event: it is one, not two.
+        moved = max(abs(total - owner.compared_annotations), owner.changes)
+        stale = abs(time.time() - owner.compared) > self._settings.full_compare_seconds
+        few = owner.new_labels + moved < wanted or not moved
+        if owner.compared_annotations >= 0 and not stale and few:
+            return owner.new_labels
+        config = parse(remote["label_config"])
+        now = {
+            str(found.task): found.stamp
+            for task in studio.annotated(owner.id)
+            if (found := read_task(task, config)) is not None
+        }
+        old = self._store.trained_on(owner.id)
+        new = sum(old.get(task) != stamp for task, stamp in now.items())
+        new += sum(task not in now for task in old)
+        self._store.forget_changes(owner.id, owner.changes)
+        self._store.save_project(
+            owner.id, new_labels=new, compared=time.time(), compared_annotations=total
+        )
+        return new

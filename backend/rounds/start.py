@@ -1,0 +1,64 @@
+"""A round that is due becomes a claim: with its settings, so that it runs as it was begun."""
+
+from __future__ import annotations
+
+import structlog
+
+from backend.labelstudio.config import parse
+from backend.rounds.due import Due
+from backend.settings import ProjectSettings, Settings
+from backend.store.store import Claim, Store, effective
+from backend.store.tables import Kind, Project
+from model.presets import preset
+
+log = structlog.get_logger(__name__)
+_FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
+
+
+def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Claim | None:
+    """Claim a round that is due.
+
+    Returns:
+        The claim, or None when another process holds a live lease on the project.
+    """
+    owner = store.project(project)
+    configured = effective(settings, owner)
+    asked = {k: v for k, v in due.options.items() if k in ProjectSettings.model_fields}
+    options = ProjectSettings(**{**configured.model_dump(), **asked})
+    strategy = options.strategy
+    if due.kind is Kind.COLD:
+        strategy = "typiclust" if _pretrained(owner, options) else "random"
+    claim = store.claim(
+        project,
+        due.kind,
+        strategy,
+        due.cause,
+        {
+            "settings": options.model_dump(),
+            "configured": configured.strategy,
+            "dry": bool(due.options.get("dry")),
+            "new_labels": due.options.get("new_labels", 0),
+            "labels_then": owner.new_labels,
+        },
+        wish=owner.requested if _fulfils(due, owner) else None,
+    )
+    if claim is not None:
+        log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
+        store.save_project(project, compared_annotations=-1)
+    return claim
+
+
+def _fulfils(due: Due, owner: Project) -> bool:
+    """Tell whether a round does what a person asked for, whatever else made it due."""
+    wish = owner.requested
+    if not wish or wish["kind"] != due.kind:
+        return False
+    return not wish.get("options") or dict(due.options) == wish["options"]
+
+
+def _pretrained(owner: Project, options: ProjectSettings) -> bool:
+    """Tell by name whether every encoder is pretrained and frozen; the worker looks closer."""
+    chosen = preset(options.preset, **options.overrides)
+    modalities = parse(owner.label_config).schema.modalities
+    names = {chosen.encoder(modality).partition(":")[0] for modality in modalities}
+    return chosen.mode == "frozen" and not names & _FROM_SCRATCH
