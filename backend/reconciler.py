@@ -27,7 +27,6 @@ from backend.store import Store, effective
 from backend.tables import Kind, Project, Round, State
 from backend.workers import Workers
 from model.cache import FeatureCache
-from model.presets import preset
 from model.schema import Schema
 
 log = structlog.get_logger(__name__)
@@ -35,7 +34,6 @@ _FIRST_DELAY = 30.0
 _LONGEST_DELAY = 1800.0
 _DEBOUNCE = 0.5
 _CONNECT_DELAY = 15.0
-_FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
 
 
 @dataclass(frozen=True)
@@ -342,7 +340,7 @@ class Reconciler:
         options = ProjectSettings(**{**options.model_dump(), **wish})
         strategy = options.strategy
         if due.kind is Kind.COLD:
-            strategy = "typiclust" if _pretrained(owner, options) else "random"
+            strategy = "random" if strategy == "random" else "max_herding"
         claim = self._store.claim(
             project,
             due.kind,
@@ -360,11 +358,3 @@ class Reconciler:
         log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
         self._workers.start(project, claim)
         self._store.save_project(project, compared_annotations=-1)
-
-
-def _pretrained(owner: Project, options: ProjectSettings) -> bool:
-    """Tell by name whether every encoder is pretrained and frozen; the worker looks closer."""
-    chosen = preset(options.preset, **options.overrides)
-    modalities = parse(owner.label_config).schema.modalities
-    names = {chosen.encoder(modality).partition(":")[0] for modality in modalities}
-    return chosen.mode == "frozen" and not names & _FROM_SCRATCH

@@ -26,11 +26,12 @@ from backend.tables import Kind
 from model import checkpoint
 from model.cache import FeatureCache
 from model.labels import hard
-from model.look import look, look_untrained
+from model.look import look
 from model.model import Model
 from model.preparation import Inputs, prepare
 from model.presets import Preset
 from model.training import evaluate, train
+from model.untrained import look_untrained
 from strategies import STRATEGIES, Pool, Selection, cold_start
 from strategies.pool import Need, TargetKind
 from strategies.shapley import contributions
@@ -173,7 +174,7 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
 
 
 def _cold(run: Run, fetched: Fetched) -> None:
-    """Rank before anything is learnt: TypiClust where encoders are pretrained, else at random."""
+    """Rank before anything is learnt, so that the first batch covers the pool."""
     schema = fetched.config.schema
     pool = Pool(size=len(fetched.pool), target=schema.multimodal.kind)
     if run.round.strategy != "random":
@@ -319,6 +320,7 @@ def rank(
         pool_inputs,
         frozenset(needs),
         labelled=known if Need.LABELLED_FEATURES in needs else None,
+        labelled_count=known.size,
         round=number,
         seed=run.options.seed,
     )
