@@ -35,6 +35,13 @@ def simulate(
         str, typer.Option(help="Comma-separated; `all` for every one that fits.")
     ] = "random,entropy,badge,bmmal,grace",
     initial: Annotated[int, typer.Option(help="Labels in the first round.")] = 100,
+    initial_strategy: Annotated[
+        str, typer.Option(help="What chooses the first labels; live: as a project's are.")
+    ] = "live",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Strategy option, e.g. diverse=true, for every strategy that has it."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Labels added per round.")] = 100,
     rounds: Annotated[int, typer.Option(help="Batches added after the first round.")] = 7,
     seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
@@ -64,7 +71,7 @@ def simulate(
         chosen = preset_of(
             preset, **{**dataset.overrides, **read_pairs("--override", override or [])}
         )
-        names = contenders(strategies, dataset.schema.multimodal.kind)
+        names = contenders(strategies, dataset.schema.multimodal.kind, option or [])
         out.print(
             f"{dataset.title}: {len(dataset.train)} tasks to label, {len(dataset.test)} to test",
             highlight=False,
@@ -78,6 +85,7 @@ def simulate(
                 chosen,
                 to,
                 initial=initial,
+                initial_strategy=initial_strategy,
                 batch=batch,
                 rounds=rounds + 1,
                 seeds=seeds,

@@ -24,9 +24,9 @@ from backend.rounds.rank import check_strategy, facts, rank, skipped_last
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
 from model import checkpoint
-from model.look import look_untrained
 from model.model import Model
 from model.preparation import Inputs
+from model.untrained import look_untrained
 from strategies import Pool, cold_start
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
 
 
 def _cold(run: Run, fetched: Fetched) -> None:
-    """Rank before anything is learnt: TypiClust where encoders are pretrained, else at random."""
+    """Rank before anything is learnt, so that the first batch covers the pool."""
     schema = fetched.config.schema
     pool = Pool(size=len(fetched.pool), target=schema.multimodal.kind)
     if run.round.strategy != "random":

@@ -12,11 +12,12 @@ import torch
 from model.encoders import ENCODERS, encoder_for
 from model.encoders.backbone import EncoderUnavailable
 from model.labels import NotEnoughLabels
-from model.look import look, look_untrained
+from model.look import look
 from model.preparation import prepare
 from model.presets import PRESETS, preset
 from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
 from model.training import train
+from model.untrained import look_untrained
 from strategies.pool import Need
 from tests.model.conftest import clip, png, reference, wav
 
