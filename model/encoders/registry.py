@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from model.encoders import hashing, huggingface, logmel, sequences, small_cnn, torchvision_nets
+from model.encoders import (
+    hashing,
+    huggingface,
+    logmel,
+    sequences,
+    small_cnn,
+    torchvision_nets,
+    vector,
+)
 from model.encoders.base import Encoder
 from model.presets import Preset
 from model.schema import Modality, ModalityKind
@@ -18,29 +26,37 @@ Build = Callable[[Modality, str, Preset], Encoder]
 
 ENCODERS: dict[ModalityKind, dict[str, Build]] = {
     ModalityKind.IMAGE: {
+        "vector": vector.image_encoder,
         "small_cnn": small_cnn.image_encoder,
         "resnet18": partial(torchvision_nets.image_encoder, "resnet18"),
         "resnet50": partial(torchvision_nets.image_encoder, "resnet50"),
         "resnet101": partial(torchvision_nets.image_encoder, "resnet101"),
         "hf": huggingface.image_encoder,
     },
-    ModalityKind.TEXT: {"hashing": hashing.text_encoder, "hf": huggingface.text_encoder},
+    ModalityKind.TEXT: {
+        "vector": vector.text_encoder,
+        "hashing": hashing.text_encoder,
+        "hf": huggingface.text_encoder,
+    },
     ModalityKind.AUDIO: {
+        "vector": vector.audio_encoder,
         "logmel_cnn": logmel.audio_encoder,
         "resnet18_1ch": torchvision_nets.spectrogram_encoder,
         "hf": huggingface.audio_encoder,
     },
     ModalityKind.VIDEO: {
+        "vector": vector.video_encoder,
         "small_cnn": small_cnn.frames_encoder,
         "r2plus1d_18": torchvision_nets.clip_encoder,
         "hf": huggingface.video_encoder,
     },
     ModalityKind.SEQUENCE: {
+        "vector": vector.sequence_encoder,
         "mlp": sequences.mlp_encoder,
         "bilstm": sequences.bilstm_encoder,
     },
 }
-_WITHOUT_SOURCE = {"small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
+_WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
 
 
 def encoder_for(modality: Modality, preset: Preset) -> Encoder:

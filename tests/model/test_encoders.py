@@ -290,6 +290,7 @@ def test_encoders_without_weights_train_and_have_a_last_layer(kind, name, option
 def test_every_registered_encoder_is_tested_here():
     tested = {(kind, name.partition(":")[0]) for kind, name, _ in SCRATCH}
     tested |= {(kind, "hf") for kind, _ in SAVED.values()}
+    tested |= {(kind, "vector") for kind in ModalityKind}   # test_vector.py
     same_code = {(ModalityKind.IMAGE, "resnet50"), (ModalityKind.IMAGE, "resnet101")}
     registered = {(kind, name) for kind, names in ENCODERS.items() for name in names}
     assert registered - same_code == tested
