@@ -1,7 +1,7 @@
 """Encoder names per kind of modality.
 
-A name is `<encoder>` or `<encoder>:<source>`; the source is a model id or folder for `hf`, a file
-of weights or `scratch` for torchvision's networks.
+A name is `<encoder>` or `<encoder>:<source>`; the source is a model id or folder for `hf`, `timm`
+and `open_clip`, a file of weights or `scratch` for torchvision's networks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 from model.encoders import (
     hashing,
     huggingface,
+    libraries,
     logmel,
     sequences,
     small_cnn,
@@ -32,11 +33,14 @@ ENCODERS: dict[ModalityKind, dict[str, Build]] = {
         "resnet50": partial(torchvision_nets.image_encoder, "resnet50"),
         "resnet101": partial(torchvision_nets.image_encoder, "resnet101"),
         "hf": huggingface.image_encoder,
+        "timm": partial(libraries.image_encoder, libraries.TIMM),
+        "open_clip": partial(libraries.image_encoder, libraries.CLIP),
     },
     ModalityKind.TEXT: {
         "vector": vector.text_encoder,
         "hashing": hashing.text_encoder,
         "hf": huggingface.text_encoder,
+        "open_clip": libraries.text_encoder,
     },
     ModalityKind.AUDIO: {
         "vector": vector.audio_encoder,
@@ -56,6 +60,7 @@ ENCODERS: dict[ModalityKind, dict[str, Build]] = {
         "bilstm": sequences.bilstm_encoder,
     },
 }
+_WITH_SOURCE = {"hf", "timm", "open_clip"}
 _WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
 
 
@@ -68,8 +73,8 @@ def encoder_for(modality: Modality, preset: Preset) -> Encoder:
     """
     name, _, source = preset.encoder(modality).partition(":")
     choices = ENCODERS[modality.kind]
-    if name not in choices or (name == "hf" and not source):
-        listed = ", ".join("hf:<id or folder>" if c == "hf" else c for c in choices)
+    if name not in choices or (name in _WITH_SOURCE and not source):
+        listed = ", ".join(f"{c}:<id or folder>" if c in _WITH_SOURCE else c for c in choices)
         raise ValueError(
             f"no {modality.kind} encoder {preset.encoder(modality)!r} (modality "
             f"{modality.name!r}); choose one of {listed}"
