@@ -7,12 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from model.arrays import Float32Array
+from model.encoders.logmel import BANDS
 
 ORIENTATIONS = 9
 GRID = 4
 GRADIENTS = (GRID - 1) ** 2 * 4 * ORIENTATIONS
 COLOURS = 6 * GRID**2 + 64
-COURSE = 20 * 12
+CEPSTRA, STEPS = 20, 12
+COURSE, TIMBRE = CEPSTRA * STEPS, 3 * CEPSTRA + 1
+_COSINES = torch.cos(
+    torch.pi / BANDS * (torch.arange(BANDS) + 0.5) * torch.arange(CEPSTRA)[:, None]
+)
 _GREY = (0.299, 0.587, 0.114)
 
 
@@ -76,7 +81,18 @@ def over_time(steps: Float32Array) -> Float32Array:
     return np.concatenate(parts).astype(np.float32)
 
 
-def course(picture: Float32Array) -> Float32Array:
-    """Average a log-mel picture (1, 40, T) to 20 bands x 12 frames and standardise it: (240,)."""
-    small = nn.functional.adaptive_avg_pool2d(torch.from_numpy(picture), (20, 12)).flatten()
-    return ((small - small.mean()) / small.std().clamp(min=1e-3)).numpy()
+def timbre(mel: Tensor, seconds: float) -> Float32Array:
+    """Return what a sound is like whatever its order, and the log of its length: (61,).
+
+    Mean and deviation of the cepstra of a log-mel spectrogram (40, T), and the deviation of their
+    change from frame to frame.
+    """
+    steps = _COSINES @ mel
+    change = steps.diff(dim=1) if steps.shape[1] > 1 else torch.zeros_like(steps)
+    parts = [steps.mean(1), steps.std(1, correction=0), change.std(1, correction=0)]
+    return torch.cat([*parts, torch.tensor([seconds]).log()]).numpy()
+
+
+def course(mel: Tensor) -> Float32Array:
+    """Return the cepstra of a log-mel picture (40, T) averaged to 12 steps: (240,)."""
+    return (_COSINES @ nn.functional.adaptive_avg_pool1d(mel, STEPS)).flatten().numpy()
