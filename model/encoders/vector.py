@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from model.arrays import Array
 from model.decoding.audio import decode_audio
-from model.decoding.images import decode_image, fill_square
+from model.decoding.images import decode_image, squeeze
 from model.decoding.sequences import decode_sequence
 from model.decoding.video import decode_frames
 from model.encoders import descriptors
@@ -96,7 +96,7 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     learned = _installed(EFFICIENTNET, "pictures")
 
     def decode(raw: Raw) -> Array:
-        return fill_square(decode_image(as_bytes(raw, "an image"), side=SIDE), SIDE)
+        return squeeze(decode_image(as_bytes(raw, "an image"), side=SIDE), SIDE)
 
     def embed(values: Array) -> Array:
         return in_pieces(partial(_see, learned), values, 8)
@@ -110,7 +110,7 @@ def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
 
     def decode(raw: Raw) -> Array:
         frames = decode_frames(as_bytes(raw, "a video"), FRAMES)
-        return np.stack([fill_square(frame, SIDE) for frame in frames])
+        return np.stack([squeeze(frame, SIDE) for frame in frames])
 
     def look(x: Tensor) -> Tensor:
         seen = _see(learned, x.flatten(0, 1)).unflatten(0, x.shape[:2])
