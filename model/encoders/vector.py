@@ -184,8 +184,10 @@ def _picture_views(learned: bool) -> tuple[View, ...]:
 
 def _see(learned: bool, x: Tensor) -> Tensor:
     """Return what `_picture_views` promises of pictures (B, 3, S, S) as bytes."""
-    simple = [descriptors.oriented_gradients(x), descriptors.colours(x)]
-    return torch.cat([resident("efficientnet", Pictures)(x)] * learned + simple, dim=1)
+    small = descriptors.halved(x.float() / 255)
+    parts = [resident("efficientnet", Pictures)(x)] if learned else []
+    parts += [descriptors.oriented_gradients(descriptors.halved(small)), descriptors.colours(small)]
+    return torch.cat(parts, dim=1)
 
 
 @lru_cache(maxsize=8)
