@@ -96,7 +96,8 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     learned = _installed(EFFICIENTNET, "pictures")
 
     def decode(raw: Raw) -> Array:
-        return squeeze(decode_image(as_bytes(raw, "an image"), side=SIDE), SIDE)
+        least = SIDE // 2  # a large JPEG file is decoded to no less than SIDE on both sides
+        return squeeze(decode_image(as_bytes(raw, "an image"), side=least), SIDE)
 
     def embed(values: Array) -> Array:
         return in_pieces(partial(_see, learned), values, 8)
