@@ -127,9 +127,10 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
             seed=run.options.seed,
             device=run.settings.device,
             progress=run.progress,
+            pool=inputs,
         )
     with run.phase("evaluate"):
-        metrics = holdout_metrics(run, known, labels, fetched.config)
+        metrics = _measured(run, model, known, labels, fetched.config)
     model.metadata.update(
         {"round": run.round.number, "version": run.round.version, "metrics": metrics}
     )
@@ -247,6 +248,16 @@ def _check_labels(fetched: Fetched) -> None:
             f"All labels of {target.name!r} are {next(iter(said))!r}; label at least one task "
             "with another class."
         )
+
+
+def _measured(
+    run: Run, model: Model, known: Inputs, labels: dict[str, Any], config: LabelConfig
+) -> dict[str, float]:
+    """Return what a model's folds have measured, else what a second training measures."""
+    if model.out_of_fold is None:
+        return holdout_metrics(run, known, labels, config)
+    measured = dict(model.metadata["metrics"])
+    return {"holdout": measured["n"], **measured}
 
 
 def holdout_metrics(

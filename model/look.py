@@ -12,12 +12,15 @@ from torch import Tensor
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
 from model.encoders import encoder_for
+from model.encoders.base import Encoder
+from model.encoders.views import measured
 from model.gradients import Factors, write_layer_gradients
-from model.inputs import Batch, Inputs
+from model.inputs import Batch, Column, Inputs
 from model.model import Model
 from model.network import Encoded, zero_absent
 from model.presets import Preset
 from model.schema import Schema
+from model.vectors.scaling import Scaled
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
@@ -98,17 +101,18 @@ def look(
 def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
     """Look at a pool before anything is labelled: prepared vectors stand for features.
 
-    Where every encoder is frozen and pretrained, `pretrained` is set and features mean something
-    (TypiClust's cold start); otherwise only `present` is given.
+    Where every encoder is frozen and pretrained, or prepares vectors of views (which are scaled on
+    the pool), `pretrained` is set and features mean something (TypiClust's cold start); otherwise
+    only `present` is given.
     """
     names = schema.names
     encoders = [encoder_for(modality, preset) for modality in schema.modalities]
-    pretrained = all(encoder.pretrained and encoder.embed is not None for encoder in encoders)
+    meant = all(e.views or (e.pretrained and e.embed is not None) for e in encoders)
     features = None
-    if pretrained:
+    if meant:
         features = {
-            name: column.gather(slice(None)).astype(np.float32).reshape(inputs.size, -1)
-            for name, column in zip(names, inputs.columns, strict=True)
+            name: _untrained(encoder, column)
+            for name, encoder, column in zip(names, encoders, inputs.columns, strict=True)
         }
     return Pool(
         size=inputs.size,
@@ -116,8 +120,24 @@ def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
         target=schema.multimodal.kind,
         features=features,
         present=inputs.present,
-        pretrained=pretrained,
+        pretrained=meant,
     )
+
+
+@torch.no_grad()
+def _untrained(encoder: Encoder, column: Column) -> Float32Array:
+    """Return (N, D) prepared vectors; those of views on one scale, zero rows where absent."""
+    there = np.flatnonzero(column.row >= 0)
+    if not encoder.views or not there.size:
+        vectors = column.gather(slice(None)).astype(np.float32)
+        return vectors.reshape(len(column.row), -1)
+    scaling = Scaled(measured(encoder.views, column.shape[0]))
+    scaling.fit(column)
+    found = np.zeros((len(column.row), scaling.width), np.float32)
+    for rows in np.array_split(there, -(-len(there) // 1024)):
+        values = torch.from_numpy(column.gather(rows).astype(np.float32))
+        found[rows] = scaling(values).numpy() / len(encoder.views) ** 0.5
+    return found
 
 
 def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
@@ -173,14 +193,18 @@ def _look_at(
         if Need.COALITIONS in needs:
             arrays.put("coalitions", rows, coalition_values(model, joined, probabilities))
         if Need.MC_PROBABILITIES in needs:
-            passes = _stochastic(model, joined, mc_passes)
+            passes = network.passes(joined, mc_passes)
             arrays.put("mc", rows, torch.stack([model.activate(target, f) for f in passes], 1))
         if Need.GRADIENTS in needs:
             _put_gradients(model, encoded, features, logits, rows, arrays, pseudo_label, mc_passes)
 
 
 def coalition_values(
-    model: Model, joined: Sequence[Tensor], probabilities: Tensor, classes: Tensor | None = None
+    model: Model,
+    joined: Sequence[Tensor],
+    probabilities: Tensor,
+    classes: Tensor | None = None,
+    fused: fusion.Fusion | None = None,
 ) -> Tensor:
     """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
 
@@ -189,10 +213,11 @@ def coalition_values(
         joined: what its fusion reads.
         probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
         classes: (B,) other classes to read, e.g. the true ones.
+        fused: another fused head than the model's.
     """
     target = model.schema.multimodal
     members = fusion.membership(model.schema.names).to(probabilities)
-    logits = model.network.fused.coalitions(joined, members).float()
+    logits = (fused or model.network.fused).coalitions(joined, members).float()
     if target.kind is TargetKind.MULTILABEL:
         guess = (probabilities >= 0.5).float()
         p = logits.sigmoid()
@@ -201,17 +226,6 @@ def coalition_values(
     place = guess[None, :, None].expand(len(logits), -1, 1)
     # Only one class is read: its logit less the log-normaliser, not a softmax over all classes.
     return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
-
-
-def _stochastic(model: Model, joined: Sequence[Tensor], passes: int) -> list[Tensor]:
-    """Return multimodal logits (B, K) of T passes with dropout on."""
-    network = model.network
-    network.fused.train()
-    try:
-        dropped = (network.drop(joined, active=True) for _ in range(passes))
-        return [network.multimodal_logits(part) for part in dropped]
-    finally:
-        network.fused.eval()
 
 
 def _put_gradients(

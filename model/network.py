@@ -13,9 +13,11 @@ from model import fusion
 from model.dropout import Dropout, dropout
 from model.encoders import encoder_for
 from model.encoders.base import Module
+from model.encoders.views import measured
 from model.inputs import Batch
 from model.presets import Preset, by_modality
 from model.schema import Modality, ModalityKind, Schema, Target
+from model.vectors.scaling import Scaled
 from strategies.pool import TargetKind
 
 _NO_LAYERS: tuple[int, ...] = ()
@@ -39,9 +41,14 @@ class Encoded:
 
 
 class Network(nn.Module):
-    """Multimodal network over a schema's modalities; lists are in `schema.names` order."""
+    """Multimodal network over a schema's modalities; lists are in `schema.names` order.
+
+    Attributes:
+        rectified: whether a ReLU follows the last layers.
+    """
 
     fused: fusion.Fusion
+    rectified = True
 
     def __init__(
         self, schema: Schema, preset: Preset, shapes: Mapping[str, tuple[int, ...]]
@@ -112,6 +119,27 @@ class Network(nn.Module):
             return joined
         return [z if z.ndim > 2 else dropout(z, self.dropout) for z in joined]
 
+    def passes(self, joined: Sequence[Tensor], count: int) -> list[Tensor]:
+        """Return multimodal logits (B, K) of stochastic passes with dropout on."""
+        self.fused.train()
+        try:
+            dropped = (self.drop(joined, active=True) for _ in range(count))
+            return [self.multimodal_logits(part) for part in dropped]
+        finally:
+            self.fused.eval()
+
+    def head_passes(
+        self, features: Sequence[Tensor], count: int
+    ) -> tuple[list[list[Tensor]], list[Tensor]]:
+        """Return unimodal and multimodal logits of stochastic passes with dropout on."""
+        self.fused.train()
+        try:
+            drawn = [self.drop(features, active=True) for _ in range(count)]
+            own = [self.unimodal_logits(dropped) for dropped in drawn]
+            return own, [self.multimodal_logits(dropped) for dropped in drawn]
+        finally:
+            self.fused.eval()
+
     def unimodal_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return each modality's own logits, a list of (B, K_m)."""
         return [head(z) for head, z in zip(self.heads, features, strict=True)]
@@ -154,7 +182,10 @@ def _encoder(modality: Modality, preset: Preset, shapes: Mapping[str, tuple[int,
     shape = shapes[modality.name]
     if not shape:  # no sample has the modality: it stays a zero vector
         return _Missing()
-    return encoder_for(modality, preset).build(shape)
+    encoder = encoder_for(modality, preset)
+    if encoder.views:
+        return Scaled(measured(encoder.views, shape[0]))
+    return encoder.build(shape)
 
 
 def _post(modality: Modality, encoder: Module, preset: Preset) -> tuple[nn.Sequential, int]:

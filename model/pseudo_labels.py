@@ -37,13 +37,9 @@ def mean_of_passes(
 ) -> tuple[list[Tensor], Tensor]:
     """Return the mean over stochastic passes of unimodal (B, 1) and multimodal (B, 1) values."""
     with torch.no_grad():
-        network.fused.train()
-        drawn = [network.drop(features, active=True) for _ in range(passes)]
-        each = [network.unimodal_logits(dropped) for dropped in drawn]
-        fused = torch.stack([network.multimodal_logits(dropped) for dropped in drawn])
-        network.fused.eval()
+        each, fused = network.head_passes(features, passes)
     own = [torch.stack(logits).mean(dim=0) for logits in zip(*each, strict=True)]
-    return own, fused.mean(dim=0)
+    return own, torch.stack(fused).mean(dim=0)
 
 
 def labels(
