@@ -13,14 +13,13 @@ from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
 from model.encoders import encoder_for
 from model.encoders.base import Encoder
-from model.encoders.views import measured
+from model.encoders.scaling import Scaled
 from model.gradients import Factors, write_layer_gradients
 from model.inputs import Batch, Column, Inputs
 from model.model import Model
 from model.network import Encoded, zero_absent
 from model.presets import Preset
 from model.schema import Schema
-from model.vectors.scaling import Scaled
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
@@ -131,12 +130,12 @@ def _untrained(encoder: Encoder, column: Column) -> Float32Array:
     if not encoder.views or not there.size:
         vectors = column.gather(slice(None)).astype(np.float32)
         return vectors.reshape(len(column.row), -1)
-    scaling = Scaled(measured(encoder.views, column.shape[0]))
+    scaling = Scaled(encoder.views, column.shape[0])
     scaling.fit(column)
     found = np.zeros((len(column.row), scaling.width), np.float32)
     for rows in np.array_split(there, -(-len(there) // 1024)):
         values = torch.from_numpy(column.gather(rows).astype(np.float32))
-        found[rows] = scaling(values).numpy() / len(encoder.views) ** 0.5
+        found[rows] = scaling(values).numpy()
     return found
 
 

@@ -13,11 +13,9 @@ from model import fusion
 from model.dropout import Dropout, dropout
 from model.encoders import encoder_for
 from model.encoders.base import Module
-from model.encoders.views import measured
 from model.inputs import Batch
 from model.presets import Preset, by_modality
 from model.schema import Modality, ModalityKind, Schema, Target
-from model.vectors.scaling import Scaled
 from strategies.pool import TargetKind
 
 _NO_LAYERS: tuple[int, ...] = ()
@@ -182,10 +180,7 @@ def _encoder(modality: Modality, preset: Preset, shapes: Mapping[str, tuple[int,
     shape = shapes[modality.name]
     if not shape:  # no sample has the modality: it stays a zero vector
         return _Missing()
-    encoder = encoder_for(modality, preset)
-    if encoder.views:
-        return Scaled(measured(encoder.views, shape[0]))
-    return encoder.build(shape)
+    return encoder_for(modality, preset).build(shape)
 
 
 def _post(modality: Modality, encoder: Module, preset: Preset) -> tuple[nn.Sequential, int]:

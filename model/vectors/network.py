@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from model import fusion
 from model.encoders import encoder_for
+from model.encoders.scaling import Scaled
 from model.network import Network, outputs_of, zero_absent
 from model.presets import Preset
 from model.schema import Schema
 from model.vectors.folds import MEMBERS
 from model.vectors.learner import Learnt
-from model.vectors.scaling import Scaled
 from model.vectors.solver import Linear
 
 
@@ -33,10 +33,11 @@ def network_for(schema: Schema, preset: Preset, shapes: Mapping[str, tuple[int, 
 
 
 class VectorNetwork(Network):
-    """Scaled views, a last layer W_k that weighs them, linear heads, and the members' heads.
+    """Scaled views, linear heads on them, and the members' heads.
 
-    Note: z_k = W_k h_k without ReLU. Members take the place of dropout: their disagreement is what
-    the stochastic passes of BALD and `mc_mean` show.
+    Note: what is scaled needs no further layer before the heads; a last layer W_k, the identity, is
+    where GRACE reads its gradients, and z_k = W_k h_k without ReLU. Members take the place of
+    dropout: their disagreement is what the stochastic passes of BALD and `mc_mean` show.
     """
 
     rectified = False
@@ -47,10 +48,8 @@ class VectorNetwork(Network):
         plain = replace(preset, projection=None, post={}, dropout=0.0, bounded=False)
         super().__init__(schema, plain, shapes)
         self.last = nn.ModuleList(nn.Linear(width, width, bias=False) for width in self.widths)
-        for layer, views in zip(self.last, self.views, strict=True):
-            assert isinstance(layer, nn.Linear)
-            with torch.no_grad():
-                layer.weight.copy_(torch.eye(layer.in_features) * max(1, len(views)) ** -0.5)
+        for layer in self.last:
+            nn.init.eye_(cast(nn.Linear, layer).weight)
         outputs = outputs_of(schema.multimodal)
         own = [outputs_of(schema.unimodal(name)) for name in schema.names]
         self.members = nn.ModuleList(fusion.Concat(self.widths, outputs) for _ in range(MEMBERS))

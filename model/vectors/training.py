@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model import labels as labelling
 from model.arrays import Array
+from model.encoders.scaling import Scaled
 from model.evaluation import coalitions_of, mean_contributions, scores
 from model.fusion import MOST_MODALITIES
 from model.inputs import Inputs
@@ -19,7 +20,6 @@ from model.vectors.folds import divide
 from model.vectors.heads import Head
 from model.vectors.learner import Vectors, learn
 from model.vectors.network import VectorNetwork
-from model.vectors.scaling import Scaled
 from strategies.pool import IntArray, TargetKind
 
 

@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from model import checkpoint
 from model.encoders import registry
-from model.encoders.base import Encoder, Vector
+from model.encoders.base import Encoder
+from model.encoders.scaling import Scaled, ScaledView
 from model.encoders.views import View
 from model.evaluation import evaluate
 from model.inputs import Column, Inputs
@@ -25,7 +26,6 @@ from model.training import train
 from model.vectors import solver
 from model.vectors.folds import divide
 from model.vectors.network import VectorNetwork
-from model.vectors.scaling import Scaled, ScaledView
 from strategies import STRATEGIES
 from strategies.pool import Need, TargetKind
 
@@ -53,7 +53,7 @@ def _encoder(monkeypatch: pytest.MonkeyPatch) -> None:
         return Encoder(
             f"views {modality.name}",
             lambda raw: np.asarray(raw, np.float32),
-            lambda shape: Vector(shape[0]),
+            lambda shape: Scaled(VIEWS[modality.name], shape[0]),
             views=VIEWS[modality.name],
         )
 
@@ -186,8 +186,7 @@ def test_counts_are_reduced_and_rare_ones_weigh_more() -> None:
 def test_a_pool_of_a_few_tasks_can_be_scaled(size: int) -> None:
     inputs, _ = project(size)
     for column, views in zip(inputs.columns, VIEWS.values(), strict=True):
-        sized = [replace(view, width=view.width or 20) for view in views]
-        scaling = Scaled(sized)
+        scaling = Scaled(views, column.shape[0])
         scaling.fit(column)
         assert scaling(torch.from_numpy(column.gather(slice(None)))).isfinite().all()
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.arrays import Array, Float32Array
 from model.encoders.base import Module
-from model.encoders.views import View
+from model.encoders.views import View, measured
 from model.inputs import Column
 
 MOST_DENSE, MOST_COUNTS = 256, 200
@@ -82,14 +82,17 @@ class ScaledView(nn.Module):
 
 
 class Scaled(Module):
-    """A prepared vector's views side by side: (B, w) to (B, width), each of mean square length 1.
+    """A prepared vector's views side by side: (B, w) to (B, width) of mean square length 1.
+
+    Note: each view that says anything has the same share in it.
 
     Attributes:
         slices: view's name -> its columns in the result.
     """
 
-    def __init__(self, views: Sequence[View]) -> None:
+    def __init__(self, views: Sequence[View], width: int) -> None:
         super().__init__()
+        views = measured(views, width)
         self.parts = nn.ModuleList(ScaledView(view) for view in views)
         self.inputs = [view.width for view in views]
         self.slices: dict[str, slice] = {}
@@ -123,6 +126,10 @@ class Scaled(Module):
         ends = np.cumsum(self.inputs)[:-1]
         for part, piece in zip(self.scaled, np.split(values, ends, axis=1), strict=True):
             part.fit(piece)
+        telling = sum(bool(part.components.any()) for part in self.scaled)
+        for part in self.scaled:
+            part.components.div_(max(1, telling) ** 0.5)
+            part.origin.div_(max(1, telling) ** 0.5)
 
 
 def _standard(values: Array) -> tuple[Float32Array, Float32Array]:
