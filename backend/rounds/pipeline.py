@@ -19,7 +19,7 @@ from backend.rounds import agreement
 from backend.rounds.context import Run
 from backend.rounds.encode import absent_media, encode
 from backend.rounds.fetch import Fetched, check_labels, fetch
-from backend.rounds.learn import holdout_metrics, learn
+from backend.rounds.learn import learn, measured
 from backend.rounds.rank import check_strategy, facts, rank, skipped_last
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
@@ -70,9 +70,9 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
     labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
     with run.phase("train"):
-        model = learn(run, known, labels, schema)
+        model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        metrics = holdout_metrics(run, known, labels, fetched.config)
+        metrics = measured(run, model, known, labels, fetched.config, inputs)
     model.metadata.update(
         {"round": run.round.number, "version": run.round.version, "metrics": metrics}
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.arrays import Array
 from model.decoding.audio import decode_audio
@@ -21,13 +21,14 @@ from model.decoding.images import decode_image, squeeze
 from model.decoding.sequences import decode_sequence
 from model.decoding.video import decode_frames
 from model.encoders import descriptors
-from model.encoders.base import Encoder, Module, Raw, as_bytes
+from model.encoders.base import Encoder, Raw, as_bytes
 from model.encoders.hashing import plain_text
 from model.encoders.logmel import spectrogram, stretched, trim
 from model.encoders.packaged import EFFICIENTNET, MINILM, Package, Pictures, Sentences, tokenizer
 from model.encoders.resident import in_pieces, resident
+from model.encoders.scaling import Scaled
 from model.encoders.sequences import MOST
-from model.encoders.views import View, columns, measured
+from model.encoders.views import View
 from model.presets import Preset
 from model.schema import Modality
 
@@ -41,24 +42,6 @@ _MINILM = View("minilm", Sentences.width, pretrained=True)
 _EFFICIENTNET = View("efficientnet", Pictures.width, pretrained=True)
 _SHAPES = View("gradients", descriptors.GRADIENTS)
 _COLOURS = View("colours", descriptors.COLOURS)
-
-
-class Views(Module):
-    """Prepared vectors (B, D): counts damped, then every column standardised by batch norm."""
-
-    def __init__(self, views: tuple[View, ...], width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.counts = torch.zeros(width, dtype=torch.bool)
-        places = columns(measured(views, width))
-        for view in views:
-            self.counts[places[view.name]] = view.kind == "counts"
-        self.norm = nn.BatchNorm1d(width, affine=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, D)."""
-        counts = self.counts.to(x.device)
-        return self.norm(torch.where(counts, x.clamp(min=0).log1p(), x))
 
 
 def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
@@ -171,7 +154,7 @@ def _encoder(
     return Encoder(
         f"vector/1 {preparation} {' '.join(parts)}",
         decode,
-        lambda shape: Views(views, shape[0]),
+        lambda shape: Scaled(views, shape[0]),
         embed=embed,
         batch_size=batch_size,
         pretrained=any(view.pretrained for view in views),
