@@ -71,7 +71,9 @@ def main(uv: str) -> None:
     table = "".join(f'  "{pin}",\n' for pin in pins)
     written = TABLE.sub(f"constraint-dependencies = [\n{table}]\n", project)
     moved = changes(old, pins)
-    moved += [f"Label Studio's {line}" for line in changes(LABEL_STUDIO.read_text().split(), studio)]
+    moved += [
+        f"Label Studio's {line}" for line in changes(LABEL_STUDIO.read_text().split(), studio)
+    ]
     (ROOT / "pyproject.toml").write_text(written)
     CONSTRAINTS.write_text("\n".join(pins) + "\n")
     LABEL_STUDIO.write_text("\n".join(studio) + "\n")

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,6 +143,27 @@ def export(
     with _store() as (_, store):
         count = write(store, project, to, version)
     out.print(f"{count} tasks written to {to}", highlight=False)
+
+
+@app.command()
+def encoders(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List what can look at each kind of input, what it costs here, and what the rest would need.
+
+    Each is timed for a moment; the seconds are for 1,000 values, with the weights loaded.
+    """
+    from model.encoders.available import missing_packages, survey
+
+    offers, missing = survey(), missing_packages()
+    if as_json:
+        print(json.dumps({"encoders": [asdict(o) for o in offers], "missing": missing}, indent=2))
+        return
+    table = Table("input", "encoder", "s per 1,000", "sees, or needs")
+    for offer in offers:
+        seconds = "" if offer.seconds is None else f"{offer.seconds:.1f}"
+        table.add_row(offer.kind, offer.name, seconds, offer.lacks or ", ".join(offer.views))
+    out.print(table)
+    for line in missing:
+        out.print(f"would see more: {line}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -47,7 +47,7 @@ class Backbone:
                 lambda _: self.load(),
                 pretrained=bool(self.weights),
             )
-        fingerprint = f"{self.preprocessing} {self.applied} weights={self.weights}"
+        fingerprint = f"{self.preprocessing} {self.applied} weights={self.weights} float32"
 
         def embed(values: Array) -> Array:
             return in_pieces(resident(fingerprint, self.load), values, self.together)

@@ -7,27 +7,37 @@ import torch
 from torch import Tensor, nn
 
 from model.arrays import Float32Array
+from model.encoders.logmel import BANDS
 
 ORIENTATIONS = 9
 GRID = 4
 GRADIENTS = (GRID - 1) ** 2 * 4 * ORIENTATIONS
 COLOURS = 6 * GRID**2 + 64
-COURSE = 20 * 12
+CEPSTRA, STEPS = 20, 12
+COURSE, TIMBRE = CEPSTRA * STEPS, 3 * CEPSTRA + 1
+_COSINES = torch.cos(
+    torch.pi / BANDS * (torch.arange(BANDS) + 0.5) * torch.arange(CEPSTRA)[:, None]
+)
 _GREY = (0.299, 0.587, 0.114)
 
 
-def oriented_gradients(pictures: Tensor, side: int = 40) -> Tensor:
+def halved(pictures: Tensor) -> Tensor:
+    """Average (B, C, S, S) over 2 x 2 pixels; four times as fast as torch's own pooling."""
+    rows = pictures[..., ::2, :] + pictures[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
+
+
+def oriented_gradients(pictures: Tensor) -> Tensor:
     """Return histograms of oriented gradients (Dalal & Triggs 2005) of 4 x 4 cells.
 
     Args:
-        pictures: (B, 3, S, S) bytes.
-        side: pictures are averaged to this side first, a multiple of 4.
+        pictures: (B, 3, S, S) in [0, 1]; S is a multiple of 4.
 
     Returns:
         (B, 324): 3 x 3 blocks of 2 x 2 cells of 9 orientations, each block of length 1.
     """
-    grey = (pictures.float() * pictures.new_tensor(_GREY, dtype=torch.float32).view(3, 1, 1)).sum(1)
-    grey = nn.functional.adaptive_avg_pool2d(grey / 255, side)
+    side = pictures.shape[-1]
+    grey = (pictures * pictures.new_tensor(_GREY).view(3, 1, 1)).sum(dim=1)
     down, right = torch.gradient(grey, dim=(1, 2))
     turn = (torch.atan2(down, right) / torch.pi).remainder(1.0) * ORIENTATIONS
     low = turn.floor()
@@ -47,18 +57,20 @@ def colours(pictures: Tensor) -> Tensor:
     """Return mean and deviation of each channel on a 4 x 4 grid and the joint 64-bin histogram.
 
     Args:
-        pictures: (B, 3, S, S) bytes.
+        pictures: (B, 3, S, S) in [0, 1]; S is a multiple of 4.
 
     Returns:
         (B, 160); the histogram is the square root of shares.
     """
-    mean = nn.functional.adaptive_avg_pool2d(pictures.float() / 255, GRID)
-    square = nn.functional.adaptive_avg_pool2d((pictures.float() / 255).square(), GRID)
+    cell = pictures.shape[-1] // GRID
+    mean = nn.functional.avg_pool2d(pictures, cell)
+    square = nn.functional.avg_pool2d(pictures.square(), cell)
     deviation = (square - mean.square()).clamp(min=0).sqrt()
-    coarse = (pictures >> 6).long()
+    coarse = (pictures * 4).clamp(max=3).long()
     index = (16 * coarse[:, 0] + 4 * coarse[:, 1] + coarse[:, 2]).flatten(1)
-    counts = torch.zeros(len(pictures), 64, device=pictures.device)
-    counts.scatter_add_(1, index, torch.ones_like(index, dtype=torch.float32))
+    counts = pictures.new_zeros(len(pictures), 64).scatter_add_(
+        1, index, pictures.new_ones(index.shape)
+    )
     histogram = (counts / index.shape[1]).sqrt()
     return torch.cat([mean.flatten(1), deviation.flatten(1), histogram], dim=1)
 
@@ -76,7 +88,18 @@ def over_time(steps: Float32Array) -> Float32Array:
     return np.concatenate(parts).astype(np.float32)
 
 
-def course(picture: Float32Array) -> Float32Array:
-    """Average a log-mel picture (1, 40, T) to 20 bands x 12 frames and standardise it: (240,)."""
-    small = nn.functional.adaptive_avg_pool2d(torch.from_numpy(picture), (20, 12)).flatten()
-    return ((small - small.mean()) / small.std().clamp(min=1e-3)).numpy()
+def timbre(mel: Tensor, seconds: float) -> Float32Array:
+    """Return what a sound is like whatever its order, and the log of its length: (61,).
+
+    Mean and deviation of the cepstra of a log-mel spectrogram (40, T), and the deviation of their
+    change from frame to frame.
+    """
+    steps = _COSINES @ mel
+    change = steps.diff(dim=1) if steps.shape[1] > 1 else torch.zeros_like(steps)
+    parts = [steps.mean(1), steps.std(1, correction=0), change.std(1, correction=0)]
+    return torch.cat([*parts, torch.tensor([seconds]).log()]).numpy()
+
+
+def course(mel: Tensor) -> Float32Array:
+    """Return the cepstra of a log-mel picture (40, T) averaged to 12 steps: (240,)."""
+    return (_COSINES @ nn.functional.adaptive_avg_pool1d(mel, STEPS)).flatten().numpy()

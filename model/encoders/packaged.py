@@ -103,6 +103,8 @@ EFFICIENTNET = Package(
 )
 """EfficientNet-Lite0 on ImageNet (Apache-2.0): 1,280 numbers."""
 
+PACKAGES = (MINILM, EFFICIENTNET)
+
 
 class Sentences(Module):
     """MiniLM: token ids (B, L), -1 where there is none, to the mean over tokens (B, 384)."""

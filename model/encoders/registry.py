@@ -60,7 +60,8 @@ ENCODERS: dict[ModalityKind, dict[str, Build]] = {
         "bilstm": sequences.bilstm_encoder,
     },
 }
-_WITH_SOURCE = {"hf", "timm", "open_clip"}
+BY_NAME = {"hf", "timm", "open_clip"}
+"""Encoders that are nothing without a source."""
 _WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
 
 
@@ -73,8 +74,8 @@ def encoder_for(modality: Modality, preset: Preset) -> Encoder:
     """
     name, _, source = preset.encoder(modality).partition(":")
     choices = ENCODERS[modality.kind]
-    if name not in choices or (name in _WITH_SOURCE and not source):
-        listed = ", ".join(f"{c}:<id or folder>" if c in _WITH_SOURCE else c for c in choices)
+    if name not in choices or (name in BY_NAME and not source):
+        listed = ", ".join(f"{c}:<id or folder>" if c in BY_NAME else c for c in choices)
         raise ValueError(
             f"no {modality.kind} encoder {preset.encoder(modality)!r} (modality "
             f"{modality.name!r}); choose one of {listed}"

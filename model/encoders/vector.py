@@ -17,13 +17,13 @@ from torch import Tensor
 
 from model.arrays import Array
 from model.decoding.audio import decode_audio
-from model.decoding.images import decode_image, fill_square
+from model.decoding.images import decode_image, squeeze
 from model.decoding.sequences import decode_sequence
 from model.decoding.video import decode_frames
 from model.encoders import descriptors
 from model.encoders.base import Encoder, Raw, as_bytes
 from model.encoders.hashing import plain_text
-from model.encoders.logmel import picture, trim
+from model.encoders.logmel import spectrogram, stretched, trim
 from model.encoders.packaged import EFFICIENTNET, MINILM, Package, Pictures, Sentences, tokenizer
 from model.encoders.resident import in_pieces, resident
 from model.encoders.scaling import Scaled
@@ -79,7 +79,8 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     learned = _installed(EFFICIENTNET, "pictures")
 
     def decode(raw: Raw) -> Array:
-        return fill_square(decode_image(as_bytes(raw, "an image"), side=SIDE), SIDE)
+        least = SIDE // 2  # a large JPEG file is decoded to no less than SIDE on both sides
+        return squeeze(decode_image(as_bytes(raw, "an image"), side=least), SIDE)
 
     def embed(values: Array) -> Array:
         return in_pieces(partial(_see, learned), values, 8)
@@ -93,7 +94,7 @@ def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
 
     def decode(raw: Raw) -> Array:
         frames = decode_frames(as_bytes(raw, "a video"), FRAMES)
-        return np.stack([fill_square(frame, SIDE) for frame in frames])
+        return np.stack([squeeze(frame, SIDE) for frame in frames])
 
     def look(x: Tensor) -> Tensor:
         seen = _see(learned, x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -112,15 +113,21 @@ def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
 
 
 def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
-    """Hear a sound's course, stretched to one length, and its loudness in every band."""
-    rate = preset.audio_rate
+    """Hear a sound's course, stretched to one length, and its timbre.
+
+    Note: cepstra rather than bands, as standardised cepstra are nearly uncorrelated; the ImageNet
+    network on log-mel pictures heard less (docs/model.md).
+    """
+    rate, frames = preset.audio_rate, preset.audio_frames
 
     def decode(raw: Raw) -> Array:
         wave = trim(decode_audio(as_bytes(raw, "a sound"), rate))
-        return descriptors.course(picture(wave, rate, preset.audio_frames))
+        mel = spectrogram(wave, rate)
+        course = descriptors.course(stretched(mel, frames)[0])
+        return np.concatenate([course, descriptors.timbre(mel, len(wave) / rate)])
 
-    views = (View("logmel", descriptors.COURSE),)
-    return _encoder(f"rate={rate} frames={preset.audio_frames}", views, decode, None, 64)
+    views = (View("course", descriptors.COURSE), View("timbre", descriptors.TIMBRE))
+    return _encoder(f"rate={rate} frames={frames}", views, decode, None, 64)
 
 
 def sequence_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
@@ -161,8 +168,10 @@ def _picture_views(learned: bool) -> tuple[View, ...]:
 
 def _see(learned: bool, x: Tensor) -> Tensor:
     """Return what `_picture_views` promises of pictures (B, 3, S, S) as bytes."""
-    simple = [descriptors.oriented_gradients(x), descriptors.colours(x)]
-    return torch.cat([resident("efficientnet", Pictures)(x)] * learned + simple, dim=1)
+    small = descriptors.halved(x.float() / 255)
+    parts = [resident("efficientnet", Pictures)(x)] if learned else []
+    parts += [descriptors.oriented_gradients(descriptors.halved(small)), descriptors.colours(small)]
+    return torch.cat(parts, dim=1)
 
 
 @lru_cache(maxsize=8)

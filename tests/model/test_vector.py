@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 
 from experiments.handcrafted import colours, oriented_gradients
-from model.encoders import columns, descriptors, encoder_for, measured, vector
+from model.encoders import (
+    columns,
+    descriptors,
+    encoder_for,
+    measured,
+    packaged,
+    resident,
+    vector,
+)
 from model.encoders.backbone import EncoderUnavailable
 from model.encoders.packaged import MINILM, Package, Pictures, checked
 from model.encoders.views import View
@@ -27,7 +36,7 @@ SIMPLE = {
     ModalityKind.TEXT: {"ngrams"},
     ModalityKind.IMAGE: {"gradients", "colours"},
     ModalityKind.VIDEO: {"gradients", "colours"},
-    ModalityKind.AUDIO: {"logmel"},
+    ModalityKind.AUDIO: {"course", "timbre"},
     ModalityKind.SEQUENCE: {"statistics"},
 }
 
@@ -110,7 +119,10 @@ def test_weights_are_loaded_only_if_they_are_the_ones_we_know(tmp_path, monkeypa
 )
 def test_without_the_package_simple_views_are_left_and_it_is_said(kind, name, monkeypatch, caplog):
     whole = encoder(kind)
-    monkeypatch.setattr(vector, name, Package("not-here", f"not_here_{kind}", ()))
+    absent = Package("not-here", f"not_here_{kind}", ())
+    monkeypatch.setattr(vector, name, absent)
+    monkeypatch.setattr(packaged, name, absent)
+    monkeypatch.setattr(resident, "_loaded", OrderedDict())
     bare = encoder(kind)
     assert whole.pretrained
     assert not bare.pretrained
@@ -183,7 +195,9 @@ def test_efficientnet_is_the_published_network():
 
 def test_gradients_and_colours_are_the_textbook_s():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 3, 40, 40), dtype=np.uint8)
-    tensor = torch.from_numpy(pictures)
+    pictures[pictures % 64 == 0] += 1  # a rounded quotient could fall into the bin below
+    twice = torch.from_numpy(pictures.repeat(2, axis=2).repeat(2, axis=3))
+    tensor = descriptors.halved(twice.float() / 255)
     grey = np.einsum("nchw,c->nhw", pictures / 255, [0.299, 0.587, 0.114])
     found = descriptors.oriented_gradients(tensor).numpy().reshape(5, 4, 9, 3, 3)
     expected = oriented_gradients(grey, cell=10).reshape(5, 3, 3, 4, 9)
@@ -247,11 +261,31 @@ def test_statistics_of_a_sequence():
 
 def test_sounds_of_any_length_and_level_are_heard_alike():
     time = np.arange(16000) / 8000
-    tone = np.sin(2 * np.pi * (300 + 200 * time) * time).astype(np.float32)
-    views = seen(ModalityKind.AUDIO, [wav(0.5 * tone), wav(0.05 * tone), wav(0.5 * tone[:9000])])
-    near = cosine(views["logmel"])
+    rising = np.sin(2 * np.pi * (300 + 200 * time) * time).astype(np.float32)
+    fast = np.sin(2 * np.pi * (300 + 400 * time) * time).astype(np.float32)[:8000]
+    noise = np.random.default_rng(0).normal(0, 0.2, 16000).astype(np.float32)
+    files = [wav(wave) for wave in (0.5 * rising, 0.05 * rising, 0.5 * fast, noise, rising[:100])]
+    views = seen(ModalityKind.AUDIO, files)
+    near = cosine(views["course"])
     assert near[0, 1] > 0.95
-    assert near[0, 2] < near[0, 1]
+    assert near[0, 1] > near[0, 3]
+    assert near[0, 2] > near[0, 3]
+    assert views["timbre"][0, -1] == pytest.approx(np.log(2), abs=0.01)
+    assert views["timbre"][2, -1] == pytest.approx(np.log(1), abs=0.01)
+    assert all(np.isfinite(values).all() for values in views.values())
+
+
+def test_cepstra_are_scipy_s_cosine_transform():
+    from scipy.fft import dct
+
+    mel = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
+    expected = dct(mel, axis=0)[:20] / 2
+    found = descriptors.timbre(torch.from_numpy(mel), 1.0)
+    np.testing.assert_allclose(found[:20], expected.mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(found[20:40], expected.std(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(found[40:60], np.diff(expected).std(axis=1), rtol=1e-4)
+    course = descriptors.course(torch.from_numpy(mel[:, :24])).reshape(20, 12)
+    np.testing.assert_allclose(course[:, 0], expected[:, :2].mean(axis=1), atol=1e-4)
 
 
 # Views
