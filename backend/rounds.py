@@ -253,11 +253,15 @@ def _check_labels(fetched: Fetched) -> None:
 def _measured(
     run: Run, model: Model, known: Inputs, labels: dict[str, Any], config: LabelConfig
 ) -> dict[str, float]:
-    """Return what a model's folds have measured, else what a second training measures."""
+    """Return what a model's folds have measured, else what a second training measures.
+
+    With fewer than 50 labels either way: {}.
+    """
     if model.out_of_fold is None:
         return holdout_metrics(run, known, labels, config)
-    measured = dict(model.metadata["metrics"])
-    return {"holdout": measured["n"], **measured}
+    found = dict(model.metadata["metrics"])
+    enough = found["n"] * HOLDOUT >= MIN_HOLDOUT
+    return {"holdout": found["n"], **found} if enough else {}
 
 
 def holdout_metrics(

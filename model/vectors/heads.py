@@ -32,7 +32,9 @@ class Head:
     penalty: float
 
 
-def fit_head(kind: TargetKind, x: Tensor, truth: Tensor, rows: BoolArray, folds: Folds) -> Head:
+def fit_head(
+    kind: TargetKind, x: Tensor, truth: Tensor, rows: BoolArray, folds: Folds, weight: Tensor
+) -> Head:
     """Fit a head with weaker and weaker penalties until one is worse out-of-fold.
 
     Args:
@@ -41,11 +43,12 @@ def fit_head(kind: TargetKind, x: Tensor, truth: Tensor, rows: BoolArray, folds:
         truth: (n, K); rows outside `rows` are not read.
         rows: (n,) which samples have a label and the modality.
         folds: of the n samples.
+        weight: (n,) how much each counts.
     """
     if not rows.any():
-        weight = torch.zeros(folds.count + 1, x.shape[1], truth.shape[1])
-        return Head(Linear(weight, weight[:, 0]), torch.zeros_like(truth), _ALONE)
-    path = solver.Path(kind, x, truth, folds.shares(rows))
+        nothing = torch.zeros(folds.count + 1, x.shape[1], truth.shape[1])
+        return Head(Linear(nothing, nothing[:, 0]), torch.zeros_like(truth), _ALONE)
+    path = solver.Path(kind, x, truth, folds.shares(rows) * weight)
     best: Head | None = None
     lowest = float("inf")
     for penalty in PENALTIES if folds.count else (_ALONE,):
