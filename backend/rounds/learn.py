@@ -58,11 +58,15 @@ def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema, pool: Inputs
 def measured(
     run: Run, model: Model, known: Inputs, labels: dict[str, Any], config: LabelConfig, pool: Inputs
 ) -> dict[str, float]:
-    """Return what a model's folds have measured, else what a second training measures."""
+    """Return what a model's folds have measured, else what a second training measures.
+
+    With fewer than 50 labels either way: {}.
+    """
     if model.out_of_fold is None:
         return holdout_metrics(run, known, labels, config, pool)
     found = dict(model.metadata["metrics"])
-    return {"holdout": found["n"], **found}
+    enough = found["n"] * HOLDOUT >= MIN_HOLDOUT
+    return {"holdout": found["n"], **found} if enough else {}
 
 
 def holdout_metrics(

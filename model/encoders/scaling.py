@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.arrays import Array, Float32Array
+from model.arrays import Float32Array
 from model.encoders.base import Module
 from model.encoders.views import View, measured
 from model.inputs import Column
 
 MOST_DENSE, MOST_COUNTS = 256, 200
 _CLIP = 5.0
-_MOST_ROWS = 5000
+_MOST_ROWS = 2000
+_SPARE, _POWERS = 20, 2
 
 
 class ScaledView(nn.Module):
@@ -60,18 +61,20 @@ class ScaledView(nn.Module):
             return nn.functional.normalize(x.sign() * x.abs().log1p() * self.scale, dim=1)
         return ((x - self.centre) * self.scale).clamp(-_CLIP, _CLIP)
 
-    def fit(self, values: Array) -> None:
+    def fit(self, values: Float32Array) -> None:
         """Take statistics and directions from the pool's (N, w) values."""
         if self.counts:
             found = (values != 0).sum(axis=0)
             self.scale.copy_(torch.from_numpy(np.log((1 + len(values)) / (1 + found)) + 1))
         else:
-            centre, scale = _standard(np.nan_to_num(values))
+            centre, scale = _standard(values)
             self.centre.copy_(torch.from_numpy(centre))
             self.scale.copy_(torch.from_numpy(scale))
-        flat = self.flat(torch.from_numpy(np.ascontiguousarray(values, np.float32)))
-        components = _directions(flat.numpy(), self.width, centred=not self.counts)
-        reduced = flat @ components
+        flat = self.flat(torch.from_numpy(values))
+        # Rows are longer along directions that were made from them: others measure the length.
+        made, measured_on = (flat[::2], flat[1::2]) if len(flat) > _MOST_ROWS else (flat, flat)
+        components = _directions(made, self.width)
+        reduced = measured_on @ components
         origin = reduced.mean(dim=0)
         length = (reduced - origin).square().sum(dim=1).mean().sqrt()
         factor = 1 / length if length > 1e-6 else torch.zeros(())  # the pool is one point
@@ -117,12 +120,12 @@ class Scaled(Module):
     def fit(self, column: Column) -> None:
         """Take all statistics from the rows of a modality that are there.
 
-        Note: from at most 5,000 of them, evenly spread, which bounds the time of a round.
+        Note: from at most 4,000 of them, evenly spread, which bounds the time of a round.
         """
         rows = np.flatnonzero(column.row >= 0)
-        if len(rows) > _MOST_ROWS:
-            rows = rows[np.linspace(0, len(rows) - 1, _MOST_ROWS).astype(np.int64)]
-        values = column.gather(rows)
+        if len(rows) > 2 * _MOST_ROWS:
+            rows = rows[np.linspace(0, len(rows) - 1, 2 * _MOST_ROWS).astype(np.int64)]
+        values = np.nan_to_num(column.gather(rows).astype(np.float32))
         ends = np.cumsum(self.inputs)[:-1]
         for part, piece in zip(self.scaled, np.split(values, ends, axis=1), strict=True):
             part.fit(piece)
@@ -132,34 +135,37 @@ class Scaled(Module):
             part.origin.div_(max(1, telling) ** 0.5)
 
 
-def _standard(values: Array) -> tuple[Float32Array, Float32Array]:
+def _standard(values: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Return means and one over the deviations (w,), of values whose outliers are pulled in.
 
     An outlier is further from the middle 98% of its feature than 1.5 times their range.
     """
-    few = values[:: max(1, len(values) // 1024)]
-    low, high = np.percentile(few, [1, 99], axis=0).astype(np.float64)
+    few = values[:: max(1, len(values) // 1000)]
+    low, high = np.percentile(few, [1, 99], axis=0)
     reach = 1.5 * (high - low)
     reach[reach == 0] = np.inf  # rare events: nearly all values are the same
-    inside = np.clip(values.astype(np.float64), low - reach, high + reach)
-    centre, deviation = inside.mean(axis=0), inside.std(axis=0)
+    inside = values.clip((low - reach).astype(np.float32), (high + reach).astype(np.float32))
+    centre = inside.mean(axis=0, dtype=np.float64)
+    inside -= centre.astype(np.float32)
+    deviation = np.sqrt(np.square(inside).mean(axis=0, dtype=np.float64))
     steady = deviation <= 1e-6 * np.maximum(np.abs(centre), 1e-12)
     scale = np.where(steady, 0.0, 1 / np.where(steady, 1.0, deviation))
     return centre.astype(np.float32), scale.astype(np.float32)
 
 
-def _directions(flat: Float32Array, width: int, *, centred: bool) -> Tensor:
-    """Return (w, at most `width`) orthonormal directions in which the rows differ most."""
-    from scipy import sparse
-    from sklearn.utils.extmath import randomized_svd
+def _directions(rows: Tensor, width: int) -> Tensor:
+    """Return (w, at most `width`) orthonormal directions in which rows (N, w) are longest.
 
-    width = min(width, *flat.shape)
-    rows = flat - flat.mean(axis=0) if centred else flat
-    if not rows.any():
-        return torch.zeros(flat.shape[1], width)
-    if width < min(flat.shape) // 2:
-        held = rows if centred else sparse.csr_matrix(rows)
-        directions = randomized_svd(held, width, n_iter=3, random_state=0)[2].T
-    else:
-        directions = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :width]
-    return torch.from_numpy(directions.astype(np.float32, order="C", copy=True))
+    Where they are few of many, by a randomised SVD (Halko et al. 2011) with a fixed seed.
+    """
+    width = min(width, *rows.shape)
+    if 2 * width >= min(rows.shape):
+        vectors: Tensor = torch.linalg.eigh((rows.T @ rows).double())[1]
+        return vectors.flip(1)[:, :width].float()
+    generator = torch.Generator().manual_seed(0)
+    sketch = torch.randn(rows.shape[1], width + _SPARE, generator=generator)
+    for _ in range(_POWERS):
+        sketch = torch.linalg.qr(rows.T @ (rows @ sketch))[0]
+    image = rows @ sketch
+    turn = torch.linalg.eigh((image.T @ image).double())[1].float()
+    return sketch @ turn.flip(1)[:, :width]

@@ -64,25 +64,34 @@ class _Question:
         kind: decides the loss.
         truth: (n, K), zeros where unknown.
         known: (n,).
+        weight: (n,) how much a sample counts while heads are fitted; members measure it as one.
     """
 
     kind: TargetKind
     truth: Tensor
     known: BoolArray
+    weight: Tensor
 
     def among(self, rows: BoolArray) -> _Question:
         """Return the question as asked of some samples only."""
         return replace(self, known=self.known & rows)
 
 
-def learn(schema: Schema, vectors: Vectors, truth: Mapping[str, Array], folds: Folds) -> Learnt:
+def learn(
+    schema: Schema,
+    vectors: Vectors,
+    truth: Mapping[str, Array],
+    folds: Folds,
+    *,
+    class_weights: bool = False,
+) -> Learnt:
     """Learn all heads; truth as in `Labels`, numbers in half ranges around the midpoint."""
-    whole = _question(schema.multimodal, truth)
+    whole = _question(schema.multimodal, truth, class_weights)
     heads, experts = [], []
     for column, (name, x) in enumerate(zip(schema.names, vectors.values, strict=True)):
         here, views = vectors.present[:, column], vectors.views[column]
         own = schema.unimodal(name)
-        heads.append(_of_views(_question(own, truth).among(here), x, views, folds))
+        heads.append(_of_views(_question(own, truth, class_weights).among(here), x, views, folds))
         same = own is schema.multimodal
         experts.append(heads[-1] if same else _of_views(whole.among(here), x, views, folds))
     if len(experts) == 1 and vectors.present.all():
@@ -90,15 +99,19 @@ def learn(schema: Schema, vectors: Vectors, truth: Mapping[str, Array], folds: F
     return Learnt(heads, _fused(whole, vectors.values, experts, folds))
 
 
-def _question(target: Target, truth: Mapping[str, Array]) -> _Question:
+def _question(target: Target, truth: Mapping[str, Array], class_weights: bool) -> _Question:
     values = truth[target.name]
     known = labelling.known(target, values)
-    filled = torch.from_numpy(np.nan_to_num(values))
+    filled, even = torch.from_numpy(np.nan_to_num(values)), torch.ones(len(values))
     if target.kind is TargetKind.REGRESSION:
-        return _Question(target.kind, filled.float()[:, None], known)
+        return _Question(target.kind, filled.float()[:, None], known, even)
     if filled.ndim == 1:
         filled = torch.nn.functional.one_hot(filled.clamp(min=0), len(target.classes))
-    return _Question(target.kind, filled.float(), known)
+    filled = filled.float()
+    if class_weights and target.kind is TargetKind.CLASSIFICATION:
+        counts = filled[known].sum(dim=0).clamp(min=1)
+        even = filled @ (float(known.sum()) / (len(counts) * counts))
+    return _Question(target.kind, filled, known, even)
 
 
 def _of_views(question: _Question, x: Tensor, views: Sequence[slice], folds: Folds) -> Head:
@@ -126,7 +139,9 @@ def _fit(question: _Question, x: Tensor, columns: slice, folds: Folds) -> Head:
     part = x[:, columns]
     here = part.square().sum(dim=1).mean().sqrt()
     factor = float(x.square().sum(dim=1).mean().sqrt() / here) if here > 0 else 1.0
-    head = fit_head(question.kind, part * factor, question.truth, question.known, folds)
+    head = fit_head(
+        question.kind, part * factor, question.truth, question.known, folds, question.weight
+    )
     linear = Linear(head.linear.weight * factor, head.linear.bias)
     return _placed(replace(head, linear=linear), columns, x.shape[1])
 

@@ -52,7 +52,8 @@ def fit_vectors(
     here = {name: values[rows] for name, values in truth.items()}
     vectors = Vectors(_encoded(model, used), network.views, used.present)
     folds = divide(model.schema.multimodal, here[model.schema.multimodal.name], seed)
-    learnt = learn(model.schema, vectors, here, folds)
+    weights = model.preset.class_weights
+    learnt = learn(model.schema, vectors, here, folds, class_weights=weights)
     network.adopt(learnt)
     model.metadata["folds"] = folds.count
     if folds.count:

@@ -312,7 +312,7 @@ def test_absent_modalities_and_unknown_labels() -> None:
     rest = labels < 0
     both = inputs.present.all(axis=1) & rest
     hit = model.predict(inputs)["kind"].argmax(axis=1) == truth
-    assert hit[both].mean() > 0.8 > hit[rest & ~both].mean() > 0.4
+    assert hit[both].mean() > 0.7 > hit[rest & ~both].mean() > 0.4
 
 
 def test_a_modality_that_no_task_has() -> None:
