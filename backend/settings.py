@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     label_studio_url: str = Field(
         "http://localhost:8080", description="Where this backend reaches Label Studio."
     )
+    label_studio_aliases: list[str] = Field(
+        default_factory=list, description="Other base URLs of the same Label Studio in task data."
+    )
     api_key: SecretStr | None = Field(
         None, description="Label Studio personal access token or legacy token."
     )
@@ -116,6 +119,18 @@ class Settings(BaseSettings):
     )
     media_hosts: list[str] = Field(
         default_factory=list, description="Other hosts that task media may be fetched from."
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM file of certificate authorities to trust beside the usual ones."
+    )
+    proxy: SecretStr | None = Field(
+        None, description="Proxy for Label Studio and media, but not for loopback and no_proxy."
+    )
+    no_proxy: list[str] = Field(
+        default_factory=list, description="Hosts that are reached without the proxy."
+    )
+    max_passing_absent: float = Field(
+        0.2, ge=0, le=1, description="Share of a modality that may be absent for passing reasons."
     )
     media_private: bool = Field(
         False, description="Allow media_hosts that resolve to private addresses."
@@ -285,6 +300,13 @@ class Settings(BaseSettings):
         for source in (self.projects.get(project or -1, {}), extra_params, overrides):
             merged.update(source)
         return ProjectSettings(**merged)
+
+
+def fits_host(host: str, pattern: str) -> bool:
+    """Tell whether a host is the one named, or below the domain of `*.domain`."""
+    if pattern.startswith("*."):
+        return host.lower().endswith(pattern[1:].lower())
+    return host.lower() == pattern.lower()
 
 
 def _bracketed(host: str) -> str:

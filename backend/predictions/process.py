@@ -65,9 +65,8 @@ class Predictor:
             return []
         config = parse(label_config)
         self._circuit.hint()  # whoever asks for predictions is mostly Label Studio itself
-        with LabelStudio(
-            self._settings.label_studio_url,
-            self._settings.key,
+        with LabelStudio.of(
+            self._settings,
             timeout=self._settings.predict_timeout,
             attempts=1,
             circuit=self._circuit,

@@ -18,6 +18,7 @@ from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import Labelled, label_arrays, read_task
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
+from backend.media import absent
 from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.queue import publish as publishing
@@ -41,7 +42,6 @@ log = structlog.get_logger(__name__)
 HOLDOUT = 0.2
 MIN_HOLDOUT = 10
 MAX_COALITION_MODALITIES = 6
-_SHOWN_FAILURES = 20
 
 
 class NotEnoughLabels(EquipoiseError):
@@ -118,6 +118,10 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         inputs = _prepare(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
     known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
+    if not known.present.any():
+        raise NotEnoughLabels(
+            f"No labelled task has a modality that can be read: {absent.listed(run.absent)}."
+        )
     labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
     with run.phase("train"):
         model = train(
@@ -145,7 +149,6 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         checkpoint=f"{run.round.folder}/checkpoint",
         metrics=metrics,
         trained_on={str(item.task): item.stamp for item in fetched.labelled},
-        failures=_failures(inputs),
     )
 
 
@@ -169,7 +172,6 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         number=max(current.number, 1),
         checkpoint=current.checkpoint,
         metrics=dict(current.metrics),
-        failures=_failures(inputs),
     )
 
 
@@ -238,6 +240,9 @@ def _prepare(
             progress=progress,
         )
     run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
+    run.absent = absent.counted(inputs, fetched.config.schema, wanted)
+    run.store.renew(run.claim, failures=run.absent)
+    absent.refuse_passing(inputs, fetched.config.schema, run.settings.max_passing_absent)
     return inputs
 
 
@@ -386,9 +391,3 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         **fields,
     )
     log.info("committed", version=version, published=published)
-
-
-def _failures(inputs: Inputs) -> dict[str, Any]:
-    """Count absent media by reason and keep the first examples."""
-    counts = Counter(f"{found.modality}: {found.reason}" for found in inputs.failures)
-    return dict(counts.most_common(_SHOWN_FAILURES))
