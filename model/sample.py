@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 
 class MediaError(Exception):
-    """A raw value cannot be used; `str(error)` is the reason in plain words."""
+    """A raw value cannot be used; `str(error)` is the reason in plain words.
+
+    Attributes:
+        passing: whether it may be had later although nobody mends anything.
+    """
+
+    def __init__(self, reason: str = "", *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def read_project(project: int, share: float) -> Dataset:
 
     config = settings()
     # The connection stays open: media are fetched while the samples are prepared.
-    studio = LabelStudio(config.label_studio_url, config.key)
+    studio = LabelStudio.of(config)
     remote = studio.project(project)
     parsed = parse(remote["label_config"])
     media = MediaSource(studio, config)

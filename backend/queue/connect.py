@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from backend.errors import LabelStudioError
@@ -109,16 +108,9 @@ def _explained(
 
 
 def webhook_headers(settings: Settings) -> dict[str, str]:
-    """Return the headers that a webhook needs to get in: the secret, else the password.
-
-    Whoever may manage the project's webhooks can read them, so the password stays away if it may.
-    """
-    if settings.webhook_secret is not None:
-        return {SECRET_HEADER: settings.webhook_secret.get_secret_value()}
-    if not settings.basic_auth:
-        return {}
-    token = base64.b64encode(":".join(settings.basic_auth).encode()).decode()
-    return {"Authorization": f"Basic {token}"}
+    """Return the headers that a webhook needs to get in."""
+    secret = settings.event_secret
+    return {} if secret is None else {SECRET_HEADER: secret}
 
 
 def _webhook(studio: LabelStudio, settings: Settings, project: int) -> str:

@@ -48,9 +48,8 @@ class Look:
             EquipoiseError: Label Studio or the disk does not allow it; the message is for people.
         """
         owner = self._store.project(project)
-        with LabelStudio(
-            self._settings.label_studio_url,
-            self._settings.key,
+        with LabelStudio.of(
+            self._settings,
             timeout=_TIMEOUT,
             circuit=self._circuits.of(project),
         ) as studio:

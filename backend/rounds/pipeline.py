@@ -14,11 +14,12 @@ import structlog
 from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import label_arrays
 from backend.labelstudio.config import LabelConfig
+from backend.media import absent
 from backend.queue import publish as publishing
 from backend.rounds import agreement
 from backend.rounds.context import Run
-from backend.rounds.encode import absent_media, encode
-from backend.rounds.fetch import Fetched, check_labels, fetch
+from backend.rounds.encode import encode
+from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, measured
 from backend.rounds.rank import check_strategy, facts, rank, skipped_last
 from backend.store import rankings as ranking
@@ -68,6 +69,10 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
     known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
+    if not known.present.any():
+        raise NotEnoughLabels(
+            f"No labelled task has a modality that can be read: {absent.listed(run.absent)}."
+        )
     labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
@@ -87,7 +92,6 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         checkpoint=f"{run.round.folder}/checkpoint",
         metrics=metrics,
         trained_on={str(item.task): item.stamp for item in fetched.labelled},
-        failures=absent_media(inputs),
     )
 
 
@@ -111,7 +115,6 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         number=max(current.number, 1),
         checkpoint=current.checkpoint,
         metrics=dict(current.metrics),
-        failures=absent_media(inputs),
     )
 
 

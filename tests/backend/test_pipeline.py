@@ -15,7 +15,9 @@ import pytest
 import structlog
 import torch
 from PIL import Image
+from tenacity import wait_none
 
+from backend.media import download
 from backend.rounds import learn, process
 from backend.rounds.learn import HOLDOUT, MIN_HOLDOUT
 from backend.settings import ProjectSettings, Settings, settings
@@ -398,6 +400,52 @@ def test_files_that_cannot_be_read_are_counted_by_reason(
     assert absent.tolist() == [61]
 
 
+def test_what_was_never_there_is_counted_as_well_also_before_the_first_labels(
+    studio: FakeStudio, run: Run
+) -> None:
+    del studio.data[71]["text"]
+    studio.data[72]["text"] = ["a", "b"]  # type: ignore[assignment]
+    studio.data[73]["image"] = " "
+    studio.data[74]["image"] = "http://elsewhere.example/x.png"
+    expected = {
+        "t: the task has no 'text'": 1,
+        "t: 'text' is a list, which is not read": 1,
+        "i: 'image' is empty": 1,
+        "i: host 'elsewhere.example' is not allowed (setting media_hosts)": 1,
+    }
+    assert run(Kind.COLD, "typiclust").failures == expected
+    assert run(Kind.TRAIN).failures == expected
+
+
+def test_what_stands_in_the_way_of_learning_is_named(studio: FakeStudio, run: Run) -> None:
+    studio.remote["label_config"] = CONFIG.replace('<Text name="t" value="$text"/>', "")
+    for task in studio.tasks:
+        studio.data[task]["image"] = f"http://elsewhere.example/{task}.png"
+    failed = run(Kind.TRAIN, status=1)
+    assert "host 'elsewhere.example' is not allowed (setting media_hosts) (90)" in failed.error
+
+
+def test_a_round_does_not_go_on_without_what_comes_later(
+    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_WAIT", wait_none())
+    given = studio.answer
+    away = {f"/data/{task}.png" for task in range(1, 31)}
+
+    def answer(method: str, path: str, body: Any) -> tuple[int, Any]:
+        return (429, {}) if path in away else given(method, path, body)
+
+    studio.answer = answer  # type: ignore[method-assign]
+    for task in range(1, 31):
+        studio.data[task]["image"] = f"/data/{task}.png"
+    failed = run(Kind.TRAIN, status=1)
+    assert "30 of 90 values of 'i' cannot be had now: HTTP 429 (30)" in failed.error
+    assert not failed.lasting
+    for task in range(11, 31):  # 10 of 90 are not too many
+        studio.data[task] = data(task)
+    assert run(Kind.TRAIN).failures == {"i: HTTP 429": 10}
+
+
 def test_a_cancelled_round_changes_nothing_and_a_stranger_s_token_neither(
     studio: FakeStudio, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,9 +474,6 @@ def test_a_fault_of_ours_is_kept_with_the_round(
     studio.remote["label_config"] = CONFIG.replace("Choices", "Chances")
     assert run(Kind.TRAIN, status=1).error
     studio.remote["label_config"] = CONFIG
-    del studio.data[1]["text"]
-    studio.data[2]["text"] = 7  # type: ignore[assignment]
-    assert run(Kind.TRAIN).failures == {}  # absent is no failure
     store.save_project(1, backend_id=None)
     monkeypatch.setattr(studio, "_tasks", lambda _: (200, {"tasks": [{"id": "x"}], "total": 1}))
     failed = run(Kind.TRAIN, status=2)
