@@ -121,7 +121,7 @@ def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
     return Pool(
         size=inputs.size,
         modalities=names,
-        target=schema.multimodal.kind,
+        target=schema.multimodal.kind if schema.targets else TargetKind.CLASSIFICATION,
         features=features,
         present=inputs.present,
         pretrained=pretrained,

@@ -73,8 +73,15 @@ def set_options(
             "preset": preset,
         }
     )
+    from backend.labelstudio.config import parse
+    from backend.queue.fitting import strategy_for
+
     with the_store() as (config, store):
-        old = {} if clear else dict(store.project(project).overrides)
+        owner = store.project(project)
+        old = {} if clear else dict(owner.overrides)
+        owner.overrides = {**old, **options}
+        if owner.label_config:
+            strategy_for(config, owner, parse(owner.label_config))
         store.save_project(project, overrides={**old, **options})
         wake(config)
     say(f"Set: {options or 'nothing'}")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.circuit import Circuit
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse

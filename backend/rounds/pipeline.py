@@ -7,7 +7,7 @@ a round that dies is simply started again by the reconciler.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import Labelled, label_arrays, read_task
+from backend.labelstudio.annotations import Labelled, label_arrays, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
 from backend.media.prepared import prepared
@@ -57,6 +57,7 @@ class Fetched:
     labelled: list[Labelled]
     pool: list[int]
     label_config: str
+    unread: Mapping[str, int]
 
 
 def run_round(run: Run) -> Fetched:
@@ -71,6 +72,9 @@ def run_round(run: Run) -> Fetched:
     with run.heartbeat():
         with run.phase("fetch"):
             fetched = fetch(run.studio, run.project)
+        run.work["unread"] = sum(fetched.unread.values())
+        for reason, count in fetched.unread.items():
+            log.warning("results not understood", reason=reason, count=count)
         run.store.renew(
             run.claim,
             labels=len(fetched.labelled),
@@ -78,7 +82,7 @@ def run_round(run: Run) -> Fetched:
             tasks=len(fetched.tasks),
             schema=fetched.config.schema.to_json(),
         )
-        if run.round.kind == Kind.COLD:
+        if run.round.kind == Kind.COLD or not fetched.config.schema.targets:
             _cold(run, fetched)
         elif run.round.kind == Kind.RANK:
             _rank_again(run, fetched)
@@ -95,19 +99,16 @@ def fetch(studio: LabelStudio, project: int) -> Fetched:
     """
     text = studio.project(project)["label_config"]
     config = parse(text)
-    labelled = [
-        found
-        for task in studio.annotated(project)
-        if (found := read_task(task, config)) is not None
-    ]
+    answers = read_tasks(studio.annotated(project), config)
     tasks = {int(task["id"]): task for task in studio.tasks(project)}
-    known = {item.task for item in labelled}
+    known = {item.task for item in answers.labelled}
     return Fetched(
         config,
         tasks,
-        [item for item in labelled if item.task in tasks],
+        [item for item in answers.labelled if item.task in tasks],
         [t for t, task in tasks.items() if t not in known and not task["is_labeled"]],
         text,
+        answers.unread,
     )
 
 
@@ -144,7 +145,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         number=run.round.number,
         checkpoint=f"{run.round.folder}/checkpoint",
         metrics=metrics,
-        trained_on={str(item.task): item.stamp for item in fetched.labelled},
+        trained_on=_stamps(fetched),
         failures=_failures(inputs),
     )
 
@@ -174,20 +175,40 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
 
 
 def _cold(run: Run, fetched: Fetched) -> None:
-    """Rank before anything is learnt: TypiClust where encoders are pretrained, else at random."""
+    """Rank without a model: TypiClust where encoders are pretrained, else at random.
+
+    Where nothing can be learned every round is such a one, and what is annotated is covered already
+    (CoreSet).
+    """
     schema = fetched.config.schema
-    pool = Pool(size=len(fetched.pool), target=schema.multimodal.kind)
+    pool = Pool(size=len(fetched.pool))
     if run.round.strategy != "random":
         with run.phase("encode"):
-            pool = look_untrained(_prepare(run, fetched, fetched.pool), schema, run.preset)
-    strategy = cold_start(pool)
+            pool = _look_untrained(run, fetched)
+    strategy = STRATEGIES["coreset"] if pool.labelled_features else cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     facts = {**_facts(run, 0), "strategy": strategy.name}
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
         table = ranking.build(fetched.pool, pool, selection, {}, schema, facts)
         ranking.save(table, run.folder / "ranking.parquet")
-    _publish_and_commit(run, fetched.config, table)
+    fields = {} if schema.targets else {"trained_on": _stamps(fetched)}
+    _publish_and_commit(run, fetched.config, table, **fields)
+
+
+def _stamps(fetched: Fetched) -> dict[str, str]:
+    return {str(item.task): item.stamp for item in fetched.labelled}
+
+
+def _look_untrained(run: Run, fetched: Fetched) -> Pool:
+    schema = fetched.config.schema
+    covered = [] if schema.targets else [item.task for item in fetched.labelled]
+    inputs = _prepare(run, fetched, covered + fetched.pool)
+    pool = look_untrained(inputs.take(np.arange(len(covered), inputs.size)), schema, run.preset)
+    if not covered or not pool.pretrained:
+        return pool
+    known = look_untrained(inputs.take(np.arange(len(covered))), schema, run.preset)
+    return replace(pool, labelled_features=known.features)
 
 
 def warm_cache(run: Run, fetched: Fetched) -> None:
@@ -375,7 +396,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         if name.startswith("contribution:") and table.num_rows
     }
     metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
-    if run.round.kind == Kind.TRAIN:
+    if run.round.kind == Kind.TRAIN and config.schema.targets:
         metrics.update(stability.measure(run.store, run.project, table, config.schema))
     run.store.commit(
         run.claim,

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.labelstudio.annotations import label_arrays, prediction_result, read_task
+from backend.labelstudio.annotations import label_arrays, read_task
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.config import parse
 
 SINGLE = parse(
