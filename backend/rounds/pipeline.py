@@ -72,7 +72,8 @@ def run_round(run: Run) -> Fetched:
     with run.heartbeat():
         with run.phase("fetch"):
             fetched = fetch(run.studio, run.project)
-        run.work["unread"] = sum(fetched.unread.values())
+        if fetched.unread:
+            run.work["unread"] = sum(fetched.unread.values())
         for reason, count in fetched.unread.items():
             log.warning("results not understood", reason=reason, count=count)
         run.store.renew(
