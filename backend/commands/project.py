@@ -80,6 +80,8 @@ def set_options(
     clear: Annotated[bool, typer.Option(help="Forget earlier `set`s first.")] = False,
 ) -> None:
     """Change a project's settings; they win over every other source."""
+    from backend.labelstudio.config import parse
+    from backend.queue.fitting import strategy_for
     from backend.store.store import effective
 
     wish: dict[str, Any] = {
@@ -98,6 +100,9 @@ def set_options(
         if own:
             wish["strategy_options"] = {**old.get("strategy_options", {}), **own}
         options = checked(wish)
+        owner.overrides = {**old, **options}
+        if owner.label_config:
+            strategy_for(config, owner, parse(owner.label_config))
         store.save_project(project, overrides={**old, **options})
         wake(config)
     say(f"Set: {options or 'nothing'}")

@@ -19,7 +19,7 @@ from backend.errors import EquipoiseError
 def simulate(
     data: Annotated[
         str | None,
-        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; a .json export."),
+        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; an export."),
     ] = None,
     project: Annotated[
         int | None, typer.Option(help="Label Studio project: its annotated tasks.")

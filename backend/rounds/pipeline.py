@@ -6,6 +6,7 @@ a round that dies is simply started again by the reconciler.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ def run_round(run: Run) -> Fetched:
     with run.heartbeat():
         with run.phase("fetch"):
             fetched = fetch(run.studio, run.project)
+        if fetched.unread:
+            run.work["unread"] = sum(fetched.unread.values())
+        for reason, count in fetched.unread.items():
+            log.warning("results not understood", reason=reason, count=count)
         run.store.renew(
             run.claim,
             labels=len(fetched.labelled),
@@ -52,7 +57,7 @@ def run_round(run: Run) -> Fetched:
             tasks=len(fetched.tasks),
             schema=fetched.config.schema.to_json(),
         )
-        if run.round.kind == Kind.COLD:
+        if run.round.kind == Kind.COLD or not fetched.config.schema.targets:
             _cold(run, fetched)
         elif run.round.kind == Kind.RANK:
             _rank_again(run, fetched)
@@ -91,7 +96,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         number=run.round.number,
         checkpoint=f"{run.round.folder}/checkpoint",
         metrics=metrics,
-        trained_on={str(item.task): item.stamp for item in fetched.labelled},
+        trained_on=_stamps(fetched),
     )
 
 
@@ -119,12 +124,15 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
 
 
 def _cold(run: Run, fetched: Fetched) -> None:
-    """Rank before anything is learnt, so that the first batch covers the pool."""
+    """Rank without a model, so that the batch covers the pool.
+
+    Where nothing can be learned every round is such a one, and what is annotated is covered.
+    """
     schema = fetched.config.schema
-    pool = Pool(size=len(fetched.pool), target=schema.multimodal.kind)
+    pool = Pool(size=len(fetched.pool))
     if run.round.strategy != "random":
         with run.phase("encode"):
-            pool = look_untrained(encode(run, fetched, fetched.pool), schema, run.preset)
+            pool = _look_untrained(run, fetched)
     strategy = cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     constant = {**facts(run, 0), "strategy": strategy.name}
@@ -133,7 +141,29 @@ def _cold(run: Run, fetched: Fetched) -> None:
         selection = skipped_last(selection, fetched)
         table = ranking.build(fetched.pool, pool, selection, {}, schema, constant)
         ranking.save(table, run.folder / "ranking.parquet")
-    _publish_and_commit(run, fetched.config, table)
+    fields = {} if schema.targets else {"trained_on": _stamps(fetched)}
+    _publish_and_commit(run, fetched.config, table, **fields)
+
+
+def _stamps(fetched: Fetched) -> dict[str, str]:
+    return {str(item.task): item.stamp for item in fetched.labelled}
+
+
+def _look_untrained(run: Run, fetched: Fetched) -> Pool:
+    """Look at the pool, and at what is covered already, on one scale."""
+    schema = fetched.config.schema
+    covered = [] if schema.targets else [item.task for item in fetched.labelled]
+    whole = look_untrained(encode(run, fetched, covered + fetched.pool), schema, run.preset)
+    if not covered or whole.features is None:
+        return whole
+    count = len(covered)
+    return replace(
+        whole,
+        size=len(fetched.pool),
+        present=None if whole.present is None else whole.present[count:],
+        features={name: values[count:] for name, values in whole.features.items()},
+        labelled_features={name: values[:count] for name, values in whole.features.items()},
+    )
 
 
 def _rank_and_publish(
@@ -172,7 +202,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         if name.startswith("contribution:") and table.num_rows
     }
     metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
-    if run.round.kind == Kind.TRAIN:
+    if run.round.kind == Kind.TRAIN and config.schema.targets:
         metrics.update(agreement.measure(run.store, run.project, table, config.schema))
     run.store.commit(
         run.claim,
