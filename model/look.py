@@ -11,13 +11,10 @@ from torch import Tensor
 
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
-from model.encoders import encoder_for
 from model.gradients import Factors, write_layer_gradients
 from model.inputs import Batch, Inputs
 from model.model import Model
 from model.network import Encoded, zero_absent
-from model.presets import Preset
-from model.schema import Schema
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
@@ -100,31 +97,6 @@ def look(
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
         labelled_count=labelled_count,
-    )
-
-
-def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
-    """Look at a pool before anything is labelled: prepared vectors stand for features.
-
-    Where every encoder is frozen and pretrained, `pretrained` is set and features mean something
-    (TypiClust's cold start); otherwise only `present` is given.
-    """
-    names = schema.names
-    encoders = [encoder_for(modality, preset) for modality in schema.modalities]
-    pretrained = all(encoder.pretrained and encoder.embed is not None for encoder in encoders)
-    features = None
-    if pretrained:
-        features = {
-            name: column.gather(slice(None)).astype(np.float32).reshape(inputs.size, -1)
-            for name, column in zip(names, inputs.columns, strict=True)
-        }
-    return Pool(
-        size=inputs.size,
-        modalities=names,
-        target=schema.multimodal.kind,
-        features=features,
-        present=inputs.present,
-        pretrained=pretrained,
     )
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import structlog
 
-from backend.labelstudio.config import parse
 from backend.rounds.due import Due
 from backend.settings import ProjectSettings, Settings
 from backend.store.store import Claim, Store, effective
 from backend.store.tables import Kind, Project
-from model.presets import preset
 
 log = structlog.get_logger(__name__)
-_FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
 
 
 def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Claim | None:
@@ -27,7 +24,7 @@ def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Cla
     options = ProjectSettings(**{**configured.model_dump(), **asked})
     strategy = options.strategy
     if due.kind is Kind.COLD:
-        strategy = "typiclust" if _pretrained(owner, options) else "random"
+        strategy = "random" if strategy == "random" else "max_herding"
     claim = store.claim(
         project,
         due.kind,
@@ -54,11 +51,3 @@ def _fulfils(due: Due, owner: Project) -> bool:
     if not wish or wish["kind"] != due.kind:
         return False
     return not wish.get("options") or dict(due.options) == wish["options"]
-
-
-def _pretrained(owner: Project, options: ProjectSettings) -> bool:
-    """Tell by name whether every encoder is pretrained and frozen; the worker looks closer."""
-    chosen = preset(options.preset, **options.overrides)
-    modalities = parse(owner.label_config).schema.modalities
-    names = {chosen.encoder(modality).partition(":")[0] for modality in modalities}
-    return chosen.mode == "frozen" and not names & _FROM_SCRATCH

@@ -102,13 +102,22 @@ def fill_window(image: Image.Image, height: int, width: int) -> npt.NDArray[np.u
     Note: the window is cut before scaling, so that a panorama does not become a huge picture first;
     torch scales bytes faster than Pillow does, to the same values but for rounding.
     """
-    import torch
-
     scale = max(width / image.width, height / image.height)
     across, down = (max(1, round(side / scale)) for side in (width, height))
     left, top = (image.width - across) // 2, (image.height - down) // 2
-    window = np.array(image.crop((left, top, left + across, top + down)))
-    pixels = torch.from_numpy(window).permute(2, 0, 1)[None]
-    size = (height, width)
-    scaled = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+    return _scaled(image.crop((left, top, left + across, top + down)), height, width)
+
+
+def squeeze(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    """Scale all of the picture to a square, whatever its shape: (3, size, size) pixels."""
+    return _scaled(image, size, size)
+
+
+def _scaled(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]:
+    import torch
+
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    scaled = torch.nn.functional.interpolate(
+        pixels, (height, width), mode="bilinear", antialias=True
+    )
     return scaled[0].contiguous().numpy()

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+import torch
 from PIL import Image
 
-from backend.rounds import process
-from backend.rounds.pipeline import HOLDOUT, MIN_HOLDOUT
+from backend.rounds import learn, process
+from backend.rounds.learn import HOLDOUT, MIN_HOLDOUT
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import rankings
 from backend.store.store import Store
@@ -188,15 +189,15 @@ def test_a_cold_round_with_encoders_that_know_nothing_says_that_it_was_random(
 
 
 def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, run: Run) -> None:
-    studio.annotations[TASKS] = [annotation(TASKS, "A", was_cancelled=True)]  # skipped: not wanted
+    studio.annotations[TASKS] = [annotation(TASKS, "A", was_cancelled=True)]  # skipped
     studio.annotations[1].append(annotation(1, "A", was_cancelled=True))
-    pool = OPEN - {TASKS}
+    pool = OPEN
     found = run(Kind.TRAIN)
     check_served(studio, store, found, pool)
     assert (found.number, found.strategy, found.failures) == (1, "bmmal", {})
     assert (found.labels, found.pool, found.tasks) == (LABELLED, len(pool), TASKS)
     assert set(found.durations) == {"fetch", "encode", "train", "evaluate", "rank", "publish"}
-    assert found.work == {"cache_hits": 0, "cache_misses": TASKS - 1}
+    assert found.work == {"cache_hits": 0, "cache_misses": TASKS}
     assert store.trained_on(1) == {
         str(task): f"label=['{truth(task)}']" for task in range(1, LABELLED + 1)
     }
@@ -296,6 +297,58 @@ def test_a_dry_round_ranks_and_publishes_nothing(
     assert current.id == trained.id
 
 
+@pytest.mark.parametrize("kind", [Kind.COLD, Kind.TRAIN])
+def test_what_annotators_skipped_comes_last(studio: FakeStudio, run: Run, kind: Kind) -> None:
+    if kind is Kind.COLD:
+        studio.annotations.clear()
+    first = queue(studio, run(kind, "random").version)[:5]
+    for task in first:
+        studio.annotations[task] = [annotation(task, was_cancelled=True)]
+    found = queue(studio, run(kind, "random").version)
+    assert set(found[-5:]) == set(first)
+    assert set(found) == (studio.tasks if kind is Kind.COLD else OPEN)
+
+
+def test_a_network_too_large_for_the_gpu_is_trained_on_the_cpu(
+    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = learn.train, []
+
+    def small_gpu(*args: Any, device: str, **kwargs: Any) -> Any:
+        asked.append(device)
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*args, device=device, **kwargs)
+
+    monkeypatch.setattr(learn, "train", small_gpu)
+    monkeypatch.setenv("EQUIPOISE_DEVICE", "auto")
+    settings.cache_clear()
+    found = run(Kind.TRAIN)
+    assert found.state == State.DONE
+    assert asked == ["auto", "cpu", "cpu"], "the GPU is tried once a round"
+    assert found.work["on_cpu"] == 1
+
+
+def test_a_strategy_that_does_not_fit_is_refused_before_anything_is_encoded(
+    studio: FakeStudio, run: Run
+) -> None:
+    studio.remote["label_config"] = (
+        '<View><Image name="i" value="$image"/><Rating name="label" toName="i"/></View>'
+    )
+    for task, said in studio.annotations.items():
+        said[0]["result"][0] |= {"type": "rating", "value": {"rating": 1 + task % 5}}
+    failed = run(Kind.TRAIN, "bmmal", status=1)
+    assert "bmmal" in failed.error
+    assert failed.lasting
+    assert "encode" not in failed.phase
+
+
+def test_ten_times_the_labels_of_a_round_are_published_unless_told_otherwise() -> None:
+    assert ProjectSettings().published == 200
+    assert ProjectSettings(retrain_after=5).published == 100, "the whole batch"
+    assert ProjectSettings(publish=7).published == 7
+
+
 def test_only_the_top_is_published(studio: FakeStudio, store: Store, run: Run) -> None:
     found = run(Kind.TRAIN, publish=7)
     table = rankings.load(store.ranking(found))
@@ -317,6 +370,7 @@ def test_too_little_to_train_on_is_said(
     studio.annotations = {n + 1: [annotation(n + 1, one)] for n, one in enumerate(said)}
     failed = run(Kind.TRAIN, status=1)
     assert failed.state == State.FAILED
+    assert failed.lasting, "only another label helps"
     assert reason in failed.error
     assert store.current(1) is None
     assert studio.predictions == []
