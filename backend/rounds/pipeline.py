@@ -23,6 +23,7 @@ from backend.media.quarantine import carefully
 from backend.queue import publish as publishing
 from backend.rounds import agreement as stability
 from backend.rounds.context import Run
+from backend.rounds.covering import covering
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
 from model import checkpoint
@@ -42,6 +43,7 @@ HOLDOUT = 0.2
 MIN_HOLDOUT = 10
 MAX_COALITION_MODALITIES = 6
 _SHOWN_FAILURES = 20
+_NOTHING_LEFT = "Nothing is left to rank: every task is labelled."
 
 
 class NotEnoughLabels(EquipoiseError):
@@ -178,15 +180,22 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
 def _cold(run: Run, fetched: Fetched) -> None:
     """Rank without a model: TypiClust where encoders are pretrained, else at random.
 
-    Where nothing can be learned every round is such a one, and what is annotated is covered already
-    (CoreSet).
+    Where nothing can be learned every round is such a one, and covers the pool.
     """
+    if not fetched.pool:
+        raise EquipoiseError(_NOTHING_LEFT)
     schema = fetched.config.schema
     pool = Pool(size=len(fetched.pool))
+    strategy = STRATEGIES["random"]
+    done = [] if schema.targets else [item.task for item in fetched.labelled]
     if run.round.strategy != "random":
         with run.phase("encode"):
-            pool = _look_untrained(run, fetched)
-    strategy = STRATEGIES["coreset"] if pool.labelled_features else cold_start(pool)
+            inputs = _prepare(run, fetched, done + fetched.pool)
+        if schema.targets:
+            pool = look_untrained(inputs, schema, run.preset)
+            strategy = cold_start(pool)
+        else:
+            pool, strategy = covering(inputs, len(done), schema, run.preset)
     run.store.renew(run.claim, strategy=strategy.name)
     facts = {**_facts(run, 0), "strategy": strategy.name}
     with run.phase("rank"):
@@ -199,17 +208,6 @@ def _cold(run: Run, fetched: Fetched) -> None:
 
 def _stamps(fetched: Fetched) -> dict[str, str]:
     return {str(item.task): item.stamp for item in fetched.labelled}
-
-
-def _look_untrained(run: Run, fetched: Fetched) -> Pool:
-    schema = fetched.config.schema
-    covered = [] if schema.targets else [item.task for item in fetched.labelled]
-    inputs = _prepare(run, fetched, covered + fetched.pool)
-    pool = look_untrained(inputs.take(np.arange(len(covered), inputs.size)), schema, run.preset)
-    if not covered or not pool.pretrained:
-        return pool
-    known = look_untrained(inputs.take(np.arange(len(covered))), schema, run.preset)
-    return replace(pool, labelled_features=known.features)
 
 
 def warm_cache(run: Run, fetched: Fetched) -> None:
@@ -344,7 +342,7 @@ def rank(
     if explain:
         needs = needs | {Need.COALITIONS}
     if pool_inputs.size == 0:
-        raise EquipoiseError("Nothing is left to rank: every task is labelled.")
+        raise EquipoiseError(_NOTHING_LEFT)
     pool = look(
         model,
         pool_inputs,

@@ -32,7 +32,8 @@ def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Cla
     strategy = options.strategy
     kind = due.kind if config is None or config.schema.targets else Kind.COLD
     if kind is Kind.COLD:
-        strategy = "typiclust" if _pretrained(owner, options) else "random"
+        covers = config is not None and not config.schema.targets
+        strategy = "typiclust" if covers or _pretrained(owner, options) else "random"
     claim = store.claim(
         project,
         kind,

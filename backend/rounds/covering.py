@@ -1,0 +1,56 @@
+"""An order without a model, where nothing can be learned: tasks that differ from what is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from model.inputs import Inputs
+from model.look import look_untrained
+from model.presets import Preset
+from model.schema import Schema
+from strategies import STRATEGIES, Pool
+from strategies.strategy import Strategy
+
+Features = dict[str, np.ndarray[Any, Any]]
+
+
+def covering(inputs: Inputs, covered: int, schema: Schema, preset: Preset) -> tuple[Pool, Strategy]:
+    """Return the pool and the strategy that covers it.
+
+    Where something is annotated, what lies farthest from it comes first (CoreSet); before that,
+    what is typical (TypiClust). Prepared vectors stand for features; pictures and sounds that no
+    pretrained encoder has seen have none, and where nothing has any the order is random.
+
+    Args:
+        inputs: the annotated tasks, then the pool.
+        covered: how many are annotated.
+        schema: the modalities.
+        preset: names the encoders.
+    """
+    pool = look_untrained(inputs.take(np.arange(covered, inputs.size)), schema, preset)
+    vectors = _vectors(inputs, schema, flat=pool.pretrained)
+    if not vectors:
+        return pool, STRATEGIES["random"]
+    places = [schema.names.index(name) for name in vectors]
+    pool = replace(
+        pool,
+        modalities=tuple(vectors),
+        present=None if pool.present is None else pool.present[:, places],
+        features={name: values[covered:] for name, values in vectors.items()},
+    )
+    if not covered:
+        return pool, STRATEGIES["typiclust"]
+    known = {name: values[:covered] for name, values in vectors.items()}
+    return replace(pool, labelled_features=known), STRATEGIES["coreset"]
+
+
+def _vectors(inputs: Inputs, schema: Schema, *, flat: bool) -> Features:
+    """Return (N, D) of the modalities that are vectors; with `flat`, of all."""
+    return {
+        name: column.gather(slice(None)).astype(np.float32).reshape(inputs.size, -1)
+        for name, column in zip(schema.names, inputs.columns, strict=True)
+        if column.shape and (flat or len(column.shape) == 1)
+    }
