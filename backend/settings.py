@@ -35,7 +35,7 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    strategy: str = Field("bmmal", description="How the pool is ranked.")
+    strategy: str = Field("auto", description="How the pool is ranked.")
     batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
     retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
     publish: int | None = Field(
@@ -45,7 +45,7 @@ class ProjectSettings(BaseModel):
         "and batch at least. The next round replaces them.",
     )
     seed: int = Field(0, ge=0, description="Seed of training and selection.")
-    preset: str = Field("quick", description="Encoders, fusion and training recipe.")
+    preset: str = Field("auto", description="Encoders, fusion and training recipe.")
     strategy_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description='By strategy, e.g. {"grace": {"alpha_init": 1.0}}; docs/strategies.md.',

@@ -46,7 +46,7 @@ def simulate(
     rounds: Annotated[int, typer.Option(help="Batches added after the first round.")] = 7,
     seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
     pool: Annotated[int, typer.Option(help="Draw a smaller pool per seed; 0: all.")] = 0,
-    preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "quick",
+    preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "auto",
     override: Annotated[
         list[str] | None, typer.Option(help="Preset value to change, e.g. epochs=10.")
     ] = None,

@@ -9,11 +9,11 @@ from backend.store.store import effective
 from backend.store.tables import Project
 from strategies.names import REGISTERED, fitting
 
-_INSTEAD = "grace"
+_INSTEAD = "auto"
 
 
 def strategy_for(settings: Settings, owner: Project, config: LabelConfig) -> str:
-    """Return the project's strategy; where it is only the default and does not fit, one that does.
+    """Return the project's strategy; the default, `auto`, fits whatever is asked.
 
     Raises:
         EquipoiseError: a person chose one that is not defined for what the project asks.
@@ -24,16 +24,8 @@ def strategy_for(settings: Settings, owner: Project, config: LabelConfig) -> str
     target = config.schema.multimodal
     if name not in REGISTERED or target.kind in REGISTERED[name].targets:
         return name
-    if not _chosen(settings, owner):
-        return _INSTEAD
     raise EquipoiseError(
         f"Strategy {name!r} is not defined for {target.name!r} ({target.kind.value}). For this "
         f"project choose one of: {', '.join(sorted(fitting(target.kind)))}; for example "
         f"`equipoise set --project {owner.id} --strategy {_INSTEAD}`."
     )
-
-
-def _chosen(settings: Settings, owner: Project) -> bool:
-    """Tell whether a person named a strategy anywhere."""
-    sources = (settings.projects.get(owner.id, {}), owner.extra_params, owner.overrides)
-    return settings.strategy is not None or any("strategy" in source for source in sources)

@@ -6,7 +6,6 @@ a round that dies is simply started again by the reconciler.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,16 @@ from backend.media import absent
 from backend.queue import publish as publishing
 from backend.rounds import agreement
 from backend.rounds.context import Run
+from backend.rounds.covering import covering
 from backend.rounds.encode import encode
 from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, measured
-from backend.rounds.rank import check_strategy, facts, rank, skipped_last
+from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
 from model import checkpoint
 from model.model import Model
 from model.preparation import Inputs
-from model.untrained import look_untrained
 from strategies import Pool, cold_start
 
 log = structlog.get_logger(__name__)
@@ -128,11 +127,15 @@ def _cold(run: Run, fetched: Fetched) -> None:
 
     Where nothing can be learned every round is such a one, and what is annotated is covered.
     """
+    if not fetched.pool:
+        raise EquipoiseError(NOTHING_LEFT)
     schema = fetched.config.schema
     pool = Pool(size=len(fetched.pool))
+    done = [] if schema.targets else [item.task for item in fetched.labelled]
     if run.round.strategy != "random":
         with run.phase("encode"):
-            pool = _look_untrained(run, fetched)
+            inputs = encode(run, fetched, done + fetched.pool)
+        pool = covering(inputs, len(done), schema, run.preset)
     strategy = cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     constant = {**facts(run, 0), "strategy": strategy.name}
@@ -147,23 +150,6 @@ def _cold(run: Run, fetched: Fetched) -> None:
 
 def _stamps(fetched: Fetched) -> dict[str, str]:
     return {str(item.task): item.stamp for item in fetched.labelled}
-
-
-def _look_untrained(run: Run, fetched: Fetched) -> Pool:
-    """Look at the pool, and at what is covered already, on one scale."""
-    schema = fetched.config.schema
-    covered = [] if schema.targets else [item.task for item in fetched.labelled]
-    whole = look_untrained(encode(run, fetched, covered + fetched.pool), schema, run.preset)
-    if not covered or whole.features is None:
-        return whole
-    count = len(covered)
-    return replace(
-        whole,
-        size=len(fetched.pool),
-        present=None if whole.present is None else whole.present[count:],
-        features={name: values[count:] for name, values in whole.features.items()},
-        labelled_features={name: values[:count] for name, values in whole.features.items()},
-    )
 
 
 def _rank_and_publish(

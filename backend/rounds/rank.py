@@ -20,6 +20,7 @@ from strategies.pool import Need, TargetKind
 from strategies.shapley import contributions
 
 MAX_COALITION_MODALITIES = 6
+NOTHING_LEFT = "Nothing is left to rank: every task is labelled."
 
 
 def rank(
@@ -38,7 +39,7 @@ def rank(
     if explain:
         needs = needs | {Need.COALITIONS}
     if pool_inputs.size == 0:
-        raise EquipoiseError("Nothing is left to rank: every task is labelled.")
+        raise EquipoiseError(NOTHING_LEFT)
     pool = look(
         model,
         pool_inputs,
