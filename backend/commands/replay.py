@@ -33,7 +33,7 @@ def simulate(
     ] = None,
     strategies: Annotated[
         str, typer.Option(help="Comma-separated; `all` for every one that fits.")
-    ] = "random,entropy,badge,bmmal,grace",
+    ] = "random,auto,margin,badge,bmmal,grace",
     initial: Annotated[int, typer.Option(help="Labels in the first round.")] = 100,
     initial_strategy: Annotated[
         str, typer.Option(help="What chooses the first labels; live: as a project's are.")
