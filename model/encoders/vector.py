@@ -24,7 +24,15 @@ from model.encoders import descriptors
 from model.encoders.base import Encoder, Raw, as_bytes
 from model.encoders.hashing import plain_text
 from model.encoders.logmel import spectrogram, stretched, trim
-from model.encoders.packaged import EFFICIENTNET, MINILM, Package, Pictures, Sentences, tokenizer
+from model.encoders.packaged import (
+    EFFICIENTNET,
+    MINILM,
+    Package,
+    Pictures,
+    Sentences,
+    checked,
+    tokenizer,
+)
 from model.encoders.resident import in_pieces, resident
 from model.encoders.scaling import Scaled
 from model.encoders.sequences import MOST
@@ -176,10 +184,16 @@ def _see(learned: bool, x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _installed(package: Package, what: str) -> bool:
-    """Tell whether a package's weights are here; say once what is seen less well without."""
+    """Tell whether a package's weights are here; say once what is seen less well without.
+
+    Raises:
+        EncoderUnavailable: they are not the ones we know. Found out now, not in a decoding thread,
+            where every value would count as unreadable.
+    """
     if package.place() is None:
         logger.warning("weights missing, %s are seen by simple views only: %s", what, package.hint)
         return False
+    checked(package)
     return True
 
 
