@@ -130,7 +130,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
             pool=inputs,
         )
     with run.phase("evaluate"):
-        metrics = _measured(run, model, known, labels, fetched.config)
+        metrics = measured(run, model, known, labels, fetched.config)
     model.metadata.update(
         {"round": run.round.number, "version": run.round.version, "metrics": metrics}
     )
@@ -250,7 +250,7 @@ def _check_labels(fetched: Fetched) -> None:
         )
 
 
-def _measured(
+def measured(
     run: Run, model: Model, known: Inputs, labels: dict[str, Any], config: LabelConfig
 ) -> dict[str, float]:
     """Return what a model's folds have measured, else what a second training measures.
