@@ -5,6 +5,7 @@
 #   make faults               break everything on purpose, write docs/faults.md (hours)
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
+#   make upgrade              move every pin to the newest allowed version, then run the tests
 #   make clean                remove environments, demo data and caches
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ export EQUIPOISE_UV := $(UV)
 # Every round is a process of its own: without bytecode on disk each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format evidence faults mutants clean
+.PHONY: demo test lint format evidence faults mutants upgrade clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
@@ -43,6 +44,11 @@ faults: $(UV)
 	EQUIPOISE_FAULTS=full EQUIPOISE_FAULTS_REPORT=$(CURDIR)/$(FAULTS) \
 	  $(UV) run --extra postgres pytest tests/faults -s $(ARGS)
 	$(UV) run python -m tests.faults.report $(FAULTS)
+
+upgrade: $(UV)
+	$(PYTHON) .ci/upgrade.py "$(UV)"
+	rm -rf .labelstudio
+	$(MAKE) lint test
 
 clean:
 	rm -rf .venv .uv .demo .labelstudio .mypy_cache .ruff_cache .pytest_cache .hypothesis \

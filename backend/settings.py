@@ -35,15 +35,37 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    strategy: str = Field("bmmal", description="How the pool is ranked.")
+    strategy: str = Field("auto", description="How the pool is ranked.")
     batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
     retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
-    publish: int = Field(1000, ge=1, description="Top tasks whose rank Label Studio is told.")
+    publish: int | None = Field(
+        None,
+        ge=1,
+        description="Top tasks whose rank Label Studio is told; default: ten times retrain_after, "
+        "and batch at least. The next round replaces them.",
+    )
     seed: int = Field(0, ge=0, description="Seed of training and selection.")
-    preset: str = Field("quick", description="Encoders, fusion and training recipe.")
+    preset: str = Field("auto", description="Encoders, fusion and training recipe.")
+    strategy_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='By strategy, e.g. {"grace": {"alpha_init": 1.0}}; docs/strategies.md.',
+    )
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="Preset fields to change, e.g. fusion or epochs."
     )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the strategy in force."""
+        return self.strategy_options.get(self.strategy, {})
+
+    @property
+    def published(self) -> int:
+        """How many tasks are published: more than will be served before the next round.
+
+        Storing and deleting a prediction costs Label Studio a tenth of a second each.
+        """
+        return self.publish or max(self.batch, 10 * self.retrain_after)
 
     @field_validator("strategy")
     @classmethod
@@ -51,6 +73,17 @@ class ProjectSettings(BaseModel):
         if value not in NAMES:
             raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(NAMES)}")
         return value
+
+    @model_validator(mode="after")
+    def _known_options(self) -> ProjectSettings:
+        if self.strategy_options:
+            from strategies import STRATEGIES  # loads what ranks, which most commands need not
+
+            for name, options in self.strategy_options.items():
+                if name not in STRATEGIES:
+                    raise ValueError(f"strategy_options: no strategy {name!r}")
+                STRATEGIES[name].check_options(options)
+        return self
 
     @model_validator(mode="after")
     def _known_preset(self) -> ProjectSettings:
@@ -165,6 +198,7 @@ class Settings(BaseSettings):
     publish: int | None = None
     seed: int | None = None
     preset: str | None = None
+    strategy_options: dict[str, dict[str, Any]] | None = None
     overrides: dict[str, Any] | None = None
     projects: dict[int, dict[str, Any]] = Field(default_factory=dict)
 

@@ -26,6 +26,8 @@ from model.decoding.images import decode_image, fill_square
 from model.encoders import encoder_for
 from model.encoders.hashing import _vectorizer
 from model.encoders.logmel import picture
+from model.encoders.packaged import Pictures, Sentences, tokenizer
+from model.encoders.resident import in_pieces, resident
 from model.inputs import Inputs
 from model.preparation import prepare
 from model.presets import Preset, preset
@@ -38,6 +40,10 @@ TURNS = 7
 NOTE = (
     "ratio of throughputs, raw files to features against the same encoder fed with decoded values "
     f"from memory; {WORKERS} workers each"
+)
+SENTENCE = (
+    "a red bicycle with two bells stands near the old town hall while rain falls on green roofs "
+    "and people wait for their evening train home"
 )
 Bare = Callable[[], Iterable[Array]]
 
@@ -61,6 +67,52 @@ def resnet(quick: bool) -> list[Row]:
                 yield from embed(decoded[start : start + size])
 
         return [_row("resnet18 at 224, JPEG 640x480", ModalityKind.IMAGE, chosen, values, bare)]
+
+
+def pictures(quick: bool) -> list[Row]:
+    """`vector` on JPEG files of 640x480; bare: EfficientNet-Lite0 alone, on pixels."""
+    count = 64 if quick else 256
+    files = [_jpeg(number, 640, 480) for number in range(count)]
+    encoder = encoder_for(Modality("x", ModalityKind.IMAGE, "x"), preset("auto"))
+    decoded = np.stack([encoder.decode(data) for data in files])
+    values: list[RawValue] = [Reference(str(n), _reader(data)) for n, data in enumerate(files)]
+    net = resident("efficientnet", Pictures)
+    return [
+        _against("JPEG 640x480", ModalityKind.IMAGE, values, lambda: in_pieces(net, decoded, 8))
+    ]
+
+
+def texts(quick: bool) -> list[Row]:
+    """`vector` on texts of 8 words; bare: MiniLM alone, on tokens."""
+    count = 256 if quick else 1024
+    rng = np.random.default_rng(0)
+    found = [f"{' '.join(rng.choice(SENTENCE.split(), 8))} {number}" for number in range(count)]
+    tokens = [tokenizer(100).encode(text).ids for text in found]
+    ids = np.full((count, max(map(len, tokens))), -1)
+    for row, some in zip(ids, tokens, strict=True):
+        row[: len(some)] = some
+    net = resident("minilm", Sentences)
+    values: list[RawValue] = list(found)
+    return [
+        _against("texts of 8 words", ModalityKind.TEXT, values, lambda: in_pieces(net, ids, 16))
+    ]
+
+
+def _against(
+    what: str, kind: ModalityKind, values: list[RawValue], bare: Callable[[], object]
+) -> Row:
+    """Compare raw values to cached vectors with the network alone, in turns."""
+    ours, theirs, count = [], [], len(values)
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(TURNS):
+            ours.append(timed(_preparing(kind, preset("auto"), values, f"{folder}/{turn}"))[0])
+            theirs.append(timed(bare)[0])
+    mine, alone = (min(times, key=lambda t: t.wall) for times in (ours, theirs))
+    cpu = min(t.cpu for t in theirs) / min(t.cpu for t in ours)
+    note = "raw values to cached vectors against the network alone, fed from memory"
+    per_second = count / mine.wall, count / alone.wall
+    ratio = per_second[0] / per_second[1]
+    return Row(f"vector, {what}, {count} values", *per_second, "/s", ratio, REQUIRED, note, cpu)
 
 
 def logmel(quick: bool) -> list[Row]:
@@ -181,6 +233,8 @@ def _wav(wave: np.ndarray, rate: int) -> bytes:
 if __name__ == "__main__":
     run(
         {
+            "pictures": pictures,
+            "texts": texts,
             "resnet": resnet,
             "logmel": logmel,
             "hashing": hashing,

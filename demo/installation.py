@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 LABEL_STUDIO_VERSION = "1.23.2"
+LABEL_STUDIO_PINS = Path(__file__).with_name("label_studio_pins.txt")
+"""Every package of its environment, with the version that was tested."""
 DATABASE = "label_studio.sqlite3"
 QUIET_SETTINGS = {  # no calls to the outside, no prompts
     "COLLECT_ANALYTICS": "false",
@@ -120,9 +122,9 @@ class Installation:
         self._say(f"Installing Label Studio {LABEL_STUDIO_VERSION} into {venv} (once)")
         new = [*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)]
         run_with_progress(new, "Making its environment", self._say)
-        package = f"label-studio=={LABEL_STUDIO_VERSION}"
         python = str(venv / "bin" / "python")
-        add = [*uv, "pip", "install", "--quiet", "--no-config", "--python", python, package]
+        add = [*uv, "pip", "install", "--quiet", "--no-config", "--python", python]
+        add += ["--constraints", str(LABEL_STUDIO_PINS), f"label-studio=={LABEL_STUDIO_VERSION}"]
         run_with_progress(add, "Installing Label Studio", self._say)
 
     def _migrate(self, program: Path, template: Path) -> None:

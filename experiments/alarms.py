@@ -97,7 +97,7 @@ def moments(curves: Curves, folder: Path, *, window: int = WINDOW) -> list[Momen
         if row is None or seed not in curves.seeds:
             continue
         pool = pool_rows(data, curves.plan, seed)
-        history = steps(chain, pool, initial_rows(data, curves.plan, seed), curves)
+        history = steps(chain, pool, initial_rows(folder, seed), curves)
         for number in range(window, len(chain) - 1):
             said = hint(history[:number], window=window)
             assert said is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from experiments.dataset import DataError
 
-Value = str | int | float
+Value = str | int | float | bool
 
 
 def parse(text: str) -> tuple[str, dict[str, Value]]:
@@ -52,7 +52,12 @@ def checked(
     return filled
 
 
+_WORDS: dict[str, Value] = {"true": True, "false": False}
+
+
 def _value(text: str) -> Value:
+    if text in _WORDS:
+        return _WORDS[text]
     for kind in (int, float):
         try:
             return kind(text)

@@ -13,12 +13,16 @@ from typing import Any
 from experiments.dataset import DataError
 from experiments.options import Value, parse
 from model.presets import Preset
-from model.pseudo_labels import RULES
 from strategies import STRATEGIES, Strategy
-from strategies.pool import TargetKind
+from strategies.pool import Need, TargetKind
 
-PSEUDO_LABEL = "pseudo_label"
 RANDOM = "random"
+LIVE = "live"
+"""The first labels are chosen as a live project's are (`strategies.cold_start`)."""
+FIXED = ("name", "initial", "initial_strategy", "batch", "pool", "preset", "data")
+"""What cannot change once a replay has begun."""
+UNTRAINED = frozenset({Need.FEATURES, Need.LABELLED_FEATURES})
+"""What there is before anything is labelled."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,12 @@ class Contender:
     Attributes:
         text: as it was written; its name everywhere in the report.
         strategy: the registered strategy.
-        options: of the strategy.
-        pseudo_label: GRACE's rule for regression.
+        options: of the strategy, those of the look at the pool included.
     """
 
     text: str
     strategy: Strategy
     options: Mapping[str, Value]
-    pseudo_label: str
 
     @classmethod
     def read(cls, text: str) -> Contender:
@@ -44,14 +46,11 @@ class Contender:
         if name not in STRATEGIES:
             raise DataError(f"no strategy {name!r}; choose from {', '.join(STRATEGIES)}")
         strategy = STRATEGIES[name]
-        rule = options.pop(PSEUDO_LABEL, RULES[0])
-        if rule not in RULES:
-            raise DataError(f"{text!r}: {PSEUDO_LABEL} is one of {', '.join(RULES)}")
-        unknown = sorted(options.keys() - strategy.options.keys())
-        if unknown:
-            known = ", ".join([PSEUDO_LABEL, *strategy.options])
-            raise DataError(f"{text!r}: no option {unknown[0]!r}; it has: {known}")
-        return cls(text, strategy, options, str(rule))
+        try:
+            strategy.check_options(options)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        return cls(text, strategy, options)
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,14 @@ class Plan:
         name: of the setting.
         title: one line for people.
         contenders: strategies with options.
-        initial: labels of the first round, drawn at random, the same for every contender.
+        initial: labels of the first round, the same for every contender.
         batch: labels added per round.
         rounds: number of models trained per contender and seed, the initial one included.
         seeds: number of repetitions.
         pool: number of samples that may be labelled, drawn anew per seed; 0 means all.
         preset: every hyper-parameter.
         data: fingerprint of the prepared data.
+        initial_strategy: how the first labels are chosen: `live`, or a strategy.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Plan:
     pool: int
     preset: Preset
     data: str
+    initial_strategy: str = RANDOM
 
     @cached_property
     def labels(self) -> list[int]:
@@ -105,6 +106,11 @@ class Plan:
             )
         if len(set(self.contenders)) != len(self.contenders):
             raise DataError(f"a strategy is named twice: {', '.join(self.contenders)}")
+        if self.initial_strategy not in first_choices():
+            raise DataError(
+                f"the first labels cannot be chosen by {self.initial_strategy!r}; "
+                f"choose from {', '.join(first_choices())}"
+            )
         for text in self.contenders:
             Contender.read(text).strategy.check(target)
 
@@ -121,7 +127,15 @@ class Plan:
             old = Plan.read(folder)
             differing = [
                 name
-                for name in ("name", "initial", "batch", "pool", "preset", "data")
+                for name in (
+                    "name",
+                    "initial",
+                    "initial_strategy",
+                    "batch",
+                    "pool",
+                    "preset",
+                    "data",
+                )
                 if _plain(getattr(old, name)) != _plain(getattr(self, name))
             ]
             if differing:
@@ -145,13 +159,27 @@ class Plan:
         return cls(**{**values, "preset": Preset.from_json(values["preset"])})
 
 
+def first_choices() -> list[str]:
+    """List how the first labels may be chosen: `live`, or a strategy that needs no model."""
+    return [LIVE, *(name for name, one in STRATEGIES.items() if one.needs <= UNTRAINED)]
+
+
 def applicable(target: TargetKind) -> list[str]:
     """List every registered strategy that is defined for a kind of target."""
     return [name for name, strategy in STRATEGIES.items() if target in strategy.targets]
 
 
-def contenders(text: str, target: TargetKind) -> tuple[str, ...]:
-    """Read a comma-separated list; `all` stands for every applicable strategy."""
+def contenders(text: str, target: TargetKind, options: Sequence[str] = ()) -> tuple[str, ...]:
+    """Read a comma-separated list; `all` stands for every applicable strategy.
+
+    Args:
+        text: the list.
+        target: kind of target.
+        options: `name=value` for every contender that has such an option.
+
+    Raises:
+        DataError: nothing is listed, or an option that none of them has.
+    """
     names: Sequence[str] = [part.strip() for part in text.split(",") if part.strip()]
     listed: list[str] = []
     for name in names:
@@ -160,7 +188,21 @@ def contenders(text: str, target: TargetKind) -> tuple[str, ...]:
                 listed.append(one)
     if not listed:
         raise DataError("name at least one strategy, or `all`")
+    for option in options:
+        listed = _with_option(listed, option)
     return tuple(listed)
+
+
+def _with_option(listed: Sequence[str], option: str) -> list[str]:
+    """Add an option to those contenders that have it."""
+    name, equals, _ = option.partition("=")
+    if not equals:
+        raise DataError(f"{option!r} is no option; write name=value")
+    takes = {text for text in listed if name in Contender.read(text).strategy.options}
+    if not takes:
+        raise DataError(f"none of {', '.join(listed)} has an option {name!r}")
+    joined = {text: f"{text}{'+' if ':' in text else ':'}{option}" for text in takes}
+    return [joined.get(text, text) for text in listed]
 
 
 def _plain(value: Any) -> Any:

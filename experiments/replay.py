@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -11,15 +13,17 @@ import numpy as np
 from experiments import prepared
 from experiments.cells import Cell, Cells, pack
 from experiments.measuring import describe, explainable, measure
-from experiments.plan import Contender, Plan
+from experiments.plan import LIVE, RANDOM, Contender, Plan
 from experiments.prepared import Prepared
 from model import checkpoint
 from model.look import look
 from model.model import Model
 from model.training import train
+from model.untrained import look_untrained
+from strategies import STRATEGIES, cold_start
 from strategies.pool import IntArray, Need, TargetKind
 
-DATA, INITIAL = "data", "initial"
+DATA, INITIAL, FIRST = "data", "initial", "first-labels"
 
 
 @lru_cache(maxsize=2)
@@ -34,9 +38,26 @@ def pool_rows(data: Prepared, plan: Plan, seed: int) -> IntArray:
     return order[: plan.pool or len(order)]
 
 
-def initial_rows(data: Prepared, plan: Plan, seed: int) -> IntArray:
-    """Draw a seed's initial labels, the same for every contender."""
-    return np.sort(pool_rows(data, plan, seed)[: plan.initial])
+def initial_rows(folder: Path, seed: int) -> IntArray:
+    """Return a seed's initial labels, the same for every contender; chosen once, then read."""
+    place = folder / FIRST / f"seed-{seed}.json"
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        beside = place.with_suffix(f".{os.getpid()}.writing")
+        beside.write_text(json.dumps(_first_rows(data_of(folder), Plan.read(folder), seed)))
+        os.replace(beside, place)
+    return np.asarray(json.loads(place.read_text()), np.int64)
+
+
+def _first_rows(data: Prepared, plan: Plan, seed: int) -> list[int]:
+    rows = pool_rows(data, plan, seed)
+    if plan.initial_strategy == RANDOM:
+        return sorted(rows[: plan.initial].tolist())
+    pool = look_untrained(data.inputs.take(rows), data.schema, plan.preset)
+    live = plan.initial_strategy == LIVE
+    strategy = cold_start(pool) if live else STRATEGIES[plan.initial_strategy]
+    selection = strategy(pool, plan.initial, np.random.default_rng([seed, 0, 1]))
+    return sorted(rows[selection.order[: plan.initial]].tolist())
 
 
 def train_initial(folder: Path, seed: int) -> None:
@@ -45,7 +66,7 @@ def train_initial(folder: Path, seed: int) -> None:
     if place.exists():
         return
     plan, data = Plan.read(folder), data_of(folder)
-    checkpoint.save(_trained(data, plan, initial_rows(data, plan, seed), seed), place)
+    checkpoint.save(_trained(data, plan, initial_rows(folder, seed), seed), place)
 
 
 def run_chain(folder: Path, text: str, seed: int) -> None:
@@ -53,7 +74,7 @@ def run_chain(folder: Path, text: str, seed: int) -> None:
     plan, data, cells = Plan.read(folder), data_of(folder), Cells(folder)
     contender = Contender.read(text)
     done = cells.chain(text, seed, plan.rounds)
-    rows = initial_rows(data, plan, seed)
+    rows = initial_rows(folder, seed)
     for number in range(plan.rounds):
         if number < len(done) and (done[number].batch or number == plan.rounds - 1):
             cell = done[number]
@@ -106,7 +127,8 @@ def _cell(
 def _trained(data: Prepared, plan: Plan, rows: IntArray, seed: int) -> Model:
     ordered = np.sort(rows)
     labels = {name: np.asarray(values)[ordered] for name, values in data.labels.items()}
-    return train(data.inputs.take(ordered), labels, data.schema, plan.preset, seed=seed)
+    pool = data.inputs.take(pool_rows(data, plan, seed))
+    return train(data.inputs.take(ordered), labels, data.schema, plan.preset, seed=seed, pool=pool)
 
 
 def _choose(
@@ -132,8 +154,9 @@ def _choose(
         frozenset(needs),
         labelled=known,
         round=number + 1,
+        labelled_count=len(rows),
         seed=seed,
-        pseudo_label=contender.pseudo_label,
+        **strategy.look_options(contender.options),
     )
     rng = np.random.default_rng([seed, number + 1])
     selection = strategy(pool, plan.batch, rng, **contender.options)

@@ -17,7 +17,7 @@ from experiments.curves import Curves
 from experiments.figures import choices, learning, matrices, style
 from experiments.page import Section, Table, render
 from experiments.plan import Contender
-from experiments.replay import INITIAL, pool_rows
+from experiments.replay import INITIAL, initial_rows, pool_rows
 from experiments.statistics import Interval
 from experiments.summary import Row
 from model import checkpoint
@@ -78,6 +78,7 @@ def facts(found: Curves) -> list[tuple[str, str]]:
             "Labels",
             f"{found.labels[0]} at first, then {plan.batch} per round to {found.labels[-1]}",
         ),
+        ("First labels", f"chosen by {plan.initial_strategy}"),
         ("Pool", pool),
         (
             "Repetitions",
@@ -248,9 +249,7 @@ def _win_names(found: Curves) -> dict[str, str]:
 def _draw_map(found: Curves, folder: Path, path: Path) -> None:
     data = curves.data_of(folder)
     seed = found.seeds[0]
-    rows = np.setdiff1d(
-        pool_rows(data, found.plan, seed), pool_rows(data, found.plan, seed)[: found.plan.initial]
-    )
+    rows = np.setdiff1d(pool_rows(data, found.plan, seed), initial_rows(folder, seed))
     rows = _thinned(rows, found, seed)
     model = checkpoint.load(folder / INITIAL / f"seed-{seed}", device="cpu")
     pool = look(model, data.inputs.take(rows), frozenset({Need.FEATURES}))

@@ -14,7 +14,7 @@ from pathlib import Path
 from experiments import prepared
 from experiments.cells import Cells
 from experiments.dataset import Dataset
-from experiments.plan import Plan
+from experiments.plan import LIVE, Plan
 from experiments.replay import DATA, data_of, run_chain, train_initial
 from model.presets import Preset
 
@@ -39,6 +39,7 @@ def prepare(
     rounds: int,
     seeds: int,
     pool: int = 0,
+    initial_strategy: str = LIVE,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[str]:
     """Write data and plan of a replay; what is there already is kept.
@@ -62,6 +63,7 @@ def prepare(
         pool,
         preset,
         data.fingerprint,
+        initial_strategy,
     )
     plan.check(len(data.train), data.schema.multimodal.kind)
     plan.write(folder)

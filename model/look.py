@@ -11,13 +11,10 @@ from torch import Tensor
 
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
-from model.encoders import encoder_for
 from model.gradients import Factors, write_layer_gradients
 from model.inputs import Batch, Inputs
 from model.model import Model
 from model.network import Encoded, zero_absent
-from model.presets import Preset
-from model.schema import Schema
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
@@ -103,31 +100,6 @@ def look(
     )
 
 
-def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
-    """Look at a pool before anything is labelled: prepared vectors stand for features.
-
-    Where every encoder is frozen and pretrained, `pretrained` is set and features mean something
-    (TypiClust's cold start); otherwise only `present` is given.
-    """
-    names = schema.names
-    encoders = [encoder_for(modality, preset) for modality in schema.modalities]
-    pretrained = all(encoder.pretrained and encoder.embed is not None for encoder in encoders)
-    features = None
-    if pretrained:
-        features = {
-            name: column.gather(slice(None)).astype(np.float32).reshape(inputs.size, -1)
-            for name, column in zip(names, inputs.columns, strict=True)
-        }
-    return Pool(
-        size=inputs.size,
-        modalities=names,
-        target=schema.multimodal.kind,
-        features=features,
-        present=inputs.present,
-        pretrained=pretrained,
-    )
-
-
 def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
     kind = model.schema.multimodal.kind
     if Need.COALITIONS in needs and kind is TargetKind.REGRESSION:
@@ -192,7 +164,11 @@ def _look_at(
 
 
 def coalition_values(
-    model: Model, joined: Sequence[Tensor], probabilities: Tensor, classes: Tensor | None = None
+    model: Model,
+    joined: Sequence[Tensor],
+    probabilities: Tensor,
+    classes: Tensor | None = None,
+    fused: fusion.Fusion | None = None,
 ) -> Tensor:
     """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
 
@@ -201,10 +177,11 @@ def coalition_values(
         joined: what its fusion reads.
         probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
         classes: (B,) other classes to read, e.g. the true ones.
+        fused: another fused head than the model's.
     """
     target = model.schema.multimodal
     members = fusion.membership(model.schema.names).to(probabilities)
-    logits = model.network.fused.coalitions(joined, members).float()
+    logits = (fused or model.network.fused).coalitions(joined, members).float()
     if target.kind is TargetKind.MULTILABEL:
         guess = (probabilities >= 0.5).float()
         p = logits.sigmoid()

@@ -196,6 +196,8 @@ _QUICK = Preset(
     },
 )
 
+_AUTO = replace(_QUICK, name="auto", encoders=dict.fromkeys(ModalityKind, "vector"))
+
 _BALANCED = replace(
     _QUICK,
     name="balanced",
@@ -326,7 +328,7 @@ _CHERMA = replace(
 
 PRESETS: dict[str, Preset] = {
     chosen.name: chosen
-    for chosen in (_QUICK, _BALANCED, _FOOD101, _KINETICS, _VGGSOUND, _SIMS, _CHERMA)
+    for chosen in (_QUICK, _AUTO, _BALANCED, _FOOD101, _KINETICS, _VGGSOUND, _SIMS, _CHERMA)
 }
 
 

@@ -21,6 +21,14 @@ def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Score
     over the passes, in which the mutual information of a Gaussian output is monotone.
     """
     assert pool.mc_probabilities is not None
+    components = disagreement(pool)
+    passes = len(pool.mc_probabilities)
+    return Scores(next(iter(components.values())), components, {"passes": passes})
+
+
+def disagreement(pool: Pool) -> dict[str, Values]:
+    """Return how the passes differ: mutual information (N,) and its parts, or the variance."""
+    assert pool.mc_probabilities is not None
     passes = as_tensor(pool.mc_probabilities)
     width = 4 * passes.shape[0] * passes.shape[2]
     parts = [
@@ -30,9 +38,7 @@ def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Score
     names = ["mutual_information", "predictive_entropy", "expected_entropy"]
     if pool.target is TargetKind.REGRESSION:
         names = ["variance"]
-    columns = np.concatenate(parts, axis=1)
-    components = dict(zip(names, columns, strict=True))
-    return Scores(columns[0], components, {"passes": passes.shape[0]})
+    return dict(zip(names, np.concatenate(parts, axis=1), strict=True))
 
 
 def _disagreement(p: Values, target: TargetKind) -> Values:

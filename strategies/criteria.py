@@ -20,7 +20,7 @@ from strategies.pool import LayerGradients, Pool
 from strategies.ranking import Candidates, Values
 from strategies.rows import chunks
 
-EXACT_LIMIT = 20_000
+EXACT_LIMIT = 5_000
 REFERENCE_SIZE = 2_000
 # A spread below this share of the values is rounding: the values are constant.
 CONSTANT = 1e-7

@@ -7,9 +7,10 @@ from typing import Annotated
 import numpy as np
 import torch
 
+from strategies.bald import disagreement
 from strategies.clusters import weighted_k_means
 from strategies.features import pool_features
-from strategies.pool import IntArray, Need, Pool, Selection
+from strategies.pool import FloatArray, IntArray, Need, Pool, Selection, TargetKind
 from strategies.ranking import Candidates, Values, batch_first, descending
 from strategies.strategy import Strategy
 from strategies.uncertainty import pool_margin
@@ -28,8 +29,11 @@ def build_batch(
 ) -> Selection:
     """Keep the beta n least certain tasks, cluster them into n, take the one nearest each centre.
 
-    The informativeness, 1 - margin, weights the k-means. The batch is in order of it, then comes
-    every other candidate, likewise.
+    The informativeness weights the k-means: 1 - margin, or for regression the variance of the
+    predictions over stochastic passes. The batch is in order of it, then comes every other
+    candidate, likewise.
+
+    Note: the paper has classes only; GRACE compares with DBAL on a regression without saying how.
 
     Args:
         pool: with probabilities and features.
@@ -40,8 +44,7 @@ def build_batch(
     """
     if beta < 1:
         raise ValueError(f"beta must be at least 1, not {beta}.")
-    gap = pool_margin(pool)
-    informativeness = 1 - gap
+    informativeness, components = _informativeness(pool)
     kept = descending(informativeness, candidates.rows)[: beta * n]
     features = pool_features(pool).rows(torch.from_numpy(kept), torch.float32).cpu()
     batch = kept[_nearest_to_centres(features, n, informativeness[kept], rng)]
@@ -50,9 +53,17 @@ def build_batch(
         informativeness,
         informativeness,
         candidates,
-        {"margin": gap},
+        components,
         {"prefiltered": len(kept)},
     )
+
+
+def _informativeness(pool: Pool) -> tuple[Values, dict[str, FloatArray]]:
+    if pool.target is TargetKind.REGRESSION:
+        variance = disagreement(pool)["variance"]
+        return variance, {"variance": variance}
+    gap = pool_margin(pool)
+    return 1 - gap, {"margin": gap}
 
 
 def _nearest_to_centres(
@@ -76,6 +87,9 @@ DBAL = Strategy(
     name="dbal",
     build_batch=build_batch,
     needs=frozenset({Need.PROBABILITIES, Need.FEATURES}),
+    needs_by_target={
+        TargetKind.REGRESSION: frozenset({Need.MC_PROBABILITIES, Need.FEATURES}),
+    },
     paper="Zhdanov 2019",
     summary="The least certain tasks, thinned by weighted k-means.",
 )

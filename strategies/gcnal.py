@@ -52,6 +52,7 @@ def build_batch(
     hidden: Annotated[int, "width of the hidden layer"] = 128,
     epochs: Annotated[int, "full-graph training steps"] = 200,
     balance: Annotated[float, "weight of the unlabelled tasks' loss (lambda)"] = 1.2,
+    width: Annotated[int, "features are reduced to this width"] = 256,
 ) -> Selection:
     """Rank by k-centre greedy on [hidden layer ; labelledness], from the labelled tasks.
 
@@ -64,13 +65,17 @@ def build_batch(
         hidden: width of the hidden layer.
         epochs: full-graph steps of Adam.
         balance: weight of the unlabelled tasks' loss (the paper's lambda).
+        width: features of length 1 that are wider are reduced to this many directions.
 
     Note: the paper's graph is complete (N x N); this one has the k nearest neighbours. With
     nothing labelled there is nothing to tell apart, and CoreSet on the raw features decides.
     """
-    if min(neighbours, hidden, epochs) < 1 or balance < 0:
-        raise ValueError("neighbours, hidden and epochs must be at least 1, balance at least 0.")
+    if min(neighbours, hidden, epochs, width) < 1 or balance < 0:
+        raise ValueError(
+            "neighbours, hidden, epochs and width must be at least 1, balance at least 0."
+        )
     points, labelled = _nodes(pool, candidates)
+    points = reduced(points, width)
     found = None
     nodes = points
     components = {}
@@ -105,6 +110,20 @@ def _nodes(pool: Pool, candidates: Candidates) -> tuple[torch.Tensor, torch.Tens
     labelled[torch.from_numpy(candidates.labelled)] = True
     labelled[pool.size :] = True
     return points, labelled
+
+
+def reduced(points: torch.Tensor, width: int) -> torch.Tensor:
+    """Return (V, width) rows of length 1 whose products are the nearest to those of (V, D) ones.
+
+    They are the rows' parts along the `width` largest eigenvectors of X^T X.
+    """
+    if points.shape[1] <= width:
+        return points
+    squares = torch.zeros(points.shape[1], points.shape[1])
+    for part in chunks(len(points), points.shape[1]):
+        squares.addmm_(points[part].T, points[part])
+    largest = torch.linalg.eigh(squares).eigenvectors[:, -width:]
+    return torch.nn.functional.normalize(points @ largest, dim=1)
 
 
 class _Propagate(torch.autograd.Function):

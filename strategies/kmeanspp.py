@@ -53,6 +53,7 @@ def seed(
     *,
     weights: npt.ArrayLike | None = None,
     block: int = BLOCK,
+    first: int | None = None,
 ) -> Seeding:
     """Choose n rows: the one with the largest norm, then each in proportion to weight * D^2.
 
@@ -62,6 +63,7 @@ def seed(
         rng: source of randomness. The result is a function of it and the embeddings (on a CPU).
         weights: (N,) non-negative weights of the rows; a row of weight 0 is never chosen.
         block: candidates per block. It changes the speed, not the law.
+        first: the first row, of positive weight, where it is not that of the largest norm.
 
     When every row left coincides with a chosen one (duplicates, or all gradients zero), the
     rest is filled in order of index. Ties for the largest norm go to the lowest index.
@@ -74,7 +76,7 @@ def seed(
     if n == 0:
         return Seeding(np.empty(0, np.int64), np.full(embeddings.size, np.inf))
     norms = torch.where(eligible, embeddings.squared_norms, -1.0)
-    chosen = [int(norms.argmax())]
+    chosen = [int(norms.argmax()) if first is None else first]
     nearest = torch.full_like(norms, torch.inf)
     _shrink(embeddings, nearest, chosen)
     while len(chosen) < n:

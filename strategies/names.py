@@ -21,6 +21,7 @@ class Entry(NamedTuple):
 
 
 REGISTERED: dict[str, Entry] = {
+    "auto": Entry("auto", EVERY_TARGET),
     # A module named random would shadow the standard library's in some set-ups.
     "random": Entry("random_sampling", EVERY_TARGET),
     "least_confidence": Entry("uncertainty", CLASSES),
@@ -28,7 +29,7 @@ REGISTERED: dict[str, Entry] = {
     "entropy": Entry("uncertainty", CLASSES),
     "bald": Entry("bald", EVERY_TARGET),
     "coreset": Entry("coreset", EVERY_TARGET),
-    "dbal": Entry("dbal", CLASSES),
+    "dbal": Entry("dbal", EVERY_TARGET),
     "deepfool": Entry("deepfool", CLASSES),
     "gcnal": Entry("gcnal", EVERY_TARGET),
     "badge": Entry("badge", CLASSES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,12 +11,14 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from demo.installation import LABEL_STUDIO_PINS, LABEL_STUDIO_VERSION, Installation
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -110,40 +113,78 @@ def test_the_installed_version_is_this_one() -> None:
     assert version("equipoise") == PYPROJECT["project"]["version"]
 
 
-def closure(names: list[str], extras: set[str]) -> set[str]:
-    """Return every installed distribution that the named requirements need."""
-    found: set[str] = set()
-    waiting = [(Requirement(name), extras) for name in names]
-    while waiting:
-        requirement, wanted = waiting.pop()
-        marker = requirement.marker
-        if marker and not any(marker.evaluate({"extra": extra}) for extra in (*wanted, "")):
-            continue
-        name = canonicalize_name(requirement.name)
-        known = name in found
-        found.add(name)
-        if known and not requirement.extras:
-            continue
-        try:
-            needs = distribution(name).requires or []
-        except PackageNotFoundError:
-            found.discard(name)
-            continue
-        waiting += [(Requirement(need), set(requirement.extras)) for need in needs]
-    return {name for name in found if not PYTORCH_PINS.match(name)}
+PINS = PYPROJECT["tool"]["uv"]["constraint-dependencies"]
+UV = os.environ.get("EQUIPOISE_UV") or shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
+needs_uv = pytest.mark.skipif(
+    not Path(UV).is_file(), reason="uv is not installed; make installs it"
+)
 
 
-def test_the_constraints_are_what_is_tested() -> None:
+def name_and_version(pin: str) -> tuple[str, str]:
+    """Return the parts of a pin."""
+    name, _, found = pin.partition("==")
+    return name, found
+
+
+def test_every_installation_reads_the_same_pins() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines)
-    assert lines == sorted(lines)
+    assert lines == PINS == sorted(PINS)
     assert all(re.fullmatch(r"[a-z0-9.-]+==[\w.]+", line) for line in lines)
+    assert "constraints.txt" in (ROOT / "Dockerfile").read_text()
+
+
+def test_what_is_installed_is_what_is_pinned() -> None:
+    pins = dict(map(name_and_version, PINS))
+    installed = {
+        canonicalize_name(found.name): found.version
+        for found in distributions()
+        if not PYTORCH_PINS.match(canonicalize_name(found.name))
+    }
+    installed.pop("equipoise")
+    if sys.version_info[:2] != (3, 11):  # the pins are made for the image's version
+        installed = {name: found for name, found in installed.items() if name in pins}
+    assert installed.keys() <= pins.keys()
+    assert {name: pins[name] for name in installed} == installed
+
+
+def test_the_pins_lie_in_the_ranges() -> None:
+    pins = dict(map(name_and_version, PINS))
     project = PYPROJECT["project"]
-    needed = project["dependencies"] + project["optional-dependencies"]["postgres"]
-    installed = closure(needed, {"postgres"})
-    assert installed <= set(pins)
-    if sys.version_info[:2] == (3, 11):  # the version that the image has
-        for name in installed:
-            assert version(name) == pins[name], name
-    for need in map(Requirement, needed):
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    groups.append(PYPROJECT["dependency-groups"]["dev"])
+    for need in (Requirement(need) for group in groups for need in group):
         assert need.specifier.contains(pins[canonicalize_name(need.name)]), need
+
+
+@needs_uv
+def test_a_pin_is_obeyed_and_not_equal_by_luck(tmp_path: Path) -> None:
+    """What the index has beyond a pin is not taken: here an older version is pinned, and wins."""
+    text = (ROOT / "pyproject.toml").read_text()
+    (pin,) = (pin for pin in PINS if pin.startswith("joblib=="))
+    older = "joblib==1.5.0"
+    assert older != pin
+    (tmp_path / "pyproject.toml").write_text(text.replace(f'"{pin}"', f'"{older}"'))
+    command = [UV, "lock", "--quiet", "--project", str(tmp_path)]
+    subprocess.run(command, check=True, env=without_uv_settings())
+    locked = tomllib.loads((tmp_path / "uv.lock").read_text())["package"]
+    versions = {package["name"]: package.get("version") for package in locked}
+    assert versions["joblib"] == "1.5.0"
+    assert versions["faker"] == dict(map(name_and_version, PINS))["faker"]
+
+
+def without_uv_settings() -> dict[str, str]:
+    """Return an environment in which uv reads nothing but the project."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "VIRTUAL_ENV"))}
+
+
+def test_label_studio_is_installed_as_it_is_pinned() -> None:
+    pins = dict(map(name_and_version, LABEL_STUDIO_PINS.read_text().split()))
+    assert pins["label-studio"] == LABEL_STUDIO_VERSION
+    program = Installation(ROOT / ".labelstudio").program()
+    python = program.with_name("python")
+    listing = "import json, importlib.metadata as m; "
+    listing += "print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    done = subprocess.run([python, "-c", listing], capture_output=True, text=True, check=True)
+    installed = {canonicalize_name(k): v for k, v in json.loads(done.stdout).items()}
+    assert installed.keys() <= pins.keys()  # some are for older Pythons only
+    assert {name: pins[name] for name in installed} == installed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:  # opening them loads SQLAlchemy and the SDK, which `--help` n
 
 # Names, paths and messages are data: rich must not read `[/data/x]` in them as markup.
 out = Console(markup=False, highlight=False)
+OptionOption = Annotated[
+    list[str] | None, typer.Option("--option", help="Of the strategy: NAME=VALUE.")
+]
 ProjectOption = Annotated[int, typer.Option("--project", help="Label Studio's project id.")]
 
 
@@ -57,6 +61,35 @@ def wake(config: Settings) -> bool:
     except httpx.HTTPError:
         return False
     return True
+
+
+def strategy_options(strategy: str, pairs: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+    """Read `--option NAME=VALUE`s of a strategy; None where there are none.
+
+    Raises:
+        EquipoiseError: one has no value.
+    """
+    if not pairs:
+        return None
+    return {strategy: read_pairs("--option", pairs)}
+
+
+def read_pairs(option: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read NAME=VALUE pairs, each value as JSON where it is some.
+
+    Raises:
+        EquipoiseError: one has no value.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise EquipoiseError(f"{option} {pair!r}: write NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def checked(options: dict[str, Any]) -> dict[str, Any]:

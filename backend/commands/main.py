@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from backend.commands import cache, data, project, replay, rounds, server
+from backend.commands import cache, data, encoders, project, replay, rounds, server
 from backend.errors import EquipoiseError
 from demo.command import demo
 
@@ -34,6 +34,7 @@ for _command in (
     data.backup,
     data.restore,
     cache.cache,
+    encoders.encoders,
     demo,
     replay.simulate,
     replay.report,

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from backend.commands.console import ProjectOption, checked, label_studio, out, say, the_store, wake
+from backend.commands.console import (
+    OptionOption,
+    ProjectOption,
+    checked,
+    label_studio,
+    out,
+    say,
+    strategy_options,
+    the_store,
+    wake,
+)
 
 if TYPE_CHECKING:
     from backend.store.store import Store
@@ -102,21 +112,33 @@ def set_options(
     publish: Annotated[int | None, typer.Option()] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     preset: Annotated[str | None, typer.Option()] = None,
+    option: OptionOption = None,
     clear: Annotated[bool, typer.Option(help="Forget earlier `set`s first.")] = False,
 ) -> None:
     """Change a project's settings; they win over every other source."""
-    options = checked(
-        {
-            "strategy": strategy,
-            "batch": batch,
-            "retrain_after": retrain_after,
-            "publish": publish,
-            "seed": seed,
-            "preset": preset,
-        }
-    )
+    from backend.labelstudio.config import parse
+    from backend.queue.fitting import strategy_for
+    from backend.store.store import effective
+
+    wish: dict[str, Any] = {
+        "strategy": strategy,
+        "batch": batch,
+        "retrain_after": retrain_after,
+        "publish": publish,
+        "seed": seed,
+        "preset": preset,
+    }
     with the_store() as (config, store):
-        old = {} if clear else dict(store.project(project).overrides)
+        owner = store.project(project)
+        old = {} if clear else dict(owner.overrides)
+        ranked_by = strategy or effective(config, owner).strategy
+        own = strategy_options(ranked_by, option or [])
+        if own:
+            wish["strategy_options"] = {**old.get("strategy_options", {}), **own}
+        options = checked(wish)
+        owner.overrides = {**old, **options}
+        if owner.label_config:
+            strategy_for(config, owner, parse(owner.label_config))
         store.save_project(project, overrides={**old, **options})
         wake(config)
     say(f"Set: {options or 'nothing'}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from backend.commands.console import out
+from backend.commands.console import out, read_pairs
 from backend.errors import EquipoiseError
 
 # What computes is imported by the commands themselves: it loads torch.
@@ -20,7 +19,7 @@ from backend.errors import EquipoiseError
 def simulate(
     data: Annotated[
         str | None,
-        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; a .json export."),
+        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; an export."),
     ] = None,
     project: Annotated[
         int | None, typer.Option(help="Label Studio project: its annotated tasks.")
@@ -34,13 +33,20 @@ def simulate(
     ] = None,
     strategies: Annotated[
         str, typer.Option(help="Comma-separated; `all` for every one that fits.")
-    ] = "random,entropy,badge,bmmal,grace",
+    ] = "random,auto,margin,badge,bmmal,grace",
     initial: Annotated[int, typer.Option(help="Labels in the first round.")] = 100,
+    initial_strategy: Annotated[
+        str, typer.Option(help="What chooses the first labels; live: as a project's are.")
+    ] = "live",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Strategy option, e.g. diverse=true, for every strategy that has it."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Labels added per round.")] = 100,
     rounds: Annotated[int, typer.Option(help="Batches added after the first round.")] = 7,
     seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
     pool: Annotated[int, typer.Option(help="Draw a smaller pool per seed; 0: all.")] = 0,
-    preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "quick",
+    preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "auto",
     override: Annotated[
         list[str] | None, typer.Option(help="Preset value to change, e.g. epochs=10.")
     ] = None,
@@ -62,8 +68,10 @@ def simulate(
     source = Source(data, project, root, columns, label_config, test_share)
     with _explained():
         dataset = read_source(source)
-        chosen = preset_of(preset, **{**dataset.overrides, **_overrides(override or [])})
-        names = contenders(strategies, dataset.schema.multimodal.kind)
+        chosen = preset_of(
+            preset, **{**dataset.overrides, **read_pairs("--override", override or [])}
+        )
+        names = contenders(strategies, dataset.schema.multimodal.kind, option or [])
         out.print(
             f"{dataset.title}: {len(dataset.train)} tasks to label, {len(dataset.test)} to test",
             highlight=False,
@@ -77,6 +85,7 @@ def simulate(
                 chosen,
                 to,
                 initial=initial,
+                initial_strategy=initial_strategy,
                 batch=batch,
                 rounds=rounds + 1,
                 seeds=seeds,
@@ -119,19 +128,6 @@ def _explained() -> Iterator[None]:
         yield
     except (ValueError, Interrupted) as error:
         raise EquipoiseError(str(error)) from error
-
-
-def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise EquipoiseError(f"--override {pair!r}: write NAME=VALUE")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _bar() -> Progress:

@@ -9,7 +9,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from backend.commands.console import ProjectOption, checked, label_studio, out, say, the_store, wake
+from backend.commands.console import (
+    OptionOption,
+    ProjectOption,
+    checked,
+    label_studio,
+    out,
+    say,
+    strategy_options,
+    the_store,
+    wake,
+)
 
 
 def retrain(project: ProjectOption) -> None:
@@ -22,9 +32,15 @@ def rank(
     strategy: Annotated[str | None, typer.Option(help="Default: the project's.")] = None,
     batch: Annotated[int | None, typer.Option(help="Tasks chosen together.")] = None,
     publish: Annotated[bool, typer.Option(help="Put the ranking into the queue.")] = True,
+    option: OptionOption = None,
 ) -> None:
     """Rank the pool again with the model there is."""
-    options = checked({"strategy": strategy, "batch": batch})
+    from backend.store.store import effective
+
+    with the_store() as (config, store):
+        ranked_by = strategy or effective(config, store.project(project)).strategy
+    own = strategy_options(ranked_by, option or [])
+    options = checked({"strategy": strategy, "batch": batch, "strategy_options": own})
     _request(project, "rank", {**options, "dry": not publish})
 
 

@@ -53,7 +53,7 @@ class SafeFetch:
 
     def _fetch(self, value: str, task: int | None) -> bytes:
         if value.startswith("data:"):
-            return _data_uri(value, self._settings.max_media_bytes)
+            return data_uri(value, self._settings.max_media_bytes)
         local = self.local_file(value)
         if local is not None:
             return self._read(local)
@@ -95,7 +95,12 @@ class SafeFetch:
             raise MediaError(f"a local file that cannot be read: {error.strerror}") from None
 
 
-def _data_uri(value: str, limit: int) -> bytes:
+def data_uri(value: str, limit: int) -> bytes:
+    """Return the bytes that a data URI holds.
+
+    Raises:
+        MediaError: it is broken, or larger than the limit.
+    """
     head, comma, body = value.partition(",")
     if not comma or not head.endswith(";base64"):
         raise MediaError("a data URI that is not base64")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.circuit import Circuit
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse

@@ -18,7 +18,7 @@ import structlog
 
 from backend.counters import NOT_PREDICTED
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.config import parse
 from backend.media.decode_log import DecodeLog
 from backend.predictions.client import Unranked

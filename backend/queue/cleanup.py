@@ -40,7 +40,7 @@ class Cleanup:
         self._circuits = circuits
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._clean: dict[int, int] = {}
+        self._clean: dict[int, tuple[int, str]] = {}
         self._thread = threading.Thread(target=self._run, name="cleanup", daemon=True)
 
     def start(self) -> None:
@@ -86,7 +86,7 @@ class Cleanup:
             How many predictions are left to delete.
         """
         rounds = self._store.rounds(owner.id)
-        newest = rounds[-1].id if rounds else 0
+        newest = (rounds[-1].id, rounds[-1].state) if rounds else (0, "")
         if not owner.connected or owner.current is None or self._clean.get(owner.id) == newest:
             return 0
         circuit = self._circuits.of(owner.id)

@@ -41,7 +41,7 @@ def rollback(
         options = ProjectSettings(**found.options.get("settings", {}))
         table = ranking.load(store.ranking(found))
         still_open = studio.open_tasks(project)
-        rows = publishing.predictions(table, config, version, options.publish, still_open)
+        rows = publishing.predictions(table, config, version, options.published, still_open)
         if not rows:
             raise EquipoiseError(
                 f"Every task that {version} ranked is labelled or deleted: there is nothing left "

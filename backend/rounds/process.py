@@ -22,7 +22,8 @@ from backend.labelstudio.client import LabelStudio
 from backend.logs import configure
 from backend.queue import publish as publishing
 from backend.rounds.context import Run
-from backend.rounds.pipeline import run_round, warm_cache
+from backend.rounds.encode import warm_cache
+from backend.rounds.pipeline import run_round
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import disk
 from backend.store.store import Claim, Store, open_store

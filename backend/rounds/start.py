@@ -5,14 +5,13 @@ from __future__ import annotations
 import structlog
 
 from backend.labelstudio.config import parse
+from backend.queue.fitting import strategy_for
 from backend.rounds.due import Due
 from backend.settings import ProjectSettings, Settings
 from backend.store.store import Claim, Store, effective
 from backend.store.tables import Kind, Project
-from model.presets import preset
 
 log = structlog.get_logger(__name__)
-_FROM_SCRATCH = {"small_cnn", "hashing", "logmel_cnn", "resnet18_1ch", "bilstm", "mlp"}
 
 
 def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Claim | None:
@@ -23,14 +22,18 @@ def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Cla
     """
     owner = store.project(project)
     configured = effective(settings, owner)
+    config = parse(owner.label_config) if owner.label_config else None
     asked = {k: v for k, v in due.options.items() if k in ProjectSettings.model_fields}
+    if config is not None and "strategy" not in asked:
+        asked["strategy"] = strategy_for(settings, owner, config)
     options = ProjectSettings(**{**configured.model_dump(), **asked})
     strategy = options.strategy
-    if due.kind is Kind.COLD:
-        strategy = "typiclust" if _pretrained(owner, options) else "random"
+    kind = due.kind if config is None or config.schema.targets else Kind.COLD
+    if kind is Kind.COLD:
+        strategy = "random" if strategy == "random" else "max_herding"
     claim = store.claim(
         project,
-        due.kind,
+        kind,
         strategy,
         due.cause,
         {
@@ -43,7 +46,7 @@ def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Cla
         wish=owner.requested if _fulfils(due, owner) else None,
     )
     if claim is not None:
-        log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
+        log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=kind)
         store.save_project(project, compared_annotations=-1)
     return claim
 
@@ -54,11 +57,3 @@ def _fulfils(due: Due, owner: Project) -> bool:
     if not wish or wish["kind"] != due.kind:
         return False
     return not wish.get("options") or dict(due.options) == wish["options"]
-
-
-def _pretrained(owner: Project, options: ProjectSettings) -> bool:
-    """Tell by name whether every encoder is pretrained and frozen; the worker looks closer."""
-    chosen = preset(options.preset, **options.overrides)
-    modalities = parse(owner.label_config).schema.modalities
-    names = {chosen.encoder(modality).partition(":")[0] for modality in modalities}
-    return chosen.mode == "frozen" and not names & _FROM_SCRATCH

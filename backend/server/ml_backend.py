@@ -17,11 +17,12 @@ from backend.counters import PREDICT_SECONDS, WEBHOOKS
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
+from backend.queue.fitting import strategy_for
 from backend.rounds.loop import Reconciler
 from backend.server.events import CHANGES, START, created, note, project_id
 from backend.settings import Settings
 from backend.store.store import Store
-from backend.store.tables import State
+from backend.store.tables import Project, State
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
@@ -101,7 +102,7 @@ class Protocol:
     def setup(self, body: SetupBody) -> Json:
         """Check the config, note extra params, name the version that serves. Loads nothing."""
         project = project_id(body.project)
-        parse(body.label_schema)
+        config = parse(body.label_schema)
         self._store.note_created(project, created(body.project))
         fields: Json = {"label_config": body.label_schema}
         if isinstance(body.extra_params, dict):
@@ -110,6 +111,10 @@ class Protocol:
         elif body.extra_params not in (None, ""):
             raise EquipoiseError('Extra params must be a JSON object, like {"strategy": "grace"}.')
         known = {found.id: found for found in self._store.projects()}.get(project)
+        extra = fields.get("extra_params", known.extra_params if known else {})
+        overrides = known.overrides if known else {}
+        owner = Project(id=project, extra_params=extra, overrides=overrides)
+        strategy_for(self._settings, owner, config)
         if known is None and self._too_many():
             log.warning("setup not noted: too many projects wait", project=project)
         elif known is None or any(getattr(known, k) != v for k, v in fields.items()):

@@ -2,5 +2,6 @@
 
 from model.encoders.base import Encoder, Module
 from model.encoders.registry import ENCODERS, encoder_for
+from model.encoders.views import View, columns, measured
 
-__all__ = ["ENCODERS", "Encoder", "Module", "encoder_for"]
+__all__ = ["ENCODERS", "Encoder", "Module", "View", "columns", "encoder_for", "measured"]

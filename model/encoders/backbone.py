@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from model import device as devices
 from model.arrays import Array
 from model.encoders.base import Encoder, Module, Raw, Vector
+from model.encoders.resident import in_pieces, resident
 from model.presets import Preset
-
-_RESIDENT = 3
-_loaded: OrderedDict[str, Module] = OrderedDict()
-_lock = threading.Lock()
 
 
 class EncoderUnavailable(ValueError):
@@ -54,38 +47,19 @@ class Backbone:
                 lambda _: self.load(),
                 pretrained=bool(self.weights),
             )
+        fingerprint = f"{self.preprocessing} {self.applied} weights={self.weights} float32"
+
+        def embed(values: Array) -> Array:
+            return in_pieces(resident(fingerprint, self.load), values, self.together)
+
         return Encoder(
-            f"{self.preprocessing} {self.applied} weights={self.weights}",
+            fingerprint,
             self.decode,
             lambda shape: Vector(shape[0]),
-            embed=self._embed,
-            batch_size=4 * self.together,
+            embed=embed,
+            batch_size=self.together * max(4, torch.get_num_threads()),
             pretrained=True,
         )
-
-    def _embed(self, values: Array) -> Array:
-        """Return (B, width) float16 outputs of the frozen backbone."""
-        module, where = self._resident()
-        parts = []
-        with torch.inference_mode(), devices.mixed_precision(where, where.type == "cuda"):
-            for start in range(0, len(values), self.together):
-                batch = torch.from_numpy(values[start : start + self.together]).to(where)
-                parts.append(module(batch).float().cpu())
-        return torch.cat(parts).clamp(-65000, 65000).numpy().astype(np.float16)
-
-    def _resident(self) -> tuple[Module, torch.device]:
-        """Return the module on its device; the last few stay in memory."""
-        key = f"{self.preprocessing} {self.applied} {self.weights}"
-        where = devices.resolve()
-        with _lock:
-            if key not in _loaded:
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(0)  # layers that a checkpoint lacks come out alike each time
-                    _loaded[key] = self.load().to(where).eval()
-                while len(_loaded) > _RESIDENT:
-                    _loaded.popitem(last=False)
-            _loaded.move_to_end(key)
-            return _loaded[key], where
 
 
 def random_crop(x: Tensor, height: int, width: int, random: bool) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.arrays import Array
+from model.encoders.views import View
 from model.sample import MediaError
 
 Raw = bytes | str | list[Any]
@@ -50,6 +51,7 @@ class Encoder:
         embed: (B, *decoded shape) -> (B, *shape) by a frozen backbone, or None.
         batch_size: values embedded at once.
         pretrained: whether features mean something before any label is seen.
+        views: the parts of a prepared vector, in order; () where it is one thing.
     """
 
     fingerprint: str
@@ -58,6 +60,7 @@ class Encoder:
     embed: Callable[[Array], Array] | None = None
     batch_size: int = 64
     pretrained: bool = False
+    views: tuple[View, ...] = ()
 
 
 class Vector(Module):

@@ -69,19 +69,29 @@ def _first_loud(wave: Waveform, least: float) -> int:
         start, size = start + size, 2 * size
 
 
-def picture(wave: Waveform, rate: int, frames: int) -> Float32Array:
-    """Return the (1, bands, frames) log-mel spectrogram with mean 0 and deviation 1."""
+def spectrogram(wave: Waveform, rate: int) -> Tensor:
+    """Return the log-mel spectrogram (bands, T)."""
     signal = torch.from_numpy(wave)
     if len(signal) <= N_FFT:
         signal = nn.functional.pad(signal, (0, N_FFT + 1 - len(signal)))
     window = torch.hann_window(N_FFT)
     power = torch.stft(signal, N_FFT, HOP, window=window, return_complex=True).abs().square()
-    mel = (_filters(rate) @ power + _FLOOR).log()[None]
+    return (_filters(rate) @ power + _FLOOR).log()
+
+
+def stretched(mel: Tensor, frames: int) -> Tensor:
+    """Average or interpolate (bands, T) to (1, bands, frames), of mean 0 and deviation 1."""
+    mel = mel[None]
     if mel.shape[-1] > frames:
         mel = nn.functional.adaptive_avg_pool1d(mel, frames)
     else:
         mel = nn.functional.interpolate(mel, frames, mode="linear", align_corners=False)
-    return ((mel - mel.mean()) / mel.std().clamp(min=1e-3)).numpy()
+    return (mel - mel.mean()) / mel.std().clamp(min=1e-3)
+
+
+def picture(wave: Waveform, rate: int, frames: int) -> Float32Array:
+    """Return the (1, bands, frames) log-mel spectrogram with mean 0 and deviation 1."""
+    return stretched(spectrogram(wave, rate), frames).numpy()
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,7 @@
 """Encoder names per kind of modality.
 
-A name is `<encoder>` or `<encoder>:<source>`; the source is a model id or folder for `hf`, a file
-of weights or `scratch` for torchvision's networks.
+A name is `<encoder>` or `<encoder>:<source>`; the source is a model id or folder for `hf`, `timm`
+and `open_clip`, a file of weights or `scratch` for torchvision's networks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from model.encoders import hashing, huggingface, logmel, sequences, small_cnn, torchvision_nets
+from model.encoders import (
+    hashing,
+    huggingface,
+    libraries,
+    logmel,
+    sequences,
+    small_cnn,
+    torchvision_nets,
+    vector,
+)
 from model.encoders.base import Encoder
 from model.presets import Preset
 from model.schema import Modality, ModalityKind
@@ -18,29 +27,42 @@ Build = Callable[[Modality, str, Preset], Encoder]
 
 ENCODERS: dict[ModalityKind, dict[str, Build]] = {
     ModalityKind.IMAGE: {
+        "vector": vector.image_encoder,
         "small_cnn": small_cnn.image_encoder,
         "resnet18": partial(torchvision_nets.image_encoder, "resnet18"),
         "resnet50": partial(torchvision_nets.image_encoder, "resnet50"),
         "resnet101": partial(torchvision_nets.image_encoder, "resnet101"),
         "hf": huggingface.image_encoder,
+        "timm": partial(libraries.image_encoder, libraries.TIMM),
+        "open_clip": partial(libraries.image_encoder, libraries.CLIP),
     },
-    ModalityKind.TEXT: {"hashing": hashing.text_encoder, "hf": huggingface.text_encoder},
+    ModalityKind.TEXT: {
+        "vector": vector.text_encoder,
+        "hashing": hashing.text_encoder,
+        "hf": huggingface.text_encoder,
+        "open_clip": libraries.text_encoder,
+    },
     ModalityKind.AUDIO: {
+        "vector": vector.audio_encoder,
         "logmel_cnn": logmel.audio_encoder,
         "resnet18_1ch": torchvision_nets.spectrogram_encoder,
         "hf": huggingface.audio_encoder,
     },
     ModalityKind.VIDEO: {
+        "vector": vector.video_encoder,
         "small_cnn": small_cnn.frames_encoder,
         "r2plus1d_18": torchvision_nets.clip_encoder,
         "hf": huggingface.video_encoder,
     },
     ModalityKind.SEQUENCE: {
+        "vector": vector.sequence_encoder,
         "mlp": sequences.mlp_encoder,
         "bilstm": sequences.bilstm_encoder,
     },
 }
-_WITHOUT_SOURCE = {"small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
+BY_NAME = {"hf", "timm", "open_clip"}
+"""Encoders that are nothing without a source."""
+_WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
 
 
 def encoder_for(modality: Modality, preset: Preset) -> Encoder:
@@ -52,8 +74,8 @@ def encoder_for(modality: Modality, preset: Preset) -> Encoder:
     """
     name, _, source = preset.encoder(modality).partition(":")
     choices = ENCODERS[modality.kind]
-    if name not in choices or (name == "hf" and not source):
-        listed = ", ".join("hf:<id or folder>" if c == "hf" else c for c in choices)
+    if name not in choices or (name in BY_NAME and not source):
+        listed = ", ".join(f"{c}:<id or folder>" if c in BY_NAME else c for c in choices)
         raise ValueError(
             f"no {modality.kind} encoder {preset.encoder(modality)!r} (modality "
             f"{modality.name!r}); choose one of {listed}"

@@ -15,7 +15,8 @@ from model.encoders.base import Encoder, Module, Raw
 from model.presets import Preset, by_modality
 from model.schema import Modality
 
-_MOST = 65000.0  # float16 ends at 65504
+MOST = 1e15
+"""Larger values are cut: their squares, summed, must stay below float32's end."""
 
 
 class Mlp(Module):
@@ -70,9 +71,11 @@ def mlp_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     """Prepare sequences as (D,) means over time."""
 
     def decode(raw: Raw) -> Array:
-        return decode_sequence(raw).mean(axis=0).clip(-_MOST, _MOST).astype(np.float16)
+        return (
+            decode_sequence(raw).mean(axis=0, dtype=np.float64).clip(-MOST, MOST).astype(np.float32)
+        )
 
-    return Encoder("sequence-mean/1", decode, lambda shape: Mlp(shape[0]))
+    return Encoder("sequence-mean/2", decode, lambda shape: Mlp(shape[0]))
 
 
 def bilstm_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
@@ -81,10 +84,10 @@ def bilstm_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     hidden = by_modality(preset.sequence_hidden, modality, 32)
 
     def decode(raw: Raw) -> Array:
-        steps = decode_sequence(raw)[:length].clip(-_MOST, _MOST)
-        padded = np.zeros((length, steps.shape[1] + 1), np.float16)
+        steps = decode_sequence(raw)[:length].clip(-MOST, MOST)
+        padded = np.zeros((length, steps.shape[1] + 1), np.float32)
         padded[: len(steps), :-1] = steps
         padded[: len(steps), -1] = 1
         return padded
 
-    return Encoder(f"sequence/1 length={length}", decode, lambda shape: BiLstm(shape[1], hidden))
+    return Encoder(f"sequence/2 length={length}", decode, lambda shape: BiLstm(shape[1], hidden))

@@ -207,6 +207,18 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def to_download(name: str) -> str:
+    """Say what a network's weights would need; "" where they are here or there are none."""
+    import torchvision
+
+    if name not in ("resnet18", "resnet50", "resnet101", "r2plus1d_18"):
+        return ""
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    if (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
+        return ""
+    return f"weights to be downloaded: {url}; or name a file: {name}:<file.safetensors>"
+
+
 def _published(name: str) -> str:
     import torchvision
 

@@ -119,7 +119,9 @@ class FakeStudio:
                 "id": task,
                 "data": self.data.get(task, {}),
                 "annotations": self.annotations.get(task, []),
-                "is_labeled": task in self.annotations,
+                "is_labeled": any(
+                    not said.get("was_cancelled") for said in self.annotations.get(task, [])
+                ),
             }
             for task in sorted(self.tasks)
         ]

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+import torch
 from PIL import Image
 from tenacity import wait_none
 
 from backend.media import download
-from backend.rounds import process
-from backend.rounds.pipeline import HOLDOUT, MIN_HOLDOUT
+from backend.rounds import learn, process
+from backend.rounds.due import Due
+from backend.rounds.learn import HOLDOUT, MIN_HOLDOUT
+from backend.rounds.start import claim_round
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import rankings
 from backend.store.store import Store
@@ -111,7 +114,7 @@ def run(store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
     def go(
         kind: Kind, strategy: str = "bmmal", *, status: int = 0, dry: bool = False, **options: Any
     ) -> Round:
-        named = "bmmal" if strategy == "typiclust" else strategy
+        named = strategy
         chosen = ProjectSettings(**{"strategy": named, "overrides": SMALL, **options})
         claim = store.claim(
             1, kind, strategy, "test", {"settings": chosen.model_dump(), "dry": dry}
@@ -182,7 +185,7 @@ def test_a_cold_round_with_encoders_that_know_nothing_says_that_it_was_random(
     studio: FakeStudio, store: Store, run: Run
 ) -> None:
     studio.annotations.clear()
-    found = run(Kind.COLD, "typiclust")
+    found = run(Kind.COLD, "max_herding")
     check_served(studio, store, found, studio.tasks)
     assert found.strategy == "random"
     assert rankings.load(store.ranking(found)).column("strategy").to_pylist() == ["random"] * TASKS
@@ -190,15 +193,15 @@ def test_a_cold_round_with_encoders_that_know_nothing_says_that_it_was_random(
 
 
 def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, run: Run) -> None:
-    studio.annotations[TASKS] = [annotation(TASKS, "A", was_cancelled=True)]  # skipped: not wanted
+    studio.annotations[TASKS] = [annotation(TASKS, "A", was_cancelled=True)]  # skipped
     studio.annotations[1].append(annotation(1, "A", was_cancelled=True))
-    pool = OPEN - {TASKS}
+    pool = OPEN
     found = run(Kind.TRAIN)
     check_served(studio, store, found, pool)
     assert (found.number, found.strategy, found.failures) == (1, "bmmal", {})
     assert (found.labels, found.pool, found.tasks) == (LABELLED, len(pool), TASKS)
     assert set(found.durations) == {"fetch", "encode", "train", "evaluate", "rank", "publish"}
-    assert found.work == {"cache_hits": 0, "cache_misses": TASKS - 1}
+    assert found.work == {"cache_hits": 0, "cache_misses": TASKS}
     assert store.trained_on(1) == {
         str(task): f"label=['{truth(task)}']" for task in range(1, LABELLED + 1)
     }
@@ -298,6 +301,58 @@ def test_a_dry_round_ranks_and_publishes_nothing(
     assert current.id == trained.id
 
 
+@pytest.mark.parametrize("kind", [Kind.COLD, Kind.TRAIN])
+def test_what_annotators_skipped_comes_last(studio: FakeStudio, run: Run, kind: Kind) -> None:
+    if kind is Kind.COLD:
+        studio.annotations.clear()
+    first = queue(studio, run(kind, "random").version)[:5]
+    for task in first:
+        studio.annotations[task] = [annotation(task, was_cancelled=True)]
+    found = queue(studio, run(kind, "random").version)
+    assert set(found[-5:]) == set(first)
+    assert set(found) == (studio.tasks if kind is Kind.COLD else OPEN)
+
+
+def test_a_network_too_large_for_the_gpu_is_trained_on_the_cpu(
+    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = learn.train, []
+
+    def small_gpu(*args: Any, device: str, **kwargs: Any) -> Any:
+        asked.append(device)
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*args, device=device, **kwargs)
+
+    monkeypatch.setattr(learn, "train", small_gpu)
+    monkeypatch.setenv("EQUIPOISE_DEVICE", "auto")
+    settings.cache_clear()
+    found = run(Kind.TRAIN)
+    assert found.state == State.DONE
+    assert asked == ["auto", "cpu", "cpu"], "the GPU is tried once a round"
+    assert found.work["on_cpu"] == 1
+
+
+def test_a_strategy_that_does_not_fit_is_refused_before_anything_is_encoded(
+    studio: FakeStudio, run: Run
+) -> None:
+    studio.remote["label_config"] = (
+        '<View><Image name="i" value="$image"/><Rating name="label" toName="i"/></View>'
+    )
+    for task, said in studio.annotations.items():
+        said[0]["result"][0] |= {"type": "rating", "value": {"rating": 1 + task % 5}}
+    failed = run(Kind.TRAIN, "bmmal", status=1)
+    assert "bmmal" in failed.error
+    assert failed.lasting
+    assert "encode" not in failed.phase
+
+
+def test_ten_times_the_labels_of_a_round_are_published_unless_told_otherwise() -> None:
+    assert ProjectSettings().published == 200
+    assert ProjectSettings(retrain_after=5).published == 100, "the whole batch"
+    assert ProjectSettings(publish=7).published == 7
+
+
 def test_only_the_top_is_published(studio: FakeStudio, store: Store, run: Run) -> None:
     found = run(Kind.TRAIN, publish=7)
     table = rankings.load(store.ranking(found))
@@ -319,6 +374,7 @@ def test_too_little_to_train_on_is_said(
     studio.annotations = {n + 1: [annotation(n + 1, one)] for n, one in enumerate(said)}
     failed = run(Kind.TRAIN, status=1)
     assert failed.state == State.FAILED
+    assert failed.lasting, "only another label helps"
     assert reason in failed.error
     assert store.current(1) is None
     assert studio.predictions == []
@@ -354,12 +410,12 @@ def test_what_was_never_there_is_counted_as_well_also_before_the_first_labels(
     studio.data[73]["image"] = " "
     studio.data[74]["image"] = "http://elsewhere.example/x.png"
     expected = {
-        "t: the task has no 'text'": 1,
-        "t: 'text' is a list, which is not read": 1,
-        "i: 'image' is empty": 1,
+        "t: the task has no $text": 1,
+        "t: $text is a list, which is not read": 1,
+        "i: $image is empty": 1,
         "i: host 'elsewhere.example' is not allowed (setting media_hosts)": 1,
     }
-    assert run(Kind.COLD, "typiclust").failures == expected
+    assert run(Kind.COLD, "max_herding").failures == expected
     assert run(Kind.TRAIN).failures == expected
 
 
@@ -425,3 +481,87 @@ def test_a_fault_of_ours_is_kept_with_the_round(
     failed = run(Kind.TRAIN, status=2)
     assert failed.state == State.FAILED
     assert "Error" in failed.error
+
+
+# Levels ---------------------------------------------------------------------------------------
+
+
+def ask(studio: FakeStudio, store: Store, control: str) -> None:
+    """Let the project ask something else about its texts; nothing is annotated yet."""
+    text = f'<View><Text name="t" value="$text"/>{control}</View>'
+    studio.remote["label_config"] = text
+    studio.annotations.clear()
+    store.save_project(1, label_config=text)
+
+
+def test_free_text_covers_the_pool_and_what_is_annotated(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    ask(studio, store, '<TextArea name="c" toName="t"/>')
+    first = run(Kind.COLD, "max_herding")
+    check_served(studio, store, first, studio.tasks)
+    assert first.strategy == "max_herding"
+    result = [{"from_name": "c", "type": "textarea", "value": {"text": ["so it is"]}}]
+    sunny = [task for task in studio.tasks if truth(task) == "A"][:20]
+    studio.annotations = {task: [{"id": task, "result": result}] for task in sunny}
+    again = run(Kind.COLD, "max_herding")
+    check_served(studio, store, again, studio.tasks - set(sunny))
+    assert (again.strategy, again.labels, again.checkpoint) == ("max_herding", 20, "")
+    assert truth(queue(studio, again.version)[0]) == "B", "what is unlike the annotated comes first"
+    assert store.trained_on(1) == dict.fromkeys(map(str, sunny), "annotated")
+    assert all(row["result"] == [] for row in studio.predictions)
+
+
+def test_a_wish_to_train_what_cannot_be_learned_covers(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    ask(studio, store, '<TextArea name="c" toName="t"/>')
+    found = run(Kind.TRAIN, "max_herding")
+    check_served(studio, store, found, studio.tasks)
+    assert found.checkpoint == ""
+
+
+def test_which_labels_occur_orders_the_queue_and_pre_annotates_nothing(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    labels = '<Label value="sun"/><Label value="rain"/>'
+    ask(studio, store, f'<Labels name="c" toName="t">{labels}</Labels>')
+    for task in range(1, LABELLED + 1):
+        word = "sun" if truth(task) == "A" else "rain"
+        value = {"start": 0, "end": 3, "labels": [word]}
+        result = [{"from_name": "c", "to_name": "t", "type": "labels", "value": value}]
+        studio.annotations[task] = [{"id": task, "result": result}]
+    found = run(Kind.TRAIN)
+    check_served(studio, store, found, OPEN)
+    assert found.metrics["holdout"] == LABELLED * HOLDOUT
+    assert all(row["result"] == [] for row in studio.predictions)
+    table = rankings.load(store.ranking(found))
+    said = dict(zip(*(table.column(c).to_pylist() for c in ("task", "predicted")), strict=True))
+    right = [said[task] == ("sun" if truth(task) == "A" else "rain") for task in OPEN]
+    assert np.mean(right) > 0.8
+
+
+def test_a_rating_alone_is_ranked_with_default_settings(
+    studio: FakeStudio, store: Store, run: Run, config: Settings
+) -> None:
+    ask(studio, store, '<Rating name="c" toName="t" maxRating="10"/>')
+    for task in range(1, LABELLED + 1):
+        value = {"rating": 9 if truth(task) == "A" else 2}
+        result = [{"from_name": "c", "to_name": "t", "type": "rating", "value": value}]
+        studio.annotations[task] = [{"id": task, "result": result}]
+    claim = claim_round(store, config, 1, Due(Kind.TRAIN, "60 new labels"))
+    assert claim is not None
+    begun = store.round(claim.round)
+    assert begun.strategy == begun.options["settings"]["strategy"] == "auto"
+    store.finish(claim, State.INTERRUPTED, "the test runs it itself")
+    found = run(Kind.TRAIN, "auto")
+    check_served(studio, store, found, OPEN)
+
+
+def test_results_that_are_not_understood_are_noted_with_the_round(
+    studio: FakeStudio, run: Run
+) -> None:
+    studio.annotations[1] = [annotation(1, "C")]
+    found = run(Kind.TRAIN)
+    assert found.work["unread"] == 1
+    assert found.labels == LABELLED - 1

@@ -60,7 +60,7 @@ def test_each_broken_condition_is_named_and_connect_mends_it(
         "doctor", "--project", str(project), fails=True
     )
     backend.run("connect", "--project", str(project))
-    backend.wait_for_version(project, "equipoise-r0000-random")
+    backend.wait_for_version(project, "equipoise-r0000-max_herding")
     assert "FAIL" not in backend.run("doctor", "--project", str(project))
 
     with (
@@ -115,7 +115,7 @@ def test_each_broken_condition_is_named_and_connect_mends_it(
         client.request(
             "DELETE",
             f"/api/projects/{project}/model-versions",
-            json={"model_version": "equipoise-r0000-random"},
+            json={"model_version": "equipoise-r0000-max_herding"},
         )
         assert "predictions of this version" in here.failing()
 
@@ -135,7 +135,7 @@ def test_disconnect_takes_everything_back(
     project = make_digits_project(10, sampling="Uniform sampling").id
     backend = make_equipoise()
     backend.run("connect", "--project", str(project))
-    backend.wait_for_version(project, "equipoise-r0000-random")
+    backend.wait_for_version(project, "equipoise-r0000-max_herding")
     printed = backend.run("disconnect", "--project", str(project), "--delete-predictions")
     assert "deleted 10 predictions" in printed
     with label_studio.client() as client:
@@ -156,7 +156,7 @@ def test_a_backend_pasted_by_hand_connects_and_a_disconnected_one_stays_so(
     with label_studio.client() as client:
         body = {"url": backend.url, "project": project, "title": "typed by a person"}
         assert client.post("/api/ml", json=body).status_code == 201
-        backend.wait_for_version(project, "equipoise-r0000-random")
+        backend.wait_for_version(project, "equipoise-r0000-max_herding")
         assert "FAIL" not in backend.run("doctor", "--project", str(project))
         backend.run("disconnect", "--project", str(project))
         time.sleep(8)  # several polls
@@ -172,7 +172,7 @@ def test_a_personal_access_token_works_as_well(
     project = make_digits_project(5).id
     backend = make_equipoise(api_key=label_studio.personal_access_token())
     backend.run("connect", "--project", str(project))
-    backend.wait_for_version(project, "equipoise-r0000-random")
+    backend.wait_for_version(project, "equipoise-r0000-max_herding")
     assert "FAIL" not in backend.run("doctor", "--project", str(project))
 
 

@@ -39,7 +39,7 @@ def test_the_main_job_end_to_end(
     assert "equipoise disconnect" in printed
 
     # A first order is there before anything is learnt.
-    backend.wait_for_version(project.id, "equipoise-r0000-random")
+    backend.wait_for_version(project.id, "equipoise-r0000-max_herding")
     assert "FAIL" not in backend.run("doctor", "--project", str(project.id))
 
     # 40 labels: a round starts from the webhooks alone.

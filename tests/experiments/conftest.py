@@ -55,6 +55,7 @@ def make_replay(
     rounds: int = 4,
     seeds: int = 2,
     run: bool = True,
+    initial_strategy: str = "live",
 ) -> Path:
     """Prepare a small replay and, in this process, run it."""
     small = preset("quick", epochs=1, min_steps=8, projection=8, batch_size=16, lr=1e-2)
@@ -67,6 +68,7 @@ def make_replay(
         batch=8,
         rounds=rounds,
         seeds=seeds,
+        initial_strategy=initial_strategy,
     )
     if run:
         for seed in range(seeds):

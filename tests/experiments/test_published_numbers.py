@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from experiments import summary
+from experiments import alarms, measuring, summary
+from experiments.alarms import Moment
 from experiments.cells import Cell
 from experiments.curves import Curves
 from experiments.plan import Plan
 from experiments.statistics import Interval, holm
+from model.fusion import MOST_MODALITIES
 from model.presets import preset
 from model.schema import Modality, ModalityKind, Schema, Target
+from strategies import Pool, Selection
 from strategies.pool import TargetKind
 
 NAMES = ("grace", "random", "entropy")
@@ -190,3 +193,114 @@ def test_the_table_holds_the_rows_numbers() -> None:
         "seconds_per_choice": [1.5] * 3,
     }.items():
         assert table[name] == values, name
+
+
+# The stopping hint's alarms
+
+
+def moment(agreement: float, left: float, gain: float = 0.0, changed: float = 0.1) -> Moment:
+    """Return a moment."""
+    return Moment(agreement, changed, left, gain)
+
+
+def test_alarms_by_hand() -> None:
+    found = [
+        moment(0.95, 0.005, 0.02, 0.1),
+        moment(0.95, 0.01),  # at the tolerance: nothing much was left
+        moment(0.90, 0.02, 0.03, 0.3),
+        moment(0.80, 0.5),
+    ]
+    counted = alarms.count(found, 0.9)
+    assert (counted.moments, counted.flat, counted.given, counted.false) == (4, 2, 3, 1)
+    assert counted.yield_ == pytest.approx(0.05 / 0.6)
+    assert counted.false_rate == pytest.approx(1 / 3)
+    assert np.isnan(alarms.count(found, 0.96).false_rate)
+    assert alarms.count([moment(0.9, 0.0, changed=0.0)], 0.9).yield_ == 0
+
+
+def test_the_threshold_is_the_lowest_with_few_wrong_hints_in_the_worst_group() -> None:
+    good = [moment(0.85, 0.0)] * 30
+    # In this group a hint below .9 is wrong in half of all moments, from .9 on in a tenth.
+    bad = [moment(0.85, 1.0)] * 8 + [moment(0.95, 0.0)] * 9 + [moment(0.95, 1.0)]
+    assert alarms.tune([good]) == 0.7
+    assert alarms.tune([bad, good + [moment(0.95, 0.0)] * 20]) == 0.86
+    assert alarms.tune([good[:19]]) == 1.0  # too few hints to tell
+    assert alarms.tune([good[:20]]) == 0.7
+    # Where no threshold is good enough, the one with the smallest share of wrong hints.
+    worse = [moment(0.8, 1.0)] * 30 + [moment(0.9, 1.0)] * 10 + [moment(0.9, 0.0)] * 20
+    assert alarms.tune([worse]) == 0.81
+
+
+def test_each_group_is_measured_with_the_others_threshold() -> None:
+    calm = [moment(0.75, 0.0)] * 30
+    wild = [moment(0.75, 1.0)] * 30 + [moment(0.9, 0.0)] * 30
+    found = alarms.held_out({"calm": calm, "wild": wild})
+    assert found["calm"][0] == 0.76
+    assert found["calm"][1].given == 0
+    assert found["wild"][0] == 0.7
+    assert found["wild"][1].false == 30
+    assert alarms.held_out({"calm": calm}) == {}
+
+
+# What one measurement of a replay holds
+
+
+def test_metrics_of_a_measurement_by_hand() -> None:
+    choice = Target("y", TargetKind.CLASSIFICATION, ("a", "b", "c"))
+    outputs = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0.7, 0.3, 0]])
+    truth = np.array([0, 1, 1, 0])
+    found = measuring._metrics(choice, outputs, truth)
+    assert found == pytest.approx({"accuracy": 3 / 4, "macro_accuracy": (1 + 1 / 2) / 2})
+    assert measuring._by_class(choice, outputs, truth) == {"a": 1.0, "b": 0.5}  # no c to measure
+    tags = Target("y", TargetKind.MULTILABEL, ("a", "b", "c"))
+    outputs = np.array([[0.5, 0.4, 0.1], [0.9, 0.6, 0.2]])
+    truth = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    # a: two said, one true, one right; b: one said, two true, one right; c: nobody says it.
+    assert measuring._metrics(tags, outputs, truth) == pytest.approx({"f1": (2 / 3 + 2 / 3) / 2})
+    assert measuring._by_class(tags, outputs, truth) == {"a": 0.5, "b": 0.5, "c": 1.0}
+    number = Target("y", TargetKind.REGRESSION, (), 0.0, 2.0)
+    found = measuring._metrics(number, np.array([1.0, 2.0, 0.0]), np.array([1.5, 2.0, 1.0]))
+    assert found["mae"] == pytest.approx(0.5)
+    assert measuring._by_class(number, np.zeros(2), np.zeros(2)) == {}
+
+
+def test_uncertainty_is_a_share_of_the_largest() -> None:
+    def of(rows: Sequence[Sequence[float]], target: TargetKind) -> list[float] | None:
+        found = measuring.uncertainty(
+            Pool(size=len(rows), target=target, probabilities=np.array(rows))
+        )
+        return None if found is None else found.tolist()
+
+    sure = of([[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]], TargetKind.CLASSIFICATION)
+    assert sure == pytest.approx([0, 1, 0.5], abs=1e-6)
+    several = of([[0, 1], [0.5, 0.5], [0.5, 1]], TargetKind.MULTILABEL)
+    assert several == pytest.approx([0, 1, 0.5], abs=1e-6)
+    assert of([[0.5], [0.2]], TargetKind.REGRESSION) is None
+
+
+def test_contributions_are_measured_of_few_modalities_and_of_classes_only() -> None:
+    choice = Target("y", TargetKind.CLASSIFICATION, ("a", "b"))
+    assert measuring.explainable(choice, MOST_MODALITIES)
+    assert not measuring.explainable(choice, MOST_MODALITIES + 1)
+    assert not measuring.explainable(Target("y", TargetKind.REGRESSION), 2)
+
+
+def test_explanations_of_a_batch_beside_its_pool() -> None:
+    pool = Pool(
+        size=3,
+        target=TargetKind.CLASSIFICATION,
+        probabilities=np.array([[1.0, 0.0], [0.5, 0.5], [1.0, 0.0]]),
+    )
+    parts = {"informativeness": [1.0, 2.0, 3.0], "representativeness": [1.0, 0.5, 0.0]}
+    selection = Selection(
+        order=np.arange(3),
+        scores=np.zeros(3),
+        components={**{k: np.array(v) for k, v in parts.items()}, "easiness": np.array([0, 1, 2])},
+        notes={"alpha": 0.5},
+    )
+    whole, chosen = measuring.describe(pool, selection, np.array([1, 2]))
+    assert whole["uncertainty"] == pytest.approx(1 / 3, abs=1e-6)
+    assert chosen["uncertainty"] == pytest.approx(1 / 2, abs=1e-6)
+    assert (whole["informativeness"], chosen["informativeness"]) == (2, 2.5)
+    assert (whole["worth"], chosen["worth"]) == pytest.approx((2 / 3, 0.5))
+    assert (whole["eased"], chosen["eased"]) == pytest.approx((0.5, 0.75))

@@ -20,6 +20,7 @@ from experiments.dataset import DataError
 from experiments.merging import merge
 from experiments.page import Section, Table, render
 from experiments.plan import Contender, Plan, contenders
+from experiments.replay import initial_rows
 from experiments.report import report
 from experiments.statistics import Interval
 from model.presets import preset
@@ -59,7 +60,7 @@ def test_other_targets(kind: TargetKind, tmp_path: Path) -> None:
     names = (
         ("random", "grace:pseudo_label=teacher") if kind == "regression" else ("random", "badge")
     )
-    found = curves.load(make_replay(tmp_path, kind, names))
+    found = curves.load(make_replay(tmp_path, kind, names, initial_strategy="random"))
     assert np.isfinite(found.of("multimodal")).all()
     assert set(found.heads) == {"multimodal", "clear", "noisy"}
     last = found.sign * found.of("multimodal")
@@ -263,3 +264,35 @@ def test_one_strategy_alone_has_a_report(kind: TargetKind, tmp_path: Path) -> No
     page = report(folder).read_text()
     assert "Only one strategy was replayed" in page
     assert merge([folder], tmp_path / "joint").is_file()
+
+
+def test_the_first_labels_are_chosen_as_a_live_projects_are(tmp_path: Path) -> None:
+    live = make_replay(tmp_path / "live", run=False)
+    chance = make_replay(tmp_path / "chance", initial_strategy="random", run=False)
+    data = curves.data_of(live)
+    one, other = initial_rows(live, 0), initial_rows(chance, 0)
+    assert len(set(one)) == len(one) == len(other) == 10
+    assert set(one) <= set(data.train.tolist())
+    assert set(one) != set(other)
+    assert (initial_rows(live, 0) == one).all()
+    assert Plan.read(live).initial_strategy == "live"
+    with pytest.raises(DataError, match="initial_strategy"):
+        make_replay(tmp_path / "chance", run=False)
+    with pytest.raises(DataError, match="cannot be chosen by 'bmmal'; choose from live, random"):
+        make_replay(tmp_path / "other", initial_strategy="bmmal", run=False)
+
+
+def test_options_go_to_the_contenders_that_have_them() -> None:
+    kind = TargetKind.CLASSIFICATION
+    found = contenders("random,grace:alpha_init=0.5,dbal,entropy", kind, ["diverse=true"])
+    assert found == (
+        *("random:diverse=true", "grace:alpha_init=0.5+diverse=true", "dbal"),
+        "entropy:diverse=true",
+    )
+    assert Contender.read(found[1]).options == {"alpha_init": 0.5, "diverse": True}
+    with pytest.raises(DataError, match="none of dbal has an option 'diverse'"):
+        contenders("dbal", kind, ["diverse=true"])
+    with pytest.raises(DataError, match="write name=value"):
+        contenders("dbal", kind, ["beta"])
+    with pytest.raises(DataError, match="option 'beta' must be a whole number, not 'many'"):
+        contenders("dbal:beta=many", kind, ["beta=3"])

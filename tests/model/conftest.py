@@ -114,7 +114,7 @@ def inputs_of(arrays: list[np.ndarray], present: np.ndarray | None = None) -> In
         row = np.where(here[:, column], np.arange(size), -1).astype(np.int64)
         shard = np.where(here[:, column], 0, -1).astype(np.int32)
         shape = values.shape[1:]
-        columns.append(Column("sequence-mean/1", shape, (values.astype(np.float16),), shard, row))
+        columns.append(Column("sequence-mean/2", shape, (values.astype(np.float32),), shard, row))
     return Inputs(size, here, (), tuple(columns))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ import torch
 from model.encoders import ENCODERS, encoder_for
 from model.encoders.backbone import EncoderUnavailable
 from model.labels import NotEnoughLabels
-from model.look import look, look_untrained
+from model.look import look
 from model.preparation import prepare
 from model.presets import PRESETS, preset
 from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
 from model.training import train
+from model.untrained import look_untrained
 from strategies.pool import Need
 from tests.model.conftest import clip, png, reference, wav
 
@@ -162,7 +165,43 @@ def saved_video(folder: Path) -> str:
     return f"hf:{folder}"
 
 
+def saved_timm(folder: Path) -> str:
+    """Save a small network of timm's with random weights."""
+    import timm
+
+    torch.manual_seed(0)
+    net = timm.create_model("test_byobnet", pretrained=False)
+    timm.models.save_for_hf(net, folder, safe_serialization=True)
+    return f"timm:{folder}"
+
+
+def saved_clip(folder: Path) -> str:
+    """Save a small CLIP with random weights."""
+    from open_clip import CLIP
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    model_cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    config = {"model_cfg": model_cfg, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(CLIP(**model_cfg).state_dict(), folder / "open_clip_model.safetensors")
+    return f"open_clip:{folder}"
+
+
 SAVED = {
+    "timm": (ModalityKind.IMAGE, saved_timm),
+    "clip-image": (ModalityKind.IMAGE, saved_clip),
+    "clip-text": (ModalityKind.TEXT, saved_clip),
     "text": (ModalityKind.TEXT, saved_text),
     "image": (ModalityKind.IMAGE, saved_image),
     "audio": (ModalityKind.AUDIO, saved_audio),
@@ -173,7 +212,7 @@ SAVED = {
 
 @pytest.mark.parametrize("mode", ["frozen", "finetune"])
 @pytest.mark.parametrize("which", SAVED)
-def test_transformers_saved_to_a_folder(which, mode, cache, tmp_path, monkeypatch):
+def test_models_saved_to_a_folder(which, mode, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     kind, save = SAVED[which]
     folder = tmp_path / "weights"
@@ -182,12 +221,13 @@ def test_transformers_saved_to_a_folder(which, mode, cache, tmp_path, monkeypatc
     model, inputs = fit(kind, options, cache)
     assert model.metadata["pretrained"]
     trained = sum(p.numel() for p in model.network.encoders.parameters())
-    assert (trained > 500) == (mode == "finetune")
-    assert inputs.columns[0].shape == (16,) or mode == "finetune"
+    width = 256 if which == "timm" else 16
+    assert (trained > 2 * width + 100) == (mode == "finetune")
+    assert inputs.columns[0].shape == (width,) or mode == "finetune"
     if mode == "frozen":
         pool = look_untrained(inputs, model.schema, model.preset)
         assert pool.pretrained
-        assert pool.features["x"].shape == (8, 16)
+        assert pool.features["x"].shape == (8, width)
 
 
 def test_frozen_text_is_the_models_own_output(cache, tmp_path):
@@ -227,12 +267,26 @@ def test_changed_weights_change_the_cache_key(tmp_path):
     assert prints[0] != prints[1]
 
 
-def test_weights_that_cannot_be_had_name_what_needs_no_download(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("hf:nobody/has-this-model", ModalityKind.TEXT, "cannot be had.*hashing"),
+        ("timm:nobody_has_this_model", ModalityKind.IMAGE, "cannot be had.*vector"),
+        ("open_clip:ViT-B-32/nobodys", ModalityKind.IMAGE, "cannot be had.*vector"),
+        ("open_clip:ViT-B-32", ModalityKind.TEXT, "write `open_clip:ViT-B-32/WEIGHTS`"),
+    ],
+)
+def test_weights_that_cannot_be_had_name_what_needs_no_download(name, kind, message, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    modality = Modality("x", ModalityKind.TEXT, "x")
-    missing = preset("quick", encoders={ModalityKind.TEXT: "hf:nobody/has-this-model"})
-    with pytest.raises(EncoderUnavailable, match=r"cannot be had.*hashing"):
-        encoder_for(modality, missing)
+    with pytest.raises(EncoderUnavailable, match=message):
+        encoder_for(Modality("x", kind, "x"), preset("quick", encoders={kind: name}))
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    chosen = preset("quick", encoders={ModalityKind.IMAGE: "open_clip:ViT-B-16/openai"})
+    with pytest.raises(EncoderUnavailable, match="uv pip install open-clip-torch"):
+        encoder_for(Modality("x", ModalityKind.IMAGE, "x"), chosen)
 
 
 @pytest.mark.parametrize("mode", ["frozen", "finetune"])
@@ -289,7 +343,12 @@ def test_encoders_without_weights_train_and_have_a_last_layer(kind, name, option
 
 def test_every_registered_encoder_is_tested_here():
     tested = {(kind, name.partition(":")[0]) for kind, name, _ in SCRATCH}
-    tested |= {(kind, "hf") for kind, _ in SAVED.values()}
+    tested |= {
+        (kind, "hf") for kind, save in SAVED.values() if save not in (saved_timm, saved_clip)
+    }
+    tested |= {(ModalityKind.IMAGE, "timm"), (ModalityKind.IMAGE, "open_clip")}
+    tested |= {(ModalityKind.TEXT, "open_clip")}
+    tested |= {(kind, "vector") for kind in ModalityKind}  # test_vector.py
     same_code = {(ModalityKind.IMAGE, "resnet50"), (ModalityKind.IMAGE, "resnet101")}
     registered = {(kind, name) for kind, names in ENCODERS.items() for name in names}
     assert registered - same_code == tested
@@ -334,8 +393,6 @@ def test_minilm_real_weights(cache):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_json_and_name_encoders_that_exist(name):
-    import json
-
     chosen = PRESETS[name]
     again = type(chosen).from_json(json.loads(json.dumps(chosen.to_json())))
     assert dataclasses.asdict(again) == dataclasses.asdict(chosen)

@@ -106,9 +106,11 @@ class Laboratory:
         self._clock = int(time.time())
 
     def candidates(self, folder: str) -> list[Mutant]:
-        """Return every mutant of a folder that is not known to change nothing."""
+        """Return every mutant of a folder, or a file, that is not known to change nothing."""
         same = set(EQUIVALENT.read_text().splitlines())
-        paths = sorted(str(p.relative_to(self.tree)) for p in (self.tree / folder).rglob("*.py"))
+        place = self.tree / folder
+        files = [place] if place.is_file() else place.rglob("*.py")
+        paths = sorted(str(path.relative_to(self.tree)) for path in files)
         return [m for path in paths for m in mutants(self.tree, path) if m.key not in same]
 
     def tests(self, mutant: Mutant) -> list[str]:

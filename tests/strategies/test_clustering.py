@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 
 from strategies import STRATEGIES, Pool, cold_start
 from strategies import clusters as clusters_module
 from strategies import neighbours as neighbours_module
-from strategies.gcnal import _nodes, _Propagate, _train, propagation
+from strategies.clusters import k_means, weighted_k_means
+from strategies.factors import Dense
+from strategies.gcnal import _nodes, _Propagate, _train, propagation, reduced
 from strategies.neighbours import nearest_neighbours
 from strategies.ranking import Candidates
 from tests.strategies.pools import concatenated, make_pool, squared_distances
@@ -45,6 +48,25 @@ def test_dbal_takes_the_task_nearest_each_weighted_centre():
     assert (np.diff(margin[selection.order[:4]]) >= 0).all()
     assert (np.diff(margin[selection.order[4:]]) >= 0).all()
     np.testing.assert_allclose(selection.scores, 1 - margin)
+
+
+def test_seeds_go_where_the_weight_is():
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32))
+    weights = np.zeros(400)
+    weights[:6] = 1
+    centres = weighted_k_means(features, 6, weights, np.random.default_rng(0))
+    found = torch.cdist(centres, features[:6]).min(dim=0).values
+    assert float(found.max()) < 1e-3, "six rows of weight, six centres"
+    assert len(weighted_k_means(features, 9, weights, np.random.default_rng(0))) == 9
+
+
+def test_seeding_is_as_good_as_scikit_learns():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16))
+    points = centres[rng.integers(40, size=2000)] + 0.3 * rng.normal(size=(2000, 16))
+    ours = [k_means(Dense(points), 40, np.random.default_rng(s)).inertia_ for s in range(5)]
+    theirs = [KMeans(40, n_init=1, random_state=s).fit(points).inertia_ for s in range(5)]
+    assert np.mean(ours) < 1.1 * np.mean(theirs)
 
 
 def test_dbal_never_leaves_the_prefilter():
@@ -118,10 +140,10 @@ def test_typiclust_on_many_rows_samples_centres_and_density(monkeypatch):
     assert group[selection.order[:3]].tolist() == [1, 2, 0]
 
 
-def test_cold_start_needs_pretrained_features():
-    assert cold_start(make_pool(pretrained=True)).name == "typiclust"
-    assert cold_start(make_pool(pretrained=False)).name == "random"
-    assert cold_start(make_pool(pretrained=True, features=None)).name == "random"
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_cold_start_covers_wherever_there_are_vectors(pretrained):
+    assert cold_start(make_pool(pretrained=pretrained)).name == "max_herding"
+    assert cold_start(make_pool(pretrained=pretrained, features=None)).name == "random"
 
 
 def unit_cloud(size=600):
@@ -233,6 +255,30 @@ def test_gcnal_is_k_centre_greedy_on_the_hidden_layer():
         expected.append(row)
         nearest = np.minimum(nearest, squared_distances(points[:60], points[[row]])[:, 0])
     assert run("gcnal", pool, 12, epochs=5).order[:12].tolist() == expected
+
+
+def test_reduced_features_keep_their_cosines():
+    rng = np.random.default_rng(0)
+    deep = rng.normal(size=(200, 8)) @ rng.normal(size=(8, 60))
+    points = torch.nn.functional.normalize(torch.from_numpy(deep.astype(np.float32)), dim=1)
+    found = reduced(points, 8)
+    assert found.shape == (200, 8)
+    np.testing.assert_allclose(found @ found.T, points @ points.T, atol=1e-5)
+    assert reduced(points, 60) is points
+    apart = (reduced(points, 4) @ reduced(points, 4).T - points @ points.T).abs().max()
+    assert apart > 0.1
+
+
+def test_gcnal_works_on_reduced_features():
+    features, group = blobs([30, 30, 30], spread=1.0)
+    pool = Pool(90, ("a",), features={"a": np.hstack([features, np.zeros((90, 200))])})
+    done = np.flatnonzero(group == 0)[:15]
+    wide, narrow = (run("gcnal", pool, 6, labelled=done, width=w) for w in (300, 5))
+    shared = len(set(wide.order[:6]) & set(narrow.order[:6]))
+    assert shared >= 3
+    np.testing.assert_allclose(
+        narrow.components["labelledness"], wide.components["labelledness"], atol=0.2
+    )
 
 
 def test_gcnal_learns_what_is_labelled():

@@ -288,3 +288,25 @@ def test_above_the_limit_the_selection_says_how_it_estimated():
         exact.components["representativeness"], estimate.components["representativeness"]
     )
     assert rank.statistic > 0.98
+
+
+@pytest.mark.parametrize("block", [3, 2048])
+@pytest.mark.parametrize("size", [1, 2, 4, 9])
+def test_an_estimate_by_hand(size, block, monkeypatch):
+    monkeypatch.setattr(sums_module, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(9, 3)), rng.normal(size=(9, 2))
+    found = estimated_sums(OuterProducts(left, right), np.arange(9), size, np.random.default_rng(5))
+    chosen = np.random.default_rng(5).choice(9, size=size, replace=False)
+    points = materialised(left, right)
+    for row in range(9):
+        others = [c for c in chosen if c != row]
+        apart = np.sqrt(((points[others] - points[row]) ** 2).sum(axis=1))
+        count = len(apart)
+        if not count:  # the only one of the reference set has nobody to be compared with
+            assert (found.sums[row], found.standard_errors[row]) == (0, 0)
+            continue
+        spread = apart.var(ddof=1) if count > 1 else 0.0
+        assert found.sums[row] == pytest.approx(8 * apart.mean())
+        error = 8 * np.sqrt(spread / count * (1 - count / 8))
+        assert found.standard_errors[row] == pytest.approx(error, abs=1e-7)

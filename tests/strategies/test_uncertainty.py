@@ -77,6 +77,17 @@ def test_bald_of_a_regression_is_the_variance_of_the_passes():
     np.testing.assert_allclose(run("bald", pool).scores, expected)
 
 
+def test_dbal_of_a_regression_keeps_where_the_passes_differ_most():
+    pool = make_pool(target=TargetKind.REGRESSION)
+    variance = np.var(pool.mc_probabilities[:, :, 0], axis=0)
+    selection = STRATEGIES["dbal"](pool, 5, np.random.default_rng(0), beta=2)
+    np.testing.assert_allclose(selection.scores, variance)
+    kept = set(np.argsort(-variance)[:10])
+    assert set(selection.order[:5]) <= kept
+    assert (np.diff(variance[selection.order[:5]]) <= 0).all()
+    assert (np.diff(variance[selection.order[5:]]) <= 0).all()
+
+
 def test_bald_leaves_no_small_negative_number():
     passes = np.repeat(make_pool(dtype=np.float32).probabilities[None], 7, axis=0)
     assert (run("bald", make_pool(mc_probabilities=passes)).scores >= 0).all()

@@ -1,0 +1,75 @@
+"""A round's tasks -> prepared inputs, carefully after a crash; and ahead of the first round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend.media import absent
+from backend.media.prepared import prepared
+from backend.media.quarantine import carefully
+from backend.rounds.context import Run
+from backend.rounds.fetch import Fetched
+from model.preparation import Inputs
+from model.presets import Preset
+
+
+def encode(
+    run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preset | None = None
+) -> Inputs:
+    """Return prepared inputs of some tasks, in their order.
+
+    Args:
+        run: the round.
+        fetched: what Label Studio holds.
+        tasks: ids.
+        chosen: names the encoders; None: the project's preset.
+    """
+    preset = chosen or run.preset
+    wanted = [fetched.tasks[task] for task in tasks]
+    if run.decode_log.suspects():
+        carefully(
+            wanted,
+            fetched.label_config,
+            preset,
+            folder=run.folder,
+            decode_log=run.decode_log,
+            decode_timeout=run.settings.decode_timeout,
+            alive=lambda: run.progress("decode", 0, 0),
+        )
+    misses = 0
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal misses
+        misses = total
+        run.progress(stage, done, total)
+
+    with run.decode_log.open() as decode_log:
+        inputs = prepared(
+            wanted,
+            fetched.config,
+            preset,
+            studio=run.studio,
+            settings=run.settings,
+            decode_log=decode_log,
+            progress=progress,
+        )
+    run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
+    run.absent = absent.counted(inputs, fetched.config, wanted)
+    run.store.renew(run.claim, failures=run.absent)
+    absent.refuse_passing(inputs, fetched.config.schema, run.settings.max_passing_absent)
+    return inputs
+
+
+def warm_cache(run: Run, fetched: Fetched) -> None:
+    """Encode every task before the first labels come, so that the first round need not."""
+    if run.decode_log.suspects():
+        return  # the next round looks carefully at what crashed a process
+    with run.decode_log.open() as decode_log:
+        prepared(
+            list(fetched.tasks.values()),
+            fetched.config,
+            run.preset,
+            studio=run.studio,
+            settings=run.settings,
+            decode_log=decode_log,
+        )

@@ -1,0 +1,89 @@
+"""What a round reads of Label Studio: config, tasks, labels, the pool, and who was skipped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import EquipoiseError
+from backend.labelstudio.annotations import Labelled, read_tasks
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import LabelConfig, parse
+from strategies.pool import TargetKind
+
+
+class NotEnoughLabels(EquipoiseError):
+    """There is too little to train on yet."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What Label Studio holds now.
+
+    Attributes:
+        config: its label config, parsed.
+        tasks: task id -> task.
+        labelled: what annotations say, for tasks with a usable one.
+        pool: ids of the tasks that may be labelled.
+        label_config: the config as it stands.
+        unread: results that were not understood, by reason.
+        skipped: tasks of the pool that every annotator who saw them has skipped.
+    """
+
+    config: LabelConfig
+    tasks: dict[int, dict[str, Any]]
+    labelled: list[Labelled]
+    pool: list[int]
+    label_config: str
+    unread: Mapping[str, int]
+    skipped: frozenset[int] = frozenset()
+
+
+def fetch(studio: LabelStudio, project: int) -> Fetched:
+    """Read config, tasks and annotations.
+
+    A task is labelled when a usable annotation says something about a target; it is in the pool
+    when it is not, and Label Studio still wants annotations for it.
+    """
+    text = studio.project(project)["label_config"]
+    config = parse(text)
+    seen: set[int] = set()
+
+    def noted() -> Iterator[dict[str, Any]]:
+        for task in studio.annotated(project):
+            if all(said.get("was_cancelled") for said in task["annotations"]):
+                seen.add(int(task["id"]))
+            yield task
+
+    answers = read_tasks(noted(), config)
+    tasks = {int(task["id"]): task for task in studio.tasks(project)}
+    known = {item.task for item in answers.labelled}
+    return Fetched(
+        config,
+        tasks,
+        [item for item in answers.labelled if item.task in tasks],
+        [t for t, task in tasks.items() if t not in known and not task["is_labeled"]],
+        text,
+        answers.unread,
+        frozenset(seen),
+    )
+
+
+def check_labels(fetched: Fetched) -> None:
+    """Raise NotEnoughLabels where there is nothing to learn from yet."""
+    target = fetched.config.schema.multimodal
+    said = Counter(
+        value
+        for item in fetched.labelled
+        for value in item.values.get(target.name, ())
+        if isinstance(value, str)
+    )
+    if not any(target.name in item.values for item in fetched.labelled):
+        raise NotEnoughLabels(f"No task is labelled with {target.name!r} yet.")
+    if target.kind is TargetKind.CLASSIFICATION and len(said) < 2:
+        raise NotEnoughLabels(
+            f"All labels of {target.name!r} are {next(iter(said))!r}; label at least one task "
+            "with another class."
+        )
