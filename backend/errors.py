@@ -34,6 +34,10 @@ class NotConnected(EquipoiseError):
     """The project is unknown to this backend's store."""
 
 
+class ForeignProject(EquipoiseError):
+    """Another Label Studio's project, which happens to have the id of one in the store."""
+
+
 class RoundLost(EquipoiseError):
     """The round's lease is gone: it was cancelled, or another server took the project over."""
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import secrets
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,78 +16,14 @@ from pydantic_settings import (
 )
 
 from backend.errors import EquipoiseError
-from model.presets import PRESETS, preset
-from strategies.names import NAMES
+from backend.hosts import bracketed, checked_url, is_loopback
+from backend.options import ProjectSettings
+from backend.secret import kept_secret
+
+__all__ = ["SECRET_HEADER", "ProjectSettings", "Settings", "settings"]
 
 SECRET_HEADER = "X-Equipoise-Secret"
 """The HTTP header that carries `webhook_secret`."""
-
-
-class ProjectSettings(BaseModel):
-    """What can differ between projects.
-
-    Later sources win: defaults < environment and TOML < TOML `[projects.ID]` <
-    Label Studio's extra params < `equipoise set` on the command line.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    strategy: str = Field("auto", description="How the pool is ranked.")
-    batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
-    retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
-    publish: int | None = Field(
-        None,
-        ge=1,
-        description="Top tasks whose rank Label Studio is told; default: ten times retrain_after, "
-        "and batch at least. The next round replaces them.",
-    )
-    seed: int = Field(0, ge=0, description="Seed of training and selection.")
-    preset: str = Field("auto", description="Encoders, fusion and training recipe.")
-    strategy_options: dict[str, dict[str, Any]] = Field(
-        default_factory=dict,
-        description='By strategy, e.g. {"grace": {"alpha_init": 1.0}}; docs/strategies.md.',
-    )
-    overrides: dict[str, Any] = Field(
-        default_factory=dict, description="Preset fields to change, e.g. fusion or epochs."
-    )
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of the strategy in force."""
-        return self.strategy_options.get(self.strategy, {})
-
-    @property
-    def published(self) -> int:
-        """How many tasks are published: more than will be served before the next round.
-
-        Storing and deleting a prediction costs Label Studio a tenth of a second each.
-        """
-        return self.publish or max(self.batch, 10 * self.retrain_after)
-
-    @field_validator("strategy")
-    @classmethod
-    def _known_strategy(cls, value: str) -> str:
-        if value not in NAMES:
-            raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(NAMES)}")
-        return value
-
-    @model_validator(mode="after")
-    def _known_options(self) -> ProjectSettings:
-        if self.strategy_options:
-            from strategies import STRATEGIES  # loads what ranks, which most commands need not
-
-            for name, options in self.strategy_options.items():
-                if name not in STRATEGIES:
-                    raise ValueError(f"strategy_options: no strategy {name!r}")
-                STRATEGIES[name].check_options(options)
-        return self
-
-    @model_validator(mode="after")
-    def _known_preset(self) -> ProjectSettings:
-        if self.preset not in PRESETS:
-            raise ValueError(f"unknown preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
-        preset(self.preset, **self.overrides)
-        return self
 
 
 class Settings(BaseSettings):
@@ -225,12 +158,12 @@ class Settings(BaseSettings):
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
-        return None if value is None else _checked_url(value)
+        return None if value is None else checked_url(value)
 
     @field_validator("label_studio_aliases")
     @classmethod
     def _http_urls(cls, value: list[str]) -> list[str]:
-        return [_checked_url(url) for url in value]
+        return [checked_url(url) for url in value]
 
     @field_validator("media_hosts", "no_proxy", "trusted_hosts")
     @classmethod
@@ -252,13 +185,13 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """Where Label Studio reaches this backend."""
-        return self.public_url or f"http://{_bracketed(self.host)}:{self.port}"
+        return self.public_url or f"http://{bracketed(self.host)}:{self.port}"
 
     @property
     def own_url(self) -> str:
         """Where a process on this machine reaches this backend."""
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-        return f"http://{_bracketed(anywhere.get(self.host, self.host))}:{self.port}"
+        return f"http://{bracketed(anywhere.get(self.host, self.host))}:{self.port}"
 
     @property
     def database(self) -> str:
@@ -292,7 +225,7 @@ class Settings(BaseSettings):
         """
         if self.webhook_secret is not None:
             return self.webhook_secret.get_secret_value()
-        return None if self.basic_auth is None else _kept_secret(self.data_dir / "webhook_secret")
+        return None if self.basic_auth is None else kept_secret(self.data_dir / "webhook_secret")
 
     @property
     def own_hosts(self) -> list[str]:
@@ -337,7 +270,7 @@ class Settings(BaseSettings):
         Args:
             guarded: whether the server asks for the password at all.
         """
-        if self.allow_open or _is_loopback(self.host):
+        if self.allow_open or is_loopback(self.host):
             return
         if not guarded:
             raise EquipoiseError(
@@ -369,51 +302,6 @@ class Settings(BaseSettings):
         for source in (self.projects.get(project or -1, {}), extra_params, overrides):
             merged.update(source)
         return ProjectSettings(**merged)
-
-
-def fits_host(host: str, pattern: str) -> bool:
-    """Tell whether a host is the one named, or below the domain of `*.domain`."""
-    if pattern.startswith("*."):
-        return host.lower().endswith(pattern[1:].lower())
-    return host.lower() == pattern.lower()
-
-
-def _checked_url(value: str) -> str:
-    parts = urlsplit(value)  # what is wrong with it is not repeated: it may hold a password
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must start with http:// or https:// and name a host")
-    if "@" in parts.netloc:
-        raise ValueError("must hold no user name and password")
-    return value.rstrip("/")
-
-
-def _kept_secret(path: Path) -> str:
-    """Return the secret in a file that only its owner can read; it is made at first."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    if not path.exists():
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        try:
-            os.link(beside, path)  # the first of several processes wins, and is never half there
-        except FileExistsError:
-            pass
-        finally:
-            beside.unlink()
-    return path.read_text().strip()
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @cache

@@ -21,6 +21,7 @@ for _command in (
     server.serve,
     project.connect,
     project.disconnect,
+    project.forget,
     project.doctor,
     rounds.retrain,
     rounds.rank,

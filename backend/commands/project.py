@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import time
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -19,6 +20,12 @@ from backend.commands.console import (
     wake,
 )
 
+if TYPE_CHECKING:
+    from backend.store.store import Store
+
+_FIRST_ORDER = 60.0
+"""Seconds that `connect` waits for it: a project of many media takes longer."""
+
 
 def connect(project: ProjectOption) -> None:
     """Set up a project: backend, webhook, sampling, tab. Safe to repeat."""
@@ -28,10 +35,31 @@ def connect(project: ProjectOption) -> None:
     with label_studio() as (config, store, studio):
         for line in connecting.connect(studio, store, config, project):
             say(f"- {line}")
-        wake(config)
+        if wake(config):
+            _first_order(store, project)
         for check in media_checks(studio, store, config, project):
             say(f"- {check.name}: {check.found}")
     say(f"Undo with: equipoise disconnect --project {project}")
+
+
+def _first_order(store: Store, project: int) -> None:
+    """Wait, but not for ever, until the server has ranked the project for the first time."""
+    deadline, told = time.monotonic() + _FIRST_ORDER, ""
+    while time.monotonic() < deadline:
+        owner, current, running = store.project(project), store.current(project), None
+        if current is not None and owner.announced == current.version:
+            say(f"- the queue follows {current.version}")
+            return
+        running = store.running(project)
+        doing = f"{running.phase or 'starting'} {running.done}/{running.total}" if running else ""
+        if owner.problem:
+            say(f"- no order yet: {owner.problem}")
+            return
+        if doing and doing != told:
+            say(f"  first order: {doing}")
+        told = doing or told
+        time.sleep(1)
+    say(f"- no order yet; `equipoise status --project {project}` tells when there is")
 
 
 def disconnect(
@@ -39,14 +67,22 @@ def disconnect(
     delete_predictions: Annotated[bool, typer.Option(help="Delete our predictions.")] = False,
 ) -> None:
     """Take back what `connect` did; rounds and scores stay in the store."""
-    from backend.queue import connect as connecting
+    from backend.queue.disconnect import disconnect as disconnecting
 
     with label_studio() as (config, store, studio):
-        lines = connecting.disconnect(
-            studio, store, config, project, predictions=delete_predictions
-        )
+        lines = disconnecting(studio, store, config, project, predictions=delete_predictions)
         for line in lines:
             say(f"- {line}")
+
+
+def forget(project: ProjectOption) -> None:
+    """Delete what is known of a project that was deleted in Label Studio, or is disconnected."""
+    from backend.queue.forget import forget as forgetting
+
+    with label_studio() as (config, store, studio):
+        rounds = forgetting(studio, store, project)
+        wake(config)
+    say(f"Forgot project {project} with {rounds} rounds.")
 
 
 def doctor(project: ProjectOption) -> None:

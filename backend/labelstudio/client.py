@@ -32,8 +32,21 @@ class LabelStudio(Connection):
     # Projects and tasks
 
     def project(self, project: int) -> Json:
-        """Return one project."""
-        found: Json = self.call("GET", f"/api/projects/{project}/")
+        """Return one project.
+
+        Raises:
+            LabelStudioError: it cannot be had; with status 404 it is gone, and the message says so.
+        """
+        try:
+            found: Json = self.call("GET", f"/api/projects/{project}/")
+        except LabelStudioError as error:
+            if error.status != 404:
+                raise
+            raise LabelStudioError(
+                f"Label Studio has no project {project}, or its user may not see it. If it was "
+                f"deleted there: `equipoise forget --project {project}`.",
+                404,
+            ) from error
         return found
 
     def update_project(self, project: int, **fields: Any) -> Json:

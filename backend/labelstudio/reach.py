@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from functools import cache
 from pathlib import Path
@@ -12,7 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from backend.errors import EquipoiseError
-from backend.settings import Settings, fits_host
+from backend.hosts import fits_host, is_loopback
+from backend.settings import Settings
 
 
 def client(settings: Settings, url: str, *, timeout: float) -> httpx.Client:
@@ -37,7 +37,7 @@ def client(settings: Settings, url: str, *, timeout: float) -> httpx.Client:
 def proxy_for(settings: Settings, url: str) -> str | None:
     """Return the proxy on the way to an address; loopback and `no_proxy` are reached directly."""
     host = (urlsplit(url).hostname or "").lower()
-    if settings.proxy is None or _is_here(host):
+    if settings.proxy is None or is_loopback(host):
         return None
     if any(fits_host(host, pattern) for pattern in settings.no_proxy):
         return None
@@ -55,10 +55,3 @@ def _trusted(path: Path) -> ssl.SSLContext:
             f"No certificates can be read from {path} (ca_file): {error}"
         ) from None
     return context
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

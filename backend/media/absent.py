@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from backend.errors import EquipoiseError
+from backend.labelstudio.config import LabelConfig
+from backend.media.values import resolve
 from model.inputs import Inputs
 from model.schema import Schema
 
@@ -47,20 +49,23 @@ def refuse_passing(inputs: Inputs, schema: Schema, limit: float) -> None:
             )
 
 
-def counted(inputs: Inputs, schema: Schema, tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def counted(
+    inputs: Inputs, config: LabelConfig, tasks: Sequence[Mapping[str, Any]]
+) -> dict[str, int]:
     """Count every absent value by modality and reason, the commonest first.
 
     Args:
         inputs: prepared inputs of N tasks.
-        schema: the modalities.
+        config: their modalities, and where the values are.
         tasks: the N tasks; a value that was never a failure says by its type why it is absent.
     """
     counts = Counter(f"{found.modality}: {found.reason}" for found in inputs.failures)
     failed = {(found.index, found.modality) for found in inputs.failures}
-    for column, modality in enumerate(schema.modalities):
+    for column, modality in enumerate(config.schema.modalities):
+        expression = config.sources[modality.key].expression
         for index in np.flatnonzero(~inputs.present[:, column]):
             if (int(index), modality.name) not in failed:
-                why = _of_type((tasks[index].get("data") or {}).get(modality.key), modality.key)
+                why = _of_value(resolve(expression, tasks[index].get("data") or {}), expression)
                 counts[f"{modality.name}: {why}"] += 1
     return dict(counts.most_common(SHOWN))
 
@@ -74,9 +79,9 @@ def _listed(reasons: Counter[str]) -> str:
     return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
 
 
-def _of_type(value: Any, key: str) -> str:
+def _of_value(value: Any, expression: str) -> str:
     if value is None:
-        return f"the task has no {key!r}"
-    if isinstance(value, str):
-        return f"{key!r} is empty"
-    return f"{key!r} is a {type(value).__name__}, which is not read"
+        return f"the task has no {expression}"
+    if isinstance(value, str) and not value.strip():
+        return f"{expression} is empty"
+    return f"{expression} is a {type(value).__name__}, which is not read"

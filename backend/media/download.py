@@ -19,10 +19,11 @@ from tenacity import (
 )
 
 from backend.errors import LabelStudioError
+from backend.hosts import fits_host
 from backend.labelstudio import reach
 from backend.labelstudio.client import LabelStudio
 from backend.media.addresses import checked_address
-from backend.settings import Settings, fits_host
+from backend.settings import Settings
 from model.sample import MediaError
 
 _REDIRECTS = 5

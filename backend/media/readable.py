@@ -96,7 +96,7 @@ def _look(work: Json, config: Settings) -> list[Json]:
             attempts=1,
             suspects=False,
         )
-    reasons = counted(inputs, parsed.schema, work["tasks"])
+    reasons = counted(inputs, parsed, work["tasks"])
     return [
         {
             "modality": name,

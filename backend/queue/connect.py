@@ -1,7 +1,8 @@
-"""Connecting a Label Studio project to this backend, and taking it back."""
+"""Connecting a Label Studio project to this backend; disconnect.py takes it back."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from backend.errors import LabelStudioError
@@ -46,13 +47,16 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
     undo: Json = dict(known.undo) if known else {}
     done = [f"{config.level}: {config.sentence}"]
     done += [f"ignores {note}" for note in config.ignored]
+    store.note_created(project, stamp_of(remote))
     store.save_project(project, title=remote["title"], label_config=remote["label_config"])
+    store.note_created(project, stamp_of(remote))
     current = store.current(project)
     version = current.version if current else INITIAL_VERSION
     backend, line = _backend(studio, settings, project, version)
     done.append(line)
     done.append(_webhook(studio, settings, project))
     done += _sampling(studio, remote, project, undo)
+    done += _hidden(studio, remote, project, undo)
     done.append(_tab(studio, project))
     publishing.announce(studio, settings, project, backend, version)
     done.append(f"serves version {version}")
@@ -155,12 +159,36 @@ def _sampling(studio: LabelStudio, remote: Json, project: int, undo: Json) -> li
     return done
 
 
-def _our_tabs(studio: LabelStudio, project: int) -> list[int]:
+def stamp_of(remote: Json) -> str:
+    """Return when Label Studio made a project, as its /setup tells it; "" where it is not told."""
+    made = remote.get("created_at")
+    return str(int(datetime.fromisoformat(made).timestamp())) if made else ""
+
+
+def _hidden(studio: LabelStudio, remote: Json, project: int, undo: Json) -> list[str]:
+    """Tell which predictions are not shown any more: Label Studio shows those of one version."""
+    old = remote["model_version"] or ""
+    if old.startswith(publishing.PREFIX):
+        return []
+    if old:
+        undo.setdefault("model_version", old)
+    others = {
+        name: count
+        for name, count in studio.version_counts(project).items()
+        if not name.startswith(publishing.PREFIX)
+    }
+    if not others:
+        return []
+    listed = ", ".join(f"{count} of {name!r}" for name, count in sorted(others.items()))
+    return [f"hides other predictions while it is connected: {listed}"]
+
+
+def our_tabs(studio: LabelStudio, project: int) -> list[int]:
     return [int(tab["id"]) for tab in studio.tabs(project) if tab["data"].get("title") == TAB]
 
 
 def _tab(studio: LabelStudio, project: int) -> str:
-    ours = _our_tabs(studio, project)
+    ours = our_tabs(studio, project)
     for double in ours[1:]:
         studio.delete_tab(double, project)
     if ours:
@@ -184,54 +212,3 @@ def _tab(studio: LabelStudio, project: int) -> str:
         },
     )
     return f"created the tab {TAB!r}, in the order of the queue"
-
-
-def disconnect(
-    studio: LabelStudio, store: Store, settings: Settings, project: int, *, predictions: bool
-) -> list[str]:
-    """Take everything back that `connect` did.
-
-    Args:
-        studio: Label Studio.
-        store: the store; the project's rounds and files stay in it.
-        settings: our URL tells which backend and webhook are ours.
-        project: project id.
-        predictions: also delete the predictions of our versions.
-
-    Returns:
-        What was done, one line each.
-    """
-    store.project(project)
-    with store.alone(project):
-        return _disconnect(studio, store, settings, project, predictions)
-
-
-def _disconnect(
-    studio: LabelStudio, store: Store, settings: Settings, project: int, predictions: bool
-) -> list[str]:
-    owner = store.project(project)
-    done = []
-    for row in studio.backends(project):
-        if row["url"].rstrip("/") == settings.url:
-            studio.delete_backend(int(row["id"]))
-            done.append("removed the backend")
-    for hook in studio.webhooks(project):
-        if hook["url"].rstrip("/") == f"{settings.url}/webhook":
-            studio.delete_webhook(int(hook["id"]))
-            done.append("removed the webhook")
-    for tab in _our_tabs(studio, project):
-        studio.delete_tab(tab, project)
-        done.append(f"removed the tab {TAB!r}")
-    undo = dict(owner.undo)
-    if undo:
-        studio.update_project(project, **undo)
-        done.append(f"restored {', '.join(f'{k}={v!r}' for k, v in undo.items())}")
-    if predictions:
-        versions = publishing.our_versions(studio, project)
-        gone = sum(publishing.delete_version(studio, project, name) for name in versions)
-        done.append(f"deleted {gone} predictions")
-    store.cancel(project)
-    store.save_project(
-        project, connected=False, backend_id=None, undo={}, announced="", requested={}
-    )
-    return done

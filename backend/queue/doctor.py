@@ -245,6 +245,29 @@ def _trigger(facts: _Facts) -> Check:
     )
 
 
+def _evaluates(facts: _Facts) -> Check:
+    found = bool(facts.remote.get("evaluate_predictions_automatically"))
+    return Check(
+        "Label Studio's own predictions",
+        not found,
+        "asked for at every listing of tasks, and stored one by one" if found else "off",
+        "turn off evaluate_predictions_automatically: PATCH /api/projects/ID/",
+        warning=True,
+    )
+
+
+def _private(facts: _Facts) -> Check:
+    folder = facts.settings.data_dir
+    mode = folder.stat().st_mode & 0o077 if folder.is_dir() else 0
+    return Check(
+        "data_dir",
+        not mode,
+        "others on this machine may look into it" if mode else "its owner's alone",
+        f"chmod 700 {folder}",
+        warning=True,
+    )
+
+
 def _overlap(facts: _Facts) -> Check:
     found = facts.remote["maximum_annotations"]
     return Check(
@@ -283,5 +306,7 @@ _CHECKS: tuple[Callable[[_Facts], Check], ...] = (
     _shown,
     _trigger,
     _overlap,
+    _evaluates,
+    _private,
     _names,
 )

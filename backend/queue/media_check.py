@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.client import LabelStudio
-from backend.labelstudio.config import parse
 from backend.media.readable import TASKS, readable
 from backend.queue.doctor import Check
 from backend.settings import Settings
@@ -29,10 +28,9 @@ def media_checks(
         found = readable(tasks, text, preset(options.preset, **options.overrides))
     except EquipoiseError as error:
         return [Check("media", False, str(error), "see docs/operations.md, 'absent media'")]
-    key = {modality.name: modality.key for modality in parse(text).schema.modalities}
     return [
         Check(
-            f"{one.modality} (${key[one.modality]})",
+            f"{one.modality} in {one.of} tasks",
             one.read == one.of,
             str(one),
             "mend what the reason names; a round leaves out what it cannot read",

@@ -140,7 +140,7 @@ def announce(
         studio.update_project(project, model_version=version)
         changed.append(f"project.model_version = {version}")
     if backend is not None:
-        studio.update_backend(backend, project, **settings.backend_fields, title=version)
+        _rename(studio, settings, project, backend, version)
         changed.append(f"backend title = {version}")
     now = studio.project(project)["model_version"]
     if now != version:
@@ -149,6 +149,27 @@ def announce(
             "changes it. Equipoise sets it again at its next look."
         )
     return changed
+
+
+def _rename(
+    studio: LabelStudio, settings: Settings, project: int, backend: int, version: str
+) -> None:
+    """Change our backend's title; people may have deleted it, and added it again, by hand."""
+    fields = {**settings.backend_fields, "title": version}
+    try:
+        studio.update_backend(backend, project, **fields)
+        return
+    except LabelStudioError as error:
+        if error.status != 404:
+            raise
+    ours = [b for b in studio.backends(project) if b["url"].rstrip("/") == settings.url]
+    if not ours:
+        raise LabelStudioError(
+            f"The backend {settings.url} was deleted in the settings of project {project}: run "
+            f"`equipoise connect --project {project}` to add it again, or `equipoise disconnect`.",
+            404,
+        )
+    studio.update_backend(int(ours[0]["id"]), project, **fields)
 
 
 def our_versions(studio: LabelStudio, project: int) -> dict[str, int]:

@@ -54,7 +54,7 @@ def encode(
             progress=progress,
         )
     run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
-    run.absent = absent.counted(inputs, fetched.config.schema, wanted)
+    run.absent = absent.counted(inputs, fetched.config, wanted)
     run.store.renew(run.claim, failures=run.absent)
     absent.refuse_passing(inputs, fetched.config.schema, run.settings.max_passing_absent)
     return inputs

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.settings import SECRET_HEADER, fits_host
+from backend.hosts import fits_host
+from backend.settings import SECRET_HEADER
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 EVENT_PATHS = frozenset({"/webhook", "/train"})

@@ -22,7 +22,7 @@ from backend.rounds.loop import Reconciler
 from backend.server.access import BodyTooLarge, Gate
 from backend.server.events import MAX_PROJECT
 from backend.server.metrics import exposition
-from backend.server.ml_backend import Protocol
+from backend.server.ml_backend import UP, Protocol
 from backend.server.off_loop import OffLoop
 from backend.settings import Settings
 from backend.store.store import Store
@@ -62,6 +62,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         webhook_secret=settings.event_secret,
     )
     Protocol(settings, store, serving, reconciler).register(app)
+    _root(app, settings, store)
     _api(app, settings, store, reconciler)
     _errors(app)
     return app
@@ -77,15 +78,6 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
     def metrics() -> Response:
         told = exposition(store, settings, reconciler.circuits)
         return Response(told, media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/", response_class=HTMLResponse)
-    def page() -> str:
-        return dashboard.page(
-            [
-                (status(store, settings, owner.id), history(store, owner.id))
-                for owner in store.projects()
-            ]
-        )
 
     @app.get("/api/projects")
     def projects() -> list[Json]:
@@ -117,6 +109,19 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
         """Look at every project now; the command line calls this after each change it made."""
         reconciler.wake(everything=True)
         return {}
+
+
+def _root(app: FastAPI, settings: Settings, store: Store) -> None:
+    @app.get("/", response_class=HTMLResponse)
+    def page(request: Request) -> Response:
+        """Show the page to a browser; anything else asks whether the server is up."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse(UP)
+        states = [
+            (status(store, settings, owner.id), history(store, owner.id))
+            for owner in store.projects()
+        ]
+        return HTMLResponse(dashboard.page(states))
 
 
 def _errors(app: FastAPI) -> None:

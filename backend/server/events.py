@@ -37,6 +37,12 @@ def project_id(value: Any) -> int:
     return found
 
 
+def created(value: Any) -> str:
+    """Return the stamp of a project's making in "37.1795313106"; "" where there is none."""
+    stamp = str(value).partition(".")[2]
+    return stamp if stamp.isascii() and stamp.isdecimal() and len(stamp) <= 18 else ""
+
+
 def note(store: Store, action: str, project: Any) -> bool:
     """Note an event of one of our projects; others are let pass.
 

@@ -5,12 +5,12 @@ Nothing here trains: /webhook and /train only note that something changed and wa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.counters import PREDICT_SECONDS, WEBHOOKS
@@ -19,17 +19,23 @@ from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
 from backend.queue.fitting import strategy_for
 from backend.rounds.loop import Reconciler
-from backend.server.events import CHANGES, START, note, project_id
+from backend.server.events import CHANGES, START, created, note, project_id
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project, State
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
+UP: Json = {"status": "UP", "model_class": "Equipoise"}
 MAX_TASKS = 100_000
 _AT_ONCE = 40
 _UNCONFIRMED = 100
 """Projects that only /setup has named; a look, or `connect`, confirms them."""
+
+
+def _listed(value: Any) -> Any:
+    """Take one task for a list of one, as clients of label-studio-ml may post it."""
+    return [value] if isinstance(value, dict) else value
 
 
 class Loose(BaseModel):
@@ -49,8 +55,8 @@ class SetupBody(Loose):
 class PredictBody(Loose):
     """What Label Studio posts to /predict."""
 
-    tasks: list[Json] = Field(max_length=MAX_TASKS)
-    project: str | int
+    tasks: Annotated[list[Json], BeforeValidator(_listed), Field(max_length=MAX_TASKS)]
+    project: str | int | None = None
     label_config: str = ""
 
 
@@ -59,6 +65,12 @@ class WebhookBody(Loose):
 
     action: str = ""
     project: Any = None
+
+
+def _project_of(body: PredictBody) -> int:
+    """Return the project that /predict is about; 0, which none has, where nothing tells."""
+    named = body.project or (body.tasks[0].get("project") if body.tasks else None)
+    return project_id(named or 0)
 
 
 class Protocol:
@@ -85,12 +97,13 @@ class Protocol:
 
     async def health(self) -> Json:
         """Answer at once, whatever else goes on: not even a thread has to be free."""
-        return {"status": "UP", "model_class": "Equipoise"}
+        return UP
 
     def setup(self, body: SetupBody) -> Json:
         """Check the config, note extra params, name the version that serves. Loads nothing."""
         project = project_id(body.project)
         config = parse(body.label_schema)
+        self._store.note_created(project, created(body.project))
         fields: Json = {"label_config": body.label_schema}
         if isinstance(body.extra_params, dict):
             self._settings.for_project(project, body.extra_params, {})
@@ -110,6 +123,7 @@ class Protocol:
             except SQLAlchemyError as error:  # on a full disk what serves goes on serving
                 log.warning("setup not stored", project=project, reason=str(error)[:200])
             self._reconciler.wake()
+        self._store.note_created(project, created(body.project))
         return {"model_version": self._serving.version(project)}
 
     def _too_many(self) -> bool:
@@ -120,7 +134,7 @@ class Protocol:
     async def predict(self, body: PredictBody) -> Json:
         """Return one prediction per task, in order."""
         with PREDICT_SECONDS.time():
-            project = project_id(body.project)
+            project = _project_of(body)
             # Threads of its own: those of /setup and /webhook, which have 3 seconds, stay free.
             results = await to_thread.run_sync(
                 self._serving.predict,

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.errors import NotConnected
-from backend.store.tables import Kind, Project
+from backend.errors import ForeignProject, NotConnected
+from backend.store.tables import Kind, Project, Round
 
 
 class Projects:
@@ -52,6 +52,35 @@ class Projects:
             for name, value in fields.items():
                 setattr(found, name, value)
         return found
+
+    def note_created(self, project: int, stamp: str) -> None:
+        """Note when Label Studio made a project, and refuse another one that has its id.
+
+        Args:
+            project: project id.
+            stamp: seconds since the epoch as Label Studio writes them; "" where it tells none.
+
+        Raises:
+            ForeignProject: the store has a project of this id that was made at another time.
+        """
+        with self._write() as session:
+            found = session.get(Project, project)
+            if found is None or not stamp or found.created == stamp:
+                return
+            if found.created:
+                raise ForeignProject(
+                    f"Project {project} of this Label Studio is not the one that the store in "
+                    "data_dir knows by this id: that one was made at another time, by another "
+                    "Label Studio or an earlier installation. Use another data_dir, or run "
+                    f"`equipoise forget --project {project}` and connect again."
+                )
+            found.created = stamp
+
+    def forget(self, project: int) -> None:
+        """Delete a project and its rounds; its files are the caller's."""
+        with self._write() as session:
+            session.execute(delete(Round).where(Round.project == project))
+            session.execute(delete(Project).where(Project.id == project))
 
     def mark_changed(self, project: int) -> None:
         """Count one event that may have changed labels, tasks or config."""

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -296,6 +297,32 @@ def test_a_file_that_hangs_is_given_up_and_then_its_process(
         assert serving.predict(1, [{"id": 102, "data": {"image": picture(2)}}], CONFIG)[0]["result"]
         assert serving._unranked._process is not first
         assert len(DecodeLog(Settings().decoding).suspects()) == 1
+    finally:
+        serving.stop()
+
+
+def test_work_that_nobody_waits_for_any_more_ends(store: Store, studio: FakeStudio) -> None:
+    assert work(start(store)) == 0
+    serving = Serving(store, Settings(predict_timeout=60.0))
+    asked, given = [], studio.answer
+
+    def slowly(method: str, path: str, body: Any) -> tuple[int, Any]:
+        if not path.startswith("/data/"):
+            return given(method, path, body)
+        asked.append(path)
+        time.sleep(0.1)
+        return 404, {}
+
+    studio.answer = slowly  # type: ignore[method-assign]
+    try:
+        assert serving.predict(1, [{"id": 101, "data": {"image": picture(1)}}], CONFIG)[0]["result"]
+        serving._settings = Settings(predict_timeout=0.05)  # 1.5 s for all of them
+        tasks = [{"id": 200 + i, "data": {"image": f"/data/{i}.png"}} for i in range(300)]
+        assert {len(item["result"]) for item in serving.predict(1, tasks, CONFIG)} == {0}
+        time.sleep(8)
+        seen = len(asked)
+        time.sleep(3)
+        assert 0 < len(asked) == seen < len(tasks)
     finally:
         serving.stop()
 

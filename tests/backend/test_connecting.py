@@ -101,7 +101,7 @@ def test_media_are_tried_before_a_round_has_to(
         images, others, texts = media_checks(client, store, Settings(), 1)
         store.close()
     assert (images.ok, images.warning) == (False, True)
-    assert images.found == "3 of 4 readable, because the task has no 'image' (1)"
+    assert images.found == "3 of 4 readable, because the task has no $image (1)"
     assert (others.ok, others.warning) == (False, False)
     assert "host 'elsewhere.example' is not allowed (setting media_hosts) (2)" in others.found
     assert others.found.startswith("0 of 4 readable")

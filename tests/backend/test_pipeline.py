@@ -410,9 +410,9 @@ def test_what_was_never_there_is_counted_as_well_also_before_the_first_labels(
     studio.data[73]["image"] = " "
     studio.data[74]["image"] = "http://elsewhere.example/x.png"
     expected = {
-        "t: the task has no 'text'": 1,
-        "t: 'text' is a list, which is not read": 1,
-        "i: 'image' is empty": 1,
+        "t: the task has no $text": 1,
+        "t: $text is a list, which is not read": 1,
+        "i: $image is empty": 1,
         "i: host 'elsewhere.example' is not allowed (setting media_hosts)": 1,
     }
     assert run(Kind.COLD, "max_herding").failures == expected

@@ -245,7 +245,7 @@ def test_the_page_shows_projects_and_escapes_what_people_typed(
 ) -> None:
     commit_ranking(store)
     store.save_project(3, title="<script>alert(1)</script>")
-    page = client.get("/").text
+    page = client.get("/", headers={"Accept": "text/html"}).text
     assert VERSION in page
     assert "<script>" not in page
 
@@ -256,3 +256,37 @@ def test_metrics_are_there(client: TestClient, store: Store) -> None:
     text = client.get("/metrics").text
     assert 'equipoise_rounds{project="3",state="done"} 1.0' in text
     assert "equipoise_predict_seconds_count" in text
+
+
+def test_setup_refuses_another_label_studio_s_project_of_the_same_id(
+    client: TestClient, store: Store
+) -> None:
+    assert client.post("/setup", json=setup_body()).status_code == 200
+    assert store.project(3).created == "1795312716"
+    answer = client.post("/setup", json=setup_body(project="3.1799999999"))
+    assert answer.status_code == 400
+    assert "another data_dir" in answer.json()["detail"]
+    assert client.post("/setup", json=setup_body(project=3)).status_code == 200
+
+
+def test_upstream_s_requests_are_answered(client: TestClient, store: Store) -> None:
+    """As label-studio-ml-backend's own tests post them: no project, one task as an object."""
+    task = {"id": 10, "data": {"text": "x"}}
+    for project in ({}, {"project": None}, {"project": ""}):
+        for tasks in ([task], task):
+            answer = client.post(
+                "/predict", json={"tasks": tasks, "label_config": CONFIG} | project
+            )
+            assert answer.status_code == 200
+            (item,) = answer.json()["results"]
+            assert item["result"] == []
+    commit_ranking(store)
+    answer = client.post("/predict", json={"tasks": {**task, "project": 3}, "label_config": CONFIG})
+    assert answer.json()["results"][0]["model_version"] == VERSION
+
+
+def test_the_root_is_a_page_for_people_and_health_for_programs(client: TestClient) -> None:
+    page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    for accept in ("application/json", "*/*"):
+        assert client.get("/", headers={"Accept": accept}).json()["status"] == "UP"

@@ -121,7 +121,9 @@ def main(paths: list[str]) -> None:
     tail = f"\nRun on {day}: {machine()}.\n"
     if missing:
         tail += f"\nNot in this run: {', '.join(missing)}.\n"
-    PAGE.write_text(HEAD + "".join(row_of(line, rows) for line in rows) + tail)
+    # What was found by reading stays: it comes from no run.
+    _, section, kept = PAGE.read_text().partition("\n## Found by reading")
+    PAGE.write_text(HEAD + "".join(row_of(line, rows) for line in rows) + tail + section + kept)
     print(f"{PAGE}: {len(rows)} rows")
 
 

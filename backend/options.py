@@ -1,0 +1,77 @@
+"""What can be set for each project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from model.presets import PRESETS, preset
+from strategies.names import NAMES
+
+
+class ProjectSettings(BaseModel):
+    """What can differ between projects.
+
+    Later sources win: defaults < environment and TOML < TOML `[projects.ID]` <
+    Label Studio's extra params < `equipoise set` on the command line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    strategy: str = Field("auto", description="How the pool is ranked.")
+    batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
+    retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
+    publish: int | None = Field(
+        None,
+        ge=1,
+        description="Top tasks whose rank Label Studio is told; default: ten times retrain_after, "
+        "and batch at least. The next round replaces them.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of training and selection.")
+    preset: str = Field("auto", description="Encoders, fusion and training recipe.")
+    strategy_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='By strategy, e.g. {"grace": {"alpha_init": 1.0}}; docs/strategies.md.',
+    )
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description="Preset fields to change, e.g. fusion or epochs."
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the strategy in force."""
+        return self.strategy_options.get(self.strategy, {})
+
+    @property
+    def published(self) -> int:
+        """How many tasks are published: more than will be served before the next round.
+
+        Storing and deleting a prediction costs Label Studio a tenth of a second each.
+        """
+        return self.publish or max(self.batch, 10 * self.retrain_after)
+
+    @field_validator("strategy")
+    @classmethod
+    def _known_strategy(cls, value: str) -> str:
+        if value not in NAMES:
+            raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(NAMES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _known_options(self) -> ProjectSettings:
+        if self.strategy_options:
+            from strategies import STRATEGIES  # loads what ranks, which most commands need not
+
+            for name, options in self.strategy_options.items():
+                if name not in STRATEGIES:
+                    raise ValueError(f"strategy_options: no strategy {name!r}")
+                STRATEGIES[name].check_options(options)
+        return self
+
+    @model_validator(mode="after")
+    def _known_preset(self) -> ProjectSettings:
+        if self.preset not in PRESETS:
+            raise ValueError(f"unknown preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+        preset(self.preset, **self.overrides)
+        return self
