@@ -11,7 +11,8 @@ from backend.labelstudio.config import parse
 from backend.queue import publish as publishing
 from backend.queue.fitting import strategy_for
 from backend.settings import SECRET_HEADER, Settings
-from backend.store.store import INITIAL_VERSION, Store
+from backend.store.store import INITIAL_VERSION, Store, effective
+from backend.store.tables import Project
 
 Json = dict[str, Any]
 SAMPLING = "Uncertainty sampling"
@@ -42,11 +43,13 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
     remote = studio.project(project)
     config = parse(remote["label_config"])
     known = {p.id: p for p in store.projects()}.get(project)
-    if known is not None:
-        strategy_for(settings, known, config)
+    owner = known or Project(id=project, extra_params={}, overrides={})
+    strategy, configured = strategy_for(settings, owner, config), effective(settings, owner)
     undo: Json = dict(known.undo) if known else {}
     done = [f"{config.level}: {config.sentence}"]
-    done += [f"ignores {note}" for note in config.ignored]
+    if strategy != configured.strategy:
+        done.append(f"orders by {strategy}: {configured.strategy} does not fit what is asked")
+    done += [f"leaves out {note}" for note in config.ignored]
     store.save_project(project, title=remote["title"], label_config=remote["label_config"])
     current = store.current(project)
     version = current.version if current else INITIAL_VERSION

@@ -27,6 +27,7 @@ CONFIG = (
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
 )
 VERSION = "equipoise-r0001-entropy"
+RATING = '<View><Text name="t" value="$text"/><Rating name="r" toName="t"/></View>'
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def test_setup_twice_is_the_same_and_names_a_version(client: TestClient) -> None
         ({"schema": "<View/>"}, "Supported"),
         ({"extra_params": {"strategy": "best"}}, "bmmal"),
         ({"extra_params": {"batch": -1}}, "batch"),
+        ({"schema": RATING, "extra_params": {"strategy": "badge"}}, "not defined for 'r'"),
         ({"extra_params": "strategy=grace"}, "JSON object"),
         ({"project": "x"}, "project id"),
     ],
