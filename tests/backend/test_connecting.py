@@ -106,7 +106,7 @@ def test_a_default_that_does_not_fit_gives_way_and_connect_says_so(tmp_path: Pat
 def test_a_strategy_that_a_person_chose_is_refused_where_it_does_not_fit(
     tmp_path: Path, given: dict[str, Any]
 ) -> None:
-    with pytest.raises(EquipoiseError, match="not defined for 'r' \\(regression\\).*grace"):
+    with pytest.raises(EquipoiseError, match=r"not defined for 'r' \(regression\).*grace"):
         connected(tmp_path, RATING, **given)
 
 
