@@ -15,9 +15,10 @@ import numpy as np
 import structlog
 
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import Labelled, label_arrays, read_tasks
+from backend.labelstudio.annotations import Labelled, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
+from backend.labelstudio.votes import label_arrays
 from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.queue import publish as publishing
