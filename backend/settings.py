@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import secrets
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -30,9 +33,9 @@ class ProjectSettings(BaseModel):
     Label Studio's extra params < `equipoise set` on the command line.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    strategy: str = Field("bmmal", description="How the pool is ranked.")
+    strategy: str = Field("auto", description="How the pool is ranked.")
     batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
     retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
     publish: int | None = Field(
@@ -42,7 +45,7 @@ class ProjectSettings(BaseModel):
         "and batch at least. The next round replaces them.",
     )
     seed: int = Field(0, ge=0, description="Seed of training and selection.")
-    preset: str = Field("quick", description="Encoders, fusion and training recipe.")
+    preset: str = Field("auto", description="Encoders, fusion and training recipe.")
     strategy_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description='By strategy, e.g. {"grace": {"alpha_init": 1.0}}; docs/strategies.md.',
@@ -98,10 +101,14 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         toml_file="equipoise.toml",
         extra="forbid",
+        hide_input_in_errors=True,
     )
 
     label_studio_url: str = Field(
         "http://localhost:8080", description="Where this backend reaches Label Studio."
+    )
+    label_studio_aliases: list[str] = Field(
+        default_factory=list, description="Other base URLs of the same Label Studio in task data."
     )
     api_key: SecretStr | None = Field(
         None, description="Label Studio personal access token or legacy token."
@@ -114,13 +121,16 @@ class Settings(BaseSettings):
     basic_auth_user: str | None = None
     basic_auth_pass: SecretStr | None = None
     webhook_secret: SecretStr | None = Field(
-        None, description="Secret that webhooks must carry in a header; `connect` puts it there."
+        None, description="Secret that webhooks must carry; made and kept where a password is set."
+    )
+    trusted_hosts: list[str] = Field(
+        default_factory=list, description="More names by which this backend may be called."
     )
     allow_open: bool = Field(
         False, description="Listen on a non-loopback address without basic auth."
     )
     data_dir: Path = Field(Path(".equipoise"), description="Store, feature cache, checkpoints.")
-    store_url: str | None = Field(
+    store_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; default SQLite inside data_dir."
     )
     auto_connect: bool = Field(
@@ -149,6 +159,18 @@ class Settings(BaseSettings):
     )
     media_hosts: list[str] = Field(
         default_factory=list, description="Other hosts that task media may be fetched from."
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM file of certificate authorities to trust beside the usual ones."
+    )
+    proxy: SecretStr | None = Field(
+        None, description="Proxy for Label Studio and media, but not for loopback and no_proxy."
+    )
+    no_proxy: list[str] = Field(
+        default_factory=list, description="Hosts that are reached without the proxy."
+    )
+    max_passing_absent: float = Field(
+        0.2, ge=0, le=1, description="Share of a modality that may be absent for passing reasons."
     )
     media_private: bool = Field(
         False, description="Allow media_hosts that resolve to private addresses."
@@ -203,11 +225,21 @@ class Settings(BaseSettings):
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if not value.startswith(("http://", "https://")):
-            raise ValueError(f"must start with http:// or https://, got {value!r}")
-        return value.rstrip("/")
+        return None if value is None else _checked_url(value)
+
+    @field_validator("label_studio_aliases")
+    @classmethod
+    def _http_urls(cls, value: list[str]) -> list[str]:
+        return [_checked_url(url) for url in value]
+
+    @field_validator("media_hosts", "no_proxy", "trusted_hosts")
+    @classmethod
+    def _host_patterns(cls, value: list[str]) -> list[str]:
+        for pattern in value:
+            name = pattern.removeprefix("*.")
+            if not name or set(name) & set("*/@ "):
+                raise ValueError("must be host names; a * stands before the first dot only")
+        return value
 
     @model_validator(mode="after")
     def _safe(self) -> Settings:
@@ -231,7 +263,9 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """SQLAlchemy URL of the store."""
-        return self.store_url or f"sqlite:///{(self.data_dir / 'equipoise.db').absolute()}"
+        if self.store_url is not None:
+            return self.store_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'equipoise.db').absolute()}"
 
     @property
     def cache(self) -> Path:
@@ -249,6 +283,22 @@ class Settings(BaseSettings):
         if self.basic_auth_user is None or self.basic_auth_pass is None:
             return None
         return self.basic_auth_user, self.basic_auth_pass.get_secret_value()
+
+    @property
+    def event_secret(self) -> str | None:
+        """What a webhook carries: `webhook_secret`, else one that is made where a password is set.
+
+        Whoever may manage a project's webhooks can read their headers, so never the password.
+        """
+        if self.webhook_secret is not None:
+            return self.webhook_secret.get_secret_value()
+        return None if self.basic_auth is None else _kept_secret(self.data_dir / "webhook_secret")
+
+    @property
+    def own_hosts(self) -> list[str]:
+        """The names by which this backend may be called."""
+        ours = {urlsplit(url).hostname or "" for url in (self.url, self.own_url)}
+        return [*sorted(ours), "localhost", *self.trusted_hosts]
 
     @property
     def backend_fields(self) -> dict[str, str]:
@@ -319,6 +369,38 @@ class Settings(BaseSettings):
         for source in (self.projects.get(project or -1, {}), extra_params, overrides):
             merged.update(source)
         return ProjectSettings(**merged)
+
+
+def fits_host(host: str, pattern: str) -> bool:
+    """Tell whether a host is the one named, or below the domain of `*.domain`."""
+    if pattern.startswith("*."):
+        return host.lower().endswith(pattern[1:].lower())
+    return host.lower() == pattern.lower()
+
+
+def _checked_url(value: str) -> str:
+    parts = urlsplit(value)  # what is wrong with it is not repeated: it may hold a password
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must start with http:// or https:// and name a host")
+    if "@" in parts.netloc:
+        raise ValueError("must hold no user name and password")
+    return value.rstrip("/")
+
+
+def _kept_secret(path: Path) -> str:
+    """Return the secret in a file that only its owner can read; it is made at first."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    if not path.exists():
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        try:
+            os.link(beside, path)  # the first of several processes wins, and is never half there
+        except FileExistsError:
+            pass
+        finally:
+            beside.unlink()
+    return path.read_text().strip()
 
 
 def _bracketed(host: str) -> str:

@@ -14,7 +14,7 @@ def demo(
         Path | None,
         typer.Option(help="Folder with avdigits_raw.tar.gz, instead of the built-in digits."),
     ] = None,
-    strategy: Annotated[str, typer.Option(help="How the pool is ranked.")] = "bmmal",
+    strategy: Annotated[str, typer.Option(help="How the pool is ranked.")] = "auto",
     rounds: Annotated[int, typer.Option(help="Rounds of training.")] = 5,
     labels: Annotated[int, typer.Option(help="Labels per round.")] = 20,
     orders: Annotated[int, typer.Option(help="Random orders to compare with.")] = 3,

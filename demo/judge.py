@@ -81,7 +81,9 @@ class Judge:
         rows = np.asarray(chosen)
         known = classes(self._digits.train, model.schema)[rows]
         labels = {model.schema.multimodal.name: known}
-        trained = train(inputs.take(rows), labels, model.schema, model.preset, seed=seed)
+        trained = train(
+            inputs.take(rows), labels, model.schema, model.preset, seed=seed, pool=inputs
+        )
         return self.score_model(trained)
 
     def _prepared(self, what: str, digits: Sequence[Digit], model: Model) -> Inputs:

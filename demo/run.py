@@ -48,7 +48,7 @@ class Options:
 
     once: bool = False
     data: Path | None = None
-    strategy: str = "bmmal"
+    strategy: str = "auto"
     rounds: int = 5
     labels: int = 20
     orders: int = 3

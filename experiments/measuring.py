@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from experiments.prepared import Prepared
 from model import metrics
+from model.fusion import MOST_MODALITIES
 from model.inputs import Inputs
 from model.labels import known
 from model.look import look
@@ -25,7 +26,6 @@ MAIN_METRIC = {
 }
 LOWER_IS_BETTER = frozenset({"mae"})
 CRITERIA = ("informativeness", "representativeness", "easiness")
-MOST_MODALITIES = 6
 
 
 def explainable(target: Target, modalities: int) -> bool:

@@ -127,7 +127,8 @@ def _cell(
 def _trained(data: Prepared, plan: Plan, rows: IntArray, seed: int) -> Model:
     ordered = np.sort(rows)
     labels = {name: np.asarray(values)[ordered] for name, values in data.labels.items()}
-    return train(data.inputs.take(ordered), labels, data.schema, plan.preset, seed=seed)
+    pool = data.inputs.take(pool_rows(data, plan, seed))
+    return train(data.inputs.take(ordered), labels, data.schema, plan.preset, seed=seed, pool=pool)
 
 
 def _choose(

@@ -15,6 +15,7 @@ from model.model import Model
 from model.network import Network
 from model.presets import Preset
 from model.schema import Schema
+from model.vectors.network import network_for
 
 FORMAT = 1
 _WEIGHTS, _METADATA = "weights.safetensors", "model.json"
@@ -100,7 +101,7 @@ def _model(content: dict[str, Any], schema: Schema, device: str) -> Model:
     preset = Preset.from_json(content["preset"])
     shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
     ranges = {name: (ends[0], ends[1]) for name, ends in content["ranges"].items()}
-    network = Network(schema, preset, shapes)
+    network = network_for(schema, preset, shapes)
     where = devices.resolve(device)
     prints, metadata = content["fingerprints"], content["metadata"]
     return Model(schema, preset, network, shapes, prints, ranges, metadata, where)

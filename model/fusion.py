@@ -18,7 +18,7 @@ from model.encoders.base import Module
 from strategies.pool import Coalition
 from strategies.shapley import all_coalitions
 
-MOST_MODALITIES = 10
+MOST_MODALITIES = 8
 
 
 def subsets(names: Sequence[str]) -> list[Coalition]:

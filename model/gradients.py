@@ -2,7 +2,8 @@
 
 A sample's pre-activations only enter its own loss, so one batched backward pass serves all samples.
 Heads are linear, so that pass is written out: the gradient at the logits, times the head's weight,
-where the ReLU is open. Fusions that are no single linear layer are left to autograd.
+where the ReLU is open (networks on prepared vectors have none). Fusions that are no single linear
+layer are left to autograd.
 """
 
 from __future__ import annotations
@@ -61,25 +62,38 @@ def write_layer_gradients(
     """
     network, schema = model.network, model.schema
     own = network.unimodal_logits(features)
+    here = [None if network.rectified else p[:, None] for p in encoded.present.T]
     truths = pseudo_labels.labels(model, encoded, own, fused, rule, passes)
     for column, name in enumerate(schema.names):
         residual = at_logits(schema.unimodal(name).kind, own[column], truths.unimodal[column])
         weight = network.linear_head(column).weight
-        _write(into.unimodal[column], residual, weight, features[column])
+        _write(into.unimodal[column], residual, weight, features[column], here[column])
     if isinstance(network.fused, fusion.Additive) and not network.bounded:
         residual = at_logits(schema.multimodal.kind, fused, truths.multimodal)
         for column, weight in enumerate(network.fused.weight().split(network.widths, dim=1)):
-            _write(into.multimodal[column], residual, weight, features[column])
+            _write(into.multimodal[column], residual, weight, features[column], here[column])
     else:
         found = _by_autograd(model, encoded, truths.multimodal)
         for place, gradient in zip(into.multimodal, found, strict=True):
             place.copy_(gradient)
 
 
-def _write(place: Tensor, residual: Tensor, weight: Tensor, features: Tensor) -> None:
-    """Write residual @ weight where the ReLU is open: z > 0, which also excludes absent rows."""
+def _write(
+    place: Tensor, residual: Tensor, weight: Tensor, features: Tensor, here: Tensor | None
+) -> None:
+    """Write residual @ weight where the ReLU is open: z > 0, which also excludes absent rows.
+
+    Args:
+        place: (B, D) the result.
+        residual: (B, K) gradients at the logits.
+        weight: (K, D) of the head.
+        features: (B, D) z.
+        here: (B, 1) 1 where the modality is present, where there is no ReLU; else None.
+    """
     backward = torch.ops.aten.threshold_backward
-    if features.device.type == "cpu":  # straight into the result: memory traffic is the cost here
+    if here is not None:
+        place.copy_((residual @ weight) * here)
+    elif features.device.type == "cpu":  # straight into the result: memory traffic is the cost here
         torch.mm(residual, weight, out=place)
         backward.grad_input(place, features, 0, grad_input=place)
     else:

@@ -15,11 +15,19 @@ from strategies.pool import BoolArray
 
 @dataclass(frozen=True)
 class Failure:
-    """A value that is treated as absent, and why."""
+    """A value that is treated as absent, and why.
+
+    Attributes:
+        index: the sample.
+        modality: name of the modality.
+        reason: in plain words.
+        passing: whether it may be had later although nobody mends anything.
+    """
 
     index: int
     modality: str
     reason: str
+    passing: bool = False
 
 
 @dataclass(frozen=True)

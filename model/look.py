@@ -164,7 +164,11 @@ def _look_at(
 
 
 def coalition_values(
-    model: Model, joined: Sequence[Tensor], probabilities: Tensor, classes: Tensor | None = None
+    model: Model,
+    joined: Sequence[Tensor],
+    probabilities: Tensor,
+    classes: Tensor | None = None,
+    fused: fusion.Fusion | None = None,
 ) -> Tensor:
     """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
 
@@ -173,10 +177,11 @@ def coalition_values(
         joined: what its fusion reads.
         probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
         classes: (B,) other classes to read, e.g. the true ones.
+        fused: another fused head than the model's.
     """
     target = model.schema.multimodal
     members = fusion.membership(model.schema.names).to(probabilities)
-    logits = model.network.fused.coalitions(joined, members).float()
+    logits = (fused or model.network.fused).coalitions(joined, members).float()
     if target.kind is TargetKind.MULTILABEL:
         guess = (probabilities >= 0.5).float()
         p = logits.sigmoid()

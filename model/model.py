@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,17 +12,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.arrays import Float32Array
+from model.arrays import Array, Float32Array
 from model.inputs import Batch, Inputs
 from model.network import Network
 from model.presets import Preset
 from model.schema import Schema, Target
-from strategies.pool import TargetKind
+from strategies.pool import IntArray, TargetKind
 
 logger = logging.getLogger(__name__)
 
 _FEWEST, _MOST = 16, 1024
 _VALUES_TOGETHER = 2**21
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What members say about labels that they have not seen.
+
+    Attributes:
+        indices: (n,) samples, as rows of the inputs that were trained on.
+        fold: (n,) the member that left a sample out.
+        predicted: (n, K) calibrated probabilities of the multimodal target, or (n,) numbers.
+        alone: modality -> the same of its own head; meaningless where the modality is absent.
+    """
+
+    indices: IntArray
+    fold: IntArray
+    predicted: Array
+    alone: Mapping[str, Array]
 
 
 @dataclass
@@ -38,6 +55,7 @@ class Model:
         ranges: regression target -> (low, high).
         metadata: library versions, metrics, seed, n_labels.
         device: where it computes.
+        out_of_fold: just after training on prepared vectors; a checkpoint does not keep it.
     """
 
     schema: Schema
@@ -48,6 +66,7 @@ class Model:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    out_of_fold: OutOfFold | None = None
 
     @torch.no_grad()
     def predict(self, inputs: Inputs) -> dict[str, Float32Array]:

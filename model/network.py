@@ -43,9 +43,14 @@ class Encoded:
 
 
 class Network(nn.Module):
-    """Multimodal network over a schema's modalities; lists are in `schema.names` order."""
+    """Multimodal network over a schema's modalities; lists are in `schema.names` order.
+
+    Attributes:
+        rectified: whether a ReLU follows the last layers.
+    """
 
     fused: fusion.Fusion
+    rectified = True
 
     def __init__(
         self, schema: Schema, preset: Preset, shapes: Mapping[str, tuple[int, ...]]

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 
@@ -31,6 +32,14 @@ _TOGETHER = 4  # a sample alone is too little work to be handed to a thread
 __all__ = ["Failure", "Inputs", "prepare"]
 
 
+class Lasts(Enum):
+    """How long the reason holds for which a value is absent."""
+
+    ALWAYS = "found in the content: may be cached"
+    UNTIL_MENDED = "tried again next time"
+    PASSING = "tried again next time, and may then be gone although nobody mends anything"
+
+
 @dataclass
 class _Modality:
     """What is known and what is still missing for one modality while preparing."""
@@ -42,10 +51,11 @@ class _Modality:
     keys: list[bytes | None]
     missing: set[bytes] = field(default_factory=set)
     reasons: dict[bytes, str] = field(default_factory=dict)
+    passing: set[bytes] = field(default_factory=set)
 
 
-Decoded = tuple[int, bytes, Array | str, bool]
-"""Modality column, content key, array or reason, whether the reason lasts (may be cached)."""
+Decoded = tuple[int, bytes, Array | str, Lasts]
+"""Modality column, content key, array or reason, and how long the reason holds."""
 
 
 def prepare(
@@ -79,7 +89,10 @@ def prepare(
         column, reasons = _column(part)
         columns.append(column)
         present.append(column.row >= 0)
-        failures += [Failure(index, part.name, reason) for index, reason in reasons]
+        failures += [
+            Failure(index, part.name, reason, part.keys[index] in part.passing)
+            for index, reason in reasons
+        ]
     failures.sort(key=lambda failure: failure.index)
     return Inputs(len(samples), np.stack(present, axis=1), tuple(failures), tuple(columns))
 
@@ -122,9 +135,9 @@ def _fill(
 ) -> None:
     writers = [_Writer(part) for part in parts]
     for done, decoded in enumerate(_decode_all(parts, samples, jobs, workers), start=1):
-        for column, key, value, lasting in decoded:
+        for column, key, value, lasts in decoded:
             if isinstance(value, str):
-                writers[column].fail(key, value, lasting)
+                writers[column].fail(key, value, lasts)
             else:
                 writers[column].add(key, value)
         if progress is not None and (done % 20 == 0 or done == len(jobs)):
@@ -183,18 +196,19 @@ def _decode_loaded(
             loaded[part.key] = _load(sample.get(part.key))
         raw = loaded[part.key]
         if isinstance(raw, Exception):
-            results.append((column, key, str(raw) or type(raw).__name__, False))
+            later = Lasts.PASSING if getattr(raw, "passing", False) else Lasts.UNTIL_MENDED
+            results.append((column, key, str(raw) or type(raw).__name__, later))
             continue
         try:
-            results.append((column, key, part.encoder.decode(raw), True))
+            results.append((column, key, part.encoder.decode(raw), Lasts.ALWAYS))
         except MediaError as error:
-            results.append((column, key, str(error), True))
+            results.append((column, key, str(error), Lasts.ALWAYS))
         except MemoryError:
-            results.append((column, key, "not enough memory to decode it", False))
+            results.append((column, key, "not enough memory to decode it", Lasts.PASSING))
         except Exception as error:  # a decoder's own fault must not end the round
             logger.warning("decoder failed", exc_info=error)
             reason = f"could not be decoded: {type(error).__name__}: {error}"[:250]
-            results.append((column, key, reason, False))
+            results.append((column, key, reason, Lasts.UNTIL_MENDED))
     return results
 
 
@@ -218,10 +232,12 @@ class _Writer:
         self.bytes = 0
         self.flushed = time.monotonic()
 
-    def fail(self, key: bytes, reason: str, lasting: bool) -> None:
+    def fail(self, key: bytes, reason: str, lasts: Lasts) -> None:
         self.part.reasons[key] = reason
-        if lasting:
+        if lasts is Lasts.ALWAYS:
             self.lasting[key] = reason
+        elif lasts is Lasts.PASSING:
+            self.part.passing.add(key)
 
     def add(self, key: bytes, value: Array) -> None:
         self.decoded.append((key, value))

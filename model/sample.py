@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 
 class MediaError(Exception):
-    """A raw value cannot be used; `str(error)` is the reason in plain words."""
+    """A raw value cannot be used; `str(error)` is the reason in plain words.
+
+    Attributes:
+        passing: whether it may be had later although nobody mends anything.
+    """
+
+    def __init__(self, reason: str = "", *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -18,12 +26,13 @@ class Reference:
 
     Attributes:
         key: content key: the same key means the same content (the feature cache relies on it).
-        load: returns the bytes; may raise MediaError(reason) or OSError; called in worker threads.
+        load: returns the content: bytes, or what was read from them already; may raise
+            MediaError(reason) or OSError; called in worker threads.
         done: called after what `load` returned is decoded, or could not be.
     """
 
     key: str
-    load: Callable[[], bytes]
+    load: Callable[[], bytes | str | list]
     done: Callable[[], None] | None = None
 
 

@@ -59,7 +59,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Schema:
-    """The modalities and targets of one project; exactly one target is the multimodal one."""
+    """The modalities and targets of one project.
+
+    Exactly one target is the multimodal one; a project without any target learns nothing.
+    """
 
     modalities: tuple[Modality, ...]
     targets: tuple[Target, ...]
@@ -67,7 +70,7 @@ class Schema:
     def __post_init__(self) -> None:
         if not self.modalities:
             raise ValueError("A schema needs at least one modality.")
-        if sum(target.modality is None for target in self.targets) != 1:
+        if self.targets and sum(target.modality is None for target in self.targets) != 1:
             raise ValueError("A schema needs exactly one multimodal target.")
         names = [modality.name for modality in self.modalities]
         if len(set(names)) != len(names):

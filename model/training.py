@@ -26,6 +26,8 @@ from model.model import Model
 from model.network import Network
 from model.presets import Preset
 from model.schema import Schema
+from model.vectors.network import VectorNetwork, network_for
+from model.vectors.training import fit_scaling, fit_vectors, out_of_fold_metrics
 from strategies.pool import TargetKind
 
 logger = logging.getLogger(__name__)
@@ -45,8 +47,12 @@ def train(
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
+    pool: Inputs | None = None,
 ) -> Model:
     """Train a network on labelled samples, from the seed's initial weights (no warm start).
+
+    Where every encoder prepares vectors of views, heads are fitted to convergence in place of
+    gradient steps (`model.vectors`).
 
     Args:
         inputs: prepared samples.
@@ -56,10 +62,12 @@ def train(
         seed: decides initial weights, batches, augmentation and dropout.
         device: `auto`, `cpu`, `cuda`, `mps`.
         progress: called with ("train", epochs done, epochs).
+        pool: every prepared sample of the project, labelled or not, on which prepared vectors are
+            scaled; by default the labelled ones.
 
     Returns:
-        The trained model. Where the preset holds labels back, `metadata["metrics"]` has what they
-        measured; `metadata["epochs"]` counts the epochs that were trained.
+        The trained model. Where labels were held back, by the preset or in folds,
+        `metadata["metrics"]` has what they measured; `metadata["epochs"]` counts the epochs.
 
     Raises:
         NotEnoughLabels: no sample has a label of the multimodal target and a readable modality.
@@ -72,16 +80,35 @@ def train(
     ):
         random.seed(seed)
         torch.manual_seed(seed)
-        model = _initial(inputs, truth, schema, preset, where)
         used = _usable(inputs, truth, schema)
-        rows, held = _split(used, preset, seed)
-        _Fit(model, inputs, _scaled(model, truth), rows, held, seed).run(progress)
+        model = _initial(inputs, truth, schema, preset, where)
+        fit_scaling(model.network, inputs if pool is None else pool)
+        metrics = _fitted(model, inputs, truth, used, seed, progress)
     model.network.eval()
     model.metadata.update(seed=seed, n_labels=int(used.size), versions=_versions())
     model.metadata["pretrained"] = _pretrained(schema, preset)
-    model.metadata["held_back"] = int(held.size)
-    model.metadata["metrics"] = _metrics(model, inputs, truth, held)
+    model.metadata["metrics"] = metrics
     return model
+
+
+def _fitted(
+    model: Model,
+    inputs: Inputs,
+    truth: Mapping[str, Array],
+    used: Array,
+    seed: int,
+    progress: Progress | None,
+) -> dict[str, float]:
+    """Fit the network; return what was measured on labels that were held back."""
+    network, scaled = model.network, _scaled(model, truth)
+    if isinstance(network, VectorNetwork):
+        plain = {name: values.cpu().numpy() for name, values in scaled.items()}
+        fit_vectors(model, network, inputs, plain, used, seed)
+        return out_of_fold_metrics(model, network, inputs, truth)
+    rows, held = _split(used, model.preset, seed)
+    _Fit(model, inputs, scaled, rows, held, seed).run(progress)
+    model.metadata["held_back"] = int(held.size)
+    return _metrics(model, inputs, truth, held)
 
 
 def _pretrained(schema: Schema, preset: Preset) -> bool:
@@ -118,7 +145,7 @@ def _initial(
         for target in schema.targets
         if target.kind is TargetKind.REGRESSION
     }
-    network = Network(schema, preset, shapes).to(where)
+    network = network_for(schema, preset, shapes).to(where)
     return Model(schema, preset, network, shapes, prints, ranges, {}, where)
 
 

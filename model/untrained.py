@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 from model.arrays import Float32Array
 from model.encoders import encoder_for
+from model.encoders.base import Encoder
+from model.encoders.scaling import Scaled
 from model.inputs import Column, Inputs
 from model.presets import Preset
 from model.schema import Schema
@@ -29,8 +32,8 @@ def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
     """
     encoders = [encoder_for(modality, preset) for modality in schema.modalities]
     columns = [
-        standardised(column, inputs.present[:, place])
-        for place, column in enumerate(inputs.columns)
+        scaled(encoder, column) if encoder.views else standardised(column, present)
+        for encoder, column, present in zip(encoders, inputs.columns, inputs.present.T, strict=True)
     ]
     features = None
     if any(values is not None for values in columns):
@@ -45,8 +48,23 @@ def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
         target=schema.multimodal.kind,
         features=features,
         present=inputs.present,
-        pretrained=all(e.pretrained and e.embed is not None for e in encoders),
+        pretrained=all(e.views or (e.pretrained and e.embed is not None) for e in encoders),
     )
+
+
+@torch.no_grad()
+def scaled(encoder: Encoder, column: Column) -> Float32Array | None:
+    """Return (N, D) prepared vectors of views on one scale, zero rows where absent."""
+    there = np.flatnonzero(column.row >= 0)
+    if not there.size:
+        return None
+    scaling = Scaled(encoder.views, column.shape[0])
+    scaling.fit(column)
+    found = np.zeros((len(column.row), scaling.width), np.float32)
+    for rows in np.array_split(there, -(-len(there) // 1024)):
+        values = torch.from_numpy(column.gather(rows).astype(np.float32))
+        found[rows] = scaling(values).numpy()
+    return found
 
 
 def standardised(column: Column, present: np.ndarray) -> Float32Array | None:

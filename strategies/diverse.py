@@ -17,6 +17,9 @@ RADIUS = 1.0
 # Labelled tasks closer than this are duplicates, which say nothing about a radius.
 DUPLICATE = 1e-3
 
+# Labelled tasks whose distances are measured at once.
+TOGETHER = 1024
+
 DIVERSE = Option(False, bool, "spread the batch over the features, weighed by the score")
 DIVERSE_NEEDS = frozenset({Need.FEATURES, Need.LABELLED_FEATURES})
 
@@ -86,9 +89,12 @@ def adapted_radius(points: Factor, labelled: Factor | None, candidates: Candidat
 
     Note: duplicates are left out; they would make the radius 0 at once.
     """
-    rows = [points.rows(torch.from_numpy(candidates.labelled), torch.float32)]
+    parts = [points.rows(torch.from_numpy(candidates.labelled), torch.float64).cpu()]
     if labelled is not None:
-        rows.append(labelled.rows(slice(None), torch.float32))
-    distances = torch.nn.functional.pdist(torch.cat(rows))
-    distances = distances[distances > DUPLICATE]
-    return float(distances.min()) if len(distances) else RADIUS
+        parts.append(labelled.rows(slice(None), torch.float64).cpu())
+    known, smallest = torch.cat(parts), torch.inf
+    for start in range(0, len(known), TOGETHER):
+        distances = torch.cdist(known[start : start + TOGETHER], known[start:])
+        distances[distances <= DUPLICATE] = torch.inf
+        smallest = min(smallest, float(distances.min()))
+    return smallest if smallest < torch.inf else RADIUS

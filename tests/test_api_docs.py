@@ -96,7 +96,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
     commit_round(store)
     settings = Settings(label_studio_url="http://127.0.0.1:9", api_key="key", data_dir=tmp_path)
-    yield TestClient(create_app(settings, store))
+    yield TestClient(create_app(settings, store), base_url="http://127.0.0.1:9090")
     store.close()
 
 

@@ -49,7 +49,7 @@ def label_studio() -> Iterator[tuple[Settings, Store, LabelStudio]]:
     """Open the settings' store and Label Studio."""
     from backend.labelstudio.client import LabelStudio
 
-    with the_store() as (config, store), LabelStudio(config.label_studio_url, config.key) as studio:
+    with the_store() as (config, store), LabelStudio.of(config) as studio:
         yield config, store, studio
 
 

@@ -23,11 +23,14 @@ from backend.commands.console import (
 def connect(project: ProjectOption) -> None:
     """Set up a project: backend, webhook, sampling, tab. Safe to repeat."""
     from backend.queue import connect as connecting
+    from backend.queue.media_check import media_checks
 
     with label_studio() as (config, store, studio):
         for line in connecting.connect(studio, store, config, project):
             say(f"- {line}")
         wake(config)
+        for check in media_checks(studio, store, config, project):
+            say(f"- {check.name}: {check.found}")
     say(f"Undo with: equipoise disconnect --project {project}")
 
 
@@ -49,9 +52,12 @@ def disconnect(
 def doctor(project: ProjectOption) -> None:
     """Check every condition under which Label Studio silently does no active learning."""
     from backend.queue.doctor import examine
+    from backend.queue.media_check import media_checks
 
     with label_studio() as (config, store, studio):
         checks = examine(studio, store, config, project)
+        if checks[0].ok and any(check.name == "label config" and check.ok for check in checks):
+            checks += media_checks(studio, store, config, project)
     for check in checks:
         mark = Text("ok  ", "green")
         if not check.ok:
@@ -74,6 +80,8 @@ def set_options(
     clear: Annotated[bool, typer.Option(help="Forget earlier `set`s first.")] = False,
 ) -> None:
     """Change a project's settings; they win over every other source."""
+    from backend.labelstudio.config import parse
+    from backend.queue.fitting import strategy_for
     from backend.store.store import effective
 
     wish: dict[str, Any] = {
@@ -92,6 +100,9 @@ def set_options(
         if own:
             wish["strategy_options"] = {**old.get("strategy_options", {}), **own}
         options = checked(wish)
+        owner.overrides = {**old, **options}
+        if owner.label_config:
+            strategy_for(config, owner, parse(owner.label_config))
         store.save_project(project, overrides={**old, **options})
         wake(config)
     say(f"Set: {options or 'nothing'}")

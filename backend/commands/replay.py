@@ -19,7 +19,7 @@ from backend.errors import EquipoiseError
 def simulate(
     data: Annotated[
         str | None,
-        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; a .json export."),
+        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; an export."),
     ] = None,
     project: Annotated[
         int | None, typer.Option(help="Label Studio project: its annotated tasks.")
@@ -33,7 +33,7 @@ def simulate(
     ] = None,
     strategies: Annotated[
         str, typer.Option(help="Comma-separated; `all` for every one that fits.")
-    ] = "random,entropy,badge,bmmal,grace",
+    ] = "random,auto,margin,badge,bmmal,grace",
     initial: Annotated[int, typer.Option(help="Labels in the first round.")] = 100,
     initial_strategy: Annotated[
         str, typer.Option(help="What chooses the first labels; live: as a project's are.")
@@ -46,7 +46,7 @@ def simulate(
     rounds: Annotated[int, typer.Option(help="Batches added after the first round.")] = 7,
     seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
     pool: Annotated[int, typer.Option(help="Draw a smaller pool per seed; 0: all.")] = 0,
-    preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "quick",
+    preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "auto",
     override: Annotated[
         list[str] | None, typer.Option(help="Preset value to change, e.g. epochs=10.")
     ] = None,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from backend.labelstudio.annotations import label_arrays, read_task
+from backend.commands.exports import exported_file, read_tasks_of
+from backend.labelstudio.annotations import label_arrays, read_tasks
 from backend.labelstudio.config import LabelConfig, parse
+from backend.media.values import sample_of
 from backend.settings import settings
 from experiments import manifest
 from experiments.dataset import DataError, Dataset, split_at_random, usable
 from experiments.sets import SETS, named
-from model.sample import RawValue, Sample
-from model.schema import ModalityKind
+from model.sample import Sample
 
 Json = dict[str, Any]
 LEAST_TASKS = 50
@@ -46,7 +45,7 @@ def read_source(source: Source) -> Dataset:
         return read_project(source.project, source.test_share)
     spec = source.data or ""
     path = Path(spec)
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".tsv") or (path.suffix == ".csv" and source.label_config):
         if source.label_config is None:
             raise DataError(
                 "a Label Studio export does not hold the label config: save it from Settings > "
@@ -55,7 +54,10 @@ def read_source(source: Source) -> Dataset:
         return read_export(path, source.label_config, source.root, source.test_share)
     if path.suffix in (".csv", ".jsonl"):
         if source.columns is None:
-            raise DataError("a manifest needs --columns, e.g. photo=image,mood=choice")
+            raise DataError(
+                "a manifest needs --columns, e.g. photo=image,mood=choice; a Label Studio export "
+                "needs --label-config"
+            )
         return manifest.read(
             path, manifest.Columns.read(source.columns), source.root, source.test_share
         )
@@ -71,7 +73,7 @@ def read_project(project: int, share: float) -> Dataset:
 
     config = settings()
     # The connection stays open: media are fetched while the samples are prepared.
-    studio = LabelStudio(config.label_studio_url, config.key)
+    studio = LabelStudio.of(config)
     remote = studio.project(project)
     parsed = parse(remote["label_config"])
     media = MediaSource(studio, config)
@@ -86,62 +88,21 @@ def read_project(project: int, share: float) -> Dataset:
 
 
 def read_export(path: Path, label_config: Path, root: Path | None, share: float) -> Dataset:
-    """Read a JSON export; media are files below `root`."""
+    """Read one of Label Studio's exports; media are files below `root`."""
     try:
-        tasks = json.loads(path.read_text(encoding="utf-8"))
-        text = label_config.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a Label Studio JSON export: {error}") from error
+        text = label_config.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{label_config} cannot be read: {error}") from error
     parsed = parse(text)
-    if not isinstance(tasks, list) or not all(
-        isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks
-    ):
-        raise DataError(
-            f"{path} is not a Label Studio JSON export, a list of tasks with data and annotations; "
-            "choose JSON (not JSON-MIN) when exporting"
-        )
     home = (root or path.parent).resolve()
     return _dataset(
         path.stem,
         f"Annotated tasks of {path.name}",
-        [{**task, "id": number} for number, task in enumerate(tasks)],
+        read_tasks_of(path, parsed),
         parsed,
-        lambda task: _exported(task["data"], parsed, home),
+        lambda task: sample_of(task["data"], parsed, lambda one: exported_file(one, home)),
         share,
     )
-
-
-def _exported(data: Mapping[str, Any], config: LabelConfig, home: Path) -> Sample:
-    return {
-        modality.key: _exported_value(data.get(modality.key), modality.kind, home)
-        for modality in config.schema.modalities
-    }
-
-
-def _exported_value(value: Any, kind: ModalityKind, home: Path) -> RawValue:
-    if value is None or value == "":
-        return None
-    if kind is ModalityKind.TEXT:
-        return str(value)
-    if isinstance(value, list):
-        return value if kind is ModalityKind.SEQUENCE else None
-    return manifest.file_reference(_local_name(str(value), home), home)
-
-
-def _local_name(address: str, home: Path) -> str:
-    """Return the file an address in an export stands for: the longest path end below `home`."""
-    try:
-        parts = urlsplit(address)
-        query = parse_qs(parts.query).get("d")  # /data/local-files/?d=folder/file
-        steps = unquote(query[0] if query else parts.path).strip("/").split("/")
-        for start in range(len(steps)):
-            if ".." not in steps[start:] and (home / "/".join(steps[start:])).is_file():
-                return "/".join(steps[start:])
-    except (OSError, ValueError):  # no address, or nothing that a file can be called
-        return address
-    return steps[-1]
 
 
 def _dataset(
@@ -152,14 +113,18 @@ def _dataset(
     sample: Callable[[Json], Sample],
     share: float,
 ) -> Dataset:
-    found = [(task, said) for task in tasks if (said := read_task(task, config)) is not None]
-    labels = label_arrays([said for _, said in found], config.schema.targets)
+    if not config.schema.targets:
+        raise DataError(f"there is nothing to learn in {name}: {config.sentence}")
+    answers = read_tasks(tasks, config)
+    labels = label_arrays(answers.labelled, config.schema.targets)
     known = usable(config.schema, labels)
     if len(known) < LEAST_TASKS:
+        unread = "; ".join(f"{n} x {reason}" for reason, n in answers.unread.most_common(3))
         raise DataError(
             f"{len(known)} tasks are labelled with {config.schema.multimodal.name!r}; a replay "
-            f"needs at least {LEAST_TASKS}"
+            f"needs at least {LEAST_TASKS}" + (f"; not understood: {unread}" if unread else "")
         )
     train, test = split_at_random(known, share)
-    samples = tuple(sample(task) for task, _ in found)
+    by_id = {int(task["id"]): task for task in tasks}
+    samples = tuple(sample(by_id[said.task]) for said in answers.labelled)
     return Dataset(name, title, samples, labels, config.schema, train, test)

@@ -1,16 +1,17 @@
-"""Annotation results <-> label arrays and predictions, by the controls of a label config."""
+"""Annotation results -> labels and label arrays, by the controls of a label config."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from backend.labelstudio.config import Control, LabelConfig
+from backend.labelstudio.config import LabelConfig
+from backend.labelstudio.questions import Control
 from model.schema import Target
 from strategies.pool import TargetKind
 
@@ -23,7 +24,8 @@ class Labelled:
 
     Attributes:
         task: task id.
-        values: target name -> one value for every usable annotation.
+        values: target name -> one value for every usable annotation; {} where nothing is learned
+            from annotations, and only that there is one counts.
         stamp: changes whenever the task's usable annotations change.
     """
 
@@ -32,38 +34,116 @@ class Labelled:
     stamp: str
 
 
+@dataclass
+class Answers:
+    """What the annotations of a project's tasks say.
+
+    Attributes:
+        labelled: tasks that say something about a target.
+        annotated: tasks with a usable annotation, understood or not.
+        unread: reason -> how many results are not understood for it; they count as unknown.
+    """
+
+    labelled: list[Labelled] = field(default_factory=list)
+    annotated: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def alarm(self) -> str:
+        """What a person must know: people annotate, and nothing of it can be learned from."""
+        if not self.annotated or self.labelled:
+            return ""
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in self.unread.most_common(3))
+        return (
+            f"{self.annotated} tasks are annotated, and none of that is a label of what is learned"
+            f" ({reasons or 'no annotation answers it'}): see `equipoise connect` for what is."
+        )
+
+
+def read_tasks(tasks: Iterable[Mapping[str, Any]], config: LabelConfig) -> Answers:
+    """Read the annotations of tasks, and count what is not understood."""
+    found = Answers()
+    for task in tasks:
+        usable = _usable(task)
+        found.annotated += bool(usable)
+        labelled = _labelled(task, usable, config, found.unread)
+        if labelled is not None:
+            found.labelled.append(labelled)
+    return found
+
+
 def read_task(task: Mapping[str, Any], config: LabelConfig) -> Labelled | None:
     """Read a task's annotations; None when no usable one says anything about a target.
 
     Skipped (cancelled) annotations are left out. Where ground truth exists only it counts. Where a
-    control takes several labels, an annotation that chose none says that none of them applies.
+    control takes several labels, an annotation that chose none says that none of them applies,
+    unless the control may have been hidden or something of the annotation is not understood.
     """
+    return _labelled(task, _usable(task), config, Counter())
+
+
+def _usable(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    annotations = task.get("annotations")
     usable = [
         item
-        for item in _list(task.get("annotations"))
-        if isinstance(item, Mapping) and not item.get("was_cancelled")
+        for item in (_list(annotations) or _list(task.get("completions")))
+        if isinstance(item, Mapping) and not (item.get("was_cancelled") or item.get("skipped"))
     ]
-    truth = [item for item in usable if item.get("ground_truth")]
+    return [item for item in usable if item.get("ground_truth")] or usable
+
+
+def _labelled(
+    task: Mapping[str, Any],
+    usable: Sequence[Mapping[str, Any]],
+    config: LabelConfig,
+    unread: Counter[str],
+) -> Labelled | None:
     values: dict[str, list[Value]] = {}
-    for item in truth or usable:
-        for name, value in _said(item.get("result"), config).items():
+    for item in usable:
+        for name, value in _said(item.get("result"), config, unread).items():
             values.setdefault(name, []).append(value)
-    if not values:
+    covered = bool(usable) and not config.schema.targets
+    if not values and not covered:
         return None
     stamp = "|".join(sorted(f"{name}={sorted(map(str, v))}" for name, v in values.items()))
-    return Labelled(int(task["id"]), {k: tuple(v) for k, v in values.items()}, stamp)
+    said = {name: tuple(found) for name, found in values.items()}
+    return Labelled(int(task["id"]), said, stamp or "annotated")
 
 
-def _said(result: Any, config: LabelConfig) -> dict[str, Value]:
+def _said(result: Any, config: LabelConfig, unread: Counter[str]) -> dict[str, Value]:
     """Return what one annotation says: target name -> value."""
+    if not isinstance(result, list):
+        return {}
+    items = [item for item in result if isinstance(item, Mapping)]
+    strange = [item for item in items if _is_strange(item, config)]
+    for item in strange:
+        unread[f"a result of {item.get('from_name')!r}, which is no control now"] += 1
     found: dict[str, Value] = {}
     for target in config.schema.targets:
-        value = _value(result, target, config.controls[target.name])
-        if value is None and target.kind is TargetKind.MULTILABEL and isinstance(result, list):
+        control = config.controls[target.name]
+        before = unread.total()
+        value = _value(items, target, control, unread)
+        clear = not strange and unread.total() == before and not control.conditional
+        if value is None and target.kind is TargetKind.MULTILABEL and clear:
             value = ()
         if value is not None:
             found[target.name] = value
     return found
+
+
+def _is_strange(item: Mapping[str, Any], config: LabelConfig) -> bool:
+    name = item.get("from_name")
+    return name is not None and name not in config.names and not _from_repeater(name, config)
+
+
+def _from_repeater(name: Any, config: LabelConfig) -> bool:
+    """Tell whether a control of a Repeater may be called so: its name holds the item's number."""
+    patterns = [known for known in config.names if "{{" in known]
+    return any(
+        str(name).startswith(known.partition("{{")[0])
+        and str(name).endswith(known.rpartition("}}")[2])
+        for known in patterns
+    )
 
 
 def _list(value: Any) -> list[Any]:
@@ -71,29 +151,73 @@ def _list(value: Any) -> list[Any]:
 
 
 def _number(raw: Any) -> float | None:
-    """Read a number; what is none, or has no finite value, says nothing."""
+    """Read a number, also from a text; what is none, or has no finite value, says nothing."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        return None
     try:
-        number = float(raw) if isinstance(raw, int | float) else math.nan
-    except OverflowError:
+        number = float(raw)
+    except (OverflowError, ValueError):
         return None
     return number if math.isfinite(number) else None
 
 
-def _value(result: Any, target: Target, control: Control) -> Value | None:
-    for item in _list(result):
-        if not isinstance(item, Mapping) or item.get("from_name") != control.name:
-            continue
-        value = item.get("value")
-        if not isinstance(value, Mapping):
-            continue
-        raw = value.get(control.tag.lower())
-        if target.kind is TargetKind.REGRESSION:
-            return _number(raw)
-        chosen = tuple(c for c in _list(raw) if c in target.classes)
-        if target.kind is TargetKind.MULTILABEL:
-            return chosen
-        return chosen[0] if chosen else None
-    return None
+def _value(
+    items: Sequence[Mapping[str, Any]], target: Target, control: Control, unread: Counter[str]
+) -> Value | None:
+    """Return what an annotation says about one target; None: nothing that is understood."""
+    answers = [
+        item["value"].get(control.answer) if isinstance(item.get("value"), Mapping) else None
+        for item in items
+        if _answers(item, control)
+    ]
+    if not answers:
+        return None
+    if target.kind is TargetKind.REGRESSION:
+        number = _number(answers[0])
+        if number is None:
+            unread[f"{target.name!r} answered with {_short(answers[0])}"] += 1
+        return number
+    chosen: list[str] = []
+    strange = 0
+    for answer in answers:
+        if answer is None and control.presence:
+            continue  # a region without a label
+        for part in _parts(answer):
+            names = control.classes(part)
+            if not names:
+                strange += 1
+                unread[f"{target.name!r} answered with {_short(part)}"] += 1
+            chosen += names
+    said = tuple(dict.fromkeys(chosen))
+    if target.kind is TargetKind.MULTILABEL:
+        return None if strange and not said else said
+    if len(said) > 1:
+        unread[f"{target.name!r} answered with several classes"] += 1
+        return None
+    return said[0] if said else None
+
+
+def _answers(item: Mapping[str, Any], control: Control) -> bool:
+    if item.get("from_name") == control.name:
+        return True
+    # A region that is drawn with another tag carries the labels itself.
+    value = item.get("value")
+    return (
+        control.presence
+        and item.get("type") in ("videorectangle", "rectangle", "polygon", "ellipse", "brush")
+        and item.get("to_name") == control.to_name
+        and isinstance(value, Mapping)
+        and control.answer in value
+    )
+
+
+def _parts(answer: Any) -> list[Any]:
+    """Return single answers: a text, or a path of texts."""
+    return answer if isinstance(answer, list) else [answer]
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]
 
 
 def label_arrays(
@@ -150,41 +274,3 @@ def _shares(votes: Sequence[tuple[Value, ...]], index: Mapping[str, int]) -> np.
 def _mean(vote: tuple[Value, ...]) -> float:
     numbers = [value for value in vote if isinstance(value, float)]
     return sum(numbers) / len(numbers) if numbers else float("nan")
-
-
-def prediction_result(
-    config: LabelConfig, outputs: Mapping[str, np.ndarray[Any, Any]], row: int
-) -> list[dict[str, Any]]:
-    """Build the `result` list of one prediction; class probabilities go into each item's score.
-
-    Args:
-        config: the label config whose controls are answered.
-        outputs: target name -> (N, K) probabilities or (N,) values.
-        row: which task.
-    """
-    return [
-        _result(target, config.controls[target.name], outputs[target.name][row])
-        for target in config.schema.targets
-        if target.name in outputs
-    ]
-
-
-def _result(target: Target, control: Control, output: Any) -> dict[str, Any]:
-    item: dict[str, Any] = {
-        "from_name": control.name,
-        "to_name": control.to_name,
-        "type": control.tag.lower(),
-    }
-    if target.kind is TargetKind.REGRESSION:
-        number = float(np.ravel(output)[0])
-        if control.tag == "Rating":
-            return {**item, "value": {"rating": round(min(max(number, 1), target.high or 5))}}
-        return {**item, "value": {"number": round(number, 4)}}
-    if target.kind is TargetKind.MULTILABEL:
-        chosen = [i for i in range(len(target.classes)) if output[i] >= 0.5]
-        confidence = float(np.min(np.maximum(output, 1 - output)))
-    else:
-        chosen = [int(np.argmax(output))]
-        confidence = float(np.max(output))
-    names = [target.classes[i] for i in chosen]
-    return {**item, "score": round(confidence, 6), "value": {"choices": names}}

@@ -6,8 +6,10 @@ requests themselves are plain JSON, because the SDK has no bulk call for most of
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 from label_studio_sdk.core.api_error import ApiError
@@ -20,7 +22,9 @@ from tenacity import (
 )
 
 from backend.errors import LabelStudioError
+from backend.labelstudio import reach
 from backend.labelstudio.circuit import LONGEST_DELAY, Circuit
+from backend.settings import Settings
 
 Json = dict[str, Any]
 
@@ -36,6 +40,8 @@ class Connection:
         timeout: float = 120.0,
         attempts: int = 4,
         circuit: Circuit | None = None,
+        aliases: Sequence[str] = (),
+        http: httpx.Client | None = None,
     ) -> None:
         """Connect lazily.
 
@@ -45,26 +51,63 @@ class Connection:
             timeout: seconds for one request.
             attempts: tries of a request that is safe to repeat.
             circuit: refuses requests at once while Label Studio is known not to answer.
+            aliases: other base URLs of the same Label Studio, as tasks may name it.
+            http: what reaches it; closed with the connection.
 
         Raises:
             LabelStudioError: the token has expired.
         """
         self.url = url.rstrip("/")
-        self.http = httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False)
+        self.http = http or httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False)
+        self._bases = [self.url, *(alias.rstrip("/") for alias in aliases)]
+        self._key = key
         self._attempts = attempts
         self._circuit = circuit
-        try:
-            self._wrapper = SyncClientWrapper(
-                api_key=key, base_url=self.url, httpx_client=self.http, timeout=30
-            )
-        except ApiError as error:
-            raise LabelStudioError(_token_help(self.url), 401) from error
+        self.renew_token()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
+
+    @classmethod
+    def of(cls, settings: Settings, **more: Any) -> Self:
+        """Connect as the settings say; `more` as for a connection."""
+        http = reach.client(settings, settings.label_studio_url, timeout=more.pop("timeout", 120.0))
+        return cls(
+            settings.label_studio_url,
+            settings.key,
+            aliases=settings.label_studio_aliases,
+            http=http,
+            **more,
+        )
+
+    def renew_token(self) -> None:
+        """Forget the access token, so that the next request asks for a new one.
+
+        Raises:
+            LabelStudioError: the token has expired.
+        """
+        try:
+            # The SDK joins paths to this: without the slash a sub-path would be lost, and the token
+            # sent to whatever answers at the host's root.
+            self._wrapper = SyncClientWrapper(
+                api_key=self._key, base_url=self.url + "/", httpx_client=self.http, timeout=30
+            )
+        except ApiError as error:
+            raise LabelStudioError(_token_help(self.url), 401) from error
+
+    def check_token(self) -> None:
+        """Raise LabelStudioError where the token is refused, whatever is asked for."""
+        try:
+            answer = self.http.get(
+                self.url + "/api/current-user/whoami", headers=self.headers(), timeout=10
+            )
+        except httpx.HTTPError:
+            return  # it does not answer: that says nothing about the token
+        if answer.status_code == 401:
+            raise LabelStudioError(_token_help(self.url), 401)
 
     def headers(self) -> dict[str, str]:
         """Return the authorization header, with a fresh access token.
@@ -109,14 +152,37 @@ class Connection:
         except httpx.HTTPError:
             return False
 
-    def is_own(self, url: str) -> bool:
-        """Tell whether an absolute URL is on this server (same scheme, host and port)."""
-        ours, theirs = urlsplit(self.url), urlsplit(url)
-        return (ours.scheme, ours.hostname, _port(ours)) == (
-            theirs.scheme,
-            theirs.hostname,
-            _port(theirs),
-        )
+    def own(self, url: str) -> str | None:
+        """Return an absolute URL as this server is reached; None where it is not on this server.
+
+        It is where scheme, host and port are the same, and its path is below Label Studio's own:
+        other applications on the host are not to see the token.
+        """
+        theirs = urlsplit(url)
+        for base in self._bases:
+            ours = urlsplit(base)
+            if (ours.scheme, ours.hostname, _port(ours)) != (
+                theirs.scheme,
+                theirs.hostname,
+                _port(theirs),
+            ):
+                continue
+            path = _clean(theirs.path)
+            if path == ours.path or path.startswith(ours.path + "/"):
+                return (
+                    self.url
+                    + theirs._replace(
+                        scheme="", netloc="", path=theirs.path[len(ours.path) :]
+                    ).geturl()
+                )
+        return None
+
+    def absolute(self, path: str) -> str:
+        """Return the address of a path that a task holds, with Label Studio's sub-path or not."""
+        base = urlsplit(self.url)
+        if base.path and _clean(urlsplit(path).path).startswith(base.path + "/"):
+            return f"{base.scheme}://{base.netloc}{path}"
+        return self.url + path
 
     def call(self, method: str, path: str, *, repeat: bool | None = None, **kwargs: Any) -> Any:
         """Send one request and return its JSON (None for an empty body).
@@ -162,6 +228,11 @@ class Connection:
     def _send(self, method: str, path: str, **kwargs: Any) -> Any:
         try:
             response = self.http.request(method, self.url + path, headers=self.headers(), **kwargs)
+            if response.status_code == 401:  # the access token may have been taken back
+                self.renew_token()
+                response = self.http.request(
+                    method, self.url + path, headers=self.headers(), **kwargs
+                )
         except httpx.HTTPError as error:
             kind = type(error).__name__
             raise LabelStudioError(
@@ -207,6 +278,12 @@ def _token_help(url: str) -> str:
         "access token (Account & Settings > Personal Access Token); legacy tokens work only "
         "where the organization allows them."
     )
+
+
+def _clean(path: str) -> str:
+    """Return a path without `..`, however it is written."""
+    cleaned = posixpath.normpath("/" + unquote(path).replace("\\", "/").lstrip("/"))
+    return cleaned + ("/" if path.endswith("/") and cleaned != "/" else "")
 
 
 def _port(parts: Any) -> int:

@@ -26,7 +26,7 @@ def checked_address(host: str, port: int | None, private: bool) -> str:
     try:
         found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise MediaError(f"host {host[:80]!r} cannot be resolved") from error
+        raise MediaError(f"host {host[:80]!r} cannot be resolved", passing=True) from error
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if not private and not is_public(ipaddress.ip_address(address.split("%")[0])):

@@ -66,7 +66,7 @@ class DecodeLog:
         with self._lock:
             stuck = key in self._slots and time.monotonic() - self._slots[key][1] > _STUCK
         if stuck:
-            raise MediaError("still being decoded since an earlier request")
+            raise MediaError("still being decoded since an earlier request", passing=True)
         content = fetch()
         with self._lock:
             used = {slot for slot, _ in self._slots.values()}

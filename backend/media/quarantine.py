@@ -125,7 +125,7 @@ def main(argv: list[str]) -> int:
             raise EquipoiseError("The process of the round is gone.")
 
     decode_log = DecodeLog(config.decoding)
-    with LabelStudio(config.label_studio_url, config.key) as studio, decode_log.open():
+    with LabelStudio.of(config) as studio, decode_log.open():
         prepared(
             work["tasks"],
             parse(work["label_config"]),

@@ -1,4 +1,4 @@
-"""Task data -> Sample: where each raw value is; backend/media/safe_fetch.py gets it."""
+"""Task data -> Sample, for live projects: backend/media/safe_fetch.py gets what is wanted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig
 from backend.media.decode_log import DecodeLog
-from backend.media.markup import plain_text
 from backend.media.safe_fetch import SafeFetch
+from backend.media.values import sample_of
 from backend.settings import Settings
-from model.sample import MediaError, RawValue, Reference, Sample
-from model.schema import ModalityKind
+from model.sample import MediaError, Reference, Sample
 
 
 class MediaSource:
@@ -46,27 +45,9 @@ class MediaSource:
         self.fetch = SafeFetch(studio, settings, attempts=attempts)
 
     def sample(self, task: Mapping[str, Any], config: LabelConfig) -> Sample:
-        """Return a task's raw values by data key; a value of the wrong type is absent."""
+        """Return a task's raw values by `Modality.key`; what has the wrong type is absent."""
         data = task.get("data") or {}
-        return {
-            modality.key: self._value(
-                data.get(modality.key), modality.kind, task, modality.key in config.markup
-            )
-            for modality in config.schema.modalities
-        }
-
-    def _value(
-        self, value: Any, kind: ModalityKind, task: Mapping[str, Any], markup: bool
-    ) -> RawValue:
-        if kind is ModalityKind.TEXT:
-            if value is None or isinstance(value, dict | list):
-                return None
-            return plain_text(str(value)) if markup else str(value)
-        if kind is ModalityKind.SEQUENCE and isinstance(value, list):
-            return value
-        if not isinstance(value, str) or not value.strip():
-            return None
-        return self._reference(value.strip(), task)
+        return sample_of(data, config, lambda address: self._reference(address, task))
 
     def _reference(self, value: str, task: Mapping[str, Any]) -> Reference:
         stamp = ""

@@ -53,7 +53,7 @@ class Unranked:
         """Ask for predictions; one result per task, in order.
 
         The answer raises UnusableCheckpoint where the model cannot be loaded, and EquipoiseError
-        where the process could not do it or died.
+        where the process could not do it or died. Cancelled, the work for it ends.
         """
         request = {
             "project": project,
@@ -136,8 +136,14 @@ class _Process:
                 return box
             number = next(self._numbers)
             self._waiting[number] = box
+        box.add_done_callback(lambda ended: self._give_up(number) if ended.cancelled() else None)
         self._asked.put(json.dumps({"number": number, **request}).encode() + b"\n")
         return box
+
+    def _give_up(self, number: int) -> None:
+        """Tell it that nobody waits for an answer any more."""
+        self._waiting.pop(number, None)
+        self._asked.put(json.dumps({"given_up": number}).encode() + b"\n")
 
     def kill(self) -> None:
         """End it at once."""
@@ -173,10 +179,13 @@ class _Process:
             left, self._waiting = self._waiting, {}
         self._asked.put(None)
         for box in left.values():
-            box.set_exception(self._why())
+            if box.set_running_or_notify_cancel():
+                box.set_exception(self._why())
 
     def _settle(self, answer: Json) -> None:
-        box = self._waiting.pop(answer["number"])
+        box = self._waiting.pop(answer["number"], None)
+        if box is None or not box.set_running_or_notify_cancel():
+            return  # given up meanwhile
         if "results" in answer:
             box.set_result(answer["results"])
         elif "unusable" in answer:

@@ -13,10 +13,12 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from backend.labelstudio.annotations import prediction_result
+from backend.errors import EquipoiseError
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.circuit import Circuit
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
@@ -26,6 +28,7 @@ from backend.media.prepared import prepared
 from backend.settings import Settings, settings
 from model import checkpoint
 from model.model import Model
+from model.preparation import Progress
 
 Json = dict[str, Any]
 
@@ -40,17 +43,29 @@ class Predictor:
         self._circuit = Circuit()
         self._models: dict[int, tuple[str, Model]] = {}
         self._loading = threading.Lock()
+        self._given_up: set[int] = set()
+
+    def give_up(self, number: int) -> None:
+        """Note that nobody waits for the answer to a request any more."""
+        self._given_up.add(number)
 
     def answer(self, request: Json) -> Json:
         """Return the results of a request, or what went wrong."""
         try:
             model = self._model(request["project"], request["checkpoint"])
             tasks = request["tasks"]
-            return {"results": self._predict(model, tasks, request["label_config"])}
+            alive = partial(self._go_on, request["number"])
+            return {"results": self._predict(model, tasks, request["label_config"], alive)}
         except checkpoint.CheckpointError as error:
             return {"unusable": str(error)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"[:300]}
+        finally:
+            self._given_up.discard(request["number"])
+
+    def _go_on(self, number: int, *_: object) -> None:
+        if number in self._given_up:
+            raise EquipoiseError("nobody waits for it any more")
 
     def _model(self, project: int, folder: str) -> Model:
         with self._loading:
@@ -60,14 +75,15 @@ class Predictor:
                 self._models[project] = folder, model
             return model
 
-    def _predict(self, model: Model, tasks: Sequence[Json], label_config: str) -> list[list[Json]]:
+    def _predict(
+        self, model: Model, tasks: Sequence[Json], label_config: str, alive: Progress
+    ) -> list[list[Json]]:
         if not tasks:
             return []
         config = parse(label_config)
         self._circuit.hint()  # whoever asks for predictions is mostly Label Studio itself
-        with LabelStudio(
-            self._settings.label_studio_url,
-            self._settings.key,
+        with LabelStudio.of(
+            self._settings,
             timeout=self._settings.predict_timeout,
             attempts=1,
             circuit=self._circuit,
@@ -81,6 +97,7 @@ class Predictor:
                 decode_log=self._decode_log,
                 attempts=1,
                 suspects=False,
+                progress=alive,
             )
         outputs = model.predict(inputs)
         return [prediction_result(config, outputs, row) for row in range(len(tasks))]
@@ -98,8 +115,12 @@ def main() -> None:
     with DecodeLog(config.decoding).open() as decode_log:
         predictor = Predictor(config, decode_log)
         for line in sys.stdin:
+            request = json.loads(line)
+            if "given_up" in request:
+                predictor.give_up(request["given_up"])
+                continue
             # A thread each, left behind: what is stuck in one keeps nobody else waiting.
-            work = (predictor, json.loads(line), answers, writing)
+            work = (predictor, request, answers, writing)
             threading.Thread(target=_answer, args=work, daemon=True).start()
     os._exit(0)  # at once, whatever a thread is stuck in
 

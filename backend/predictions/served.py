@@ -18,7 +18,7 @@ import structlog
 
 from backend.counters import NOT_PREDICTED
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.config import parse
 from backend.media.decode_log import DecodeLog
 from backend.predictions.client import Unranked
@@ -74,10 +74,11 @@ class Serving:
         current = self._store.current(project)
         if current is None:
             return None
-        served = self._served.get(project)
-        if served is not None and served.round.id == current.id:
+        if (served := self._loaded(current)) is not None:
             return served
         with self._loading:
+            if (served := self._loaded(current)) is not None:  # who came first has loaded it
+                return served
             try:
                 table = ranking.load(self._store.ranking(current))
             except (OSError, pa.ArrowInvalid) as error:
@@ -94,6 +95,10 @@ class Serving:
             with self._lock:
                 self._served[project] = fresh
         return fresh
+
+    def _loaded(self, current: Round) -> Served | None:
+        served = self._served.get(current.project)
+        return served if served is not None and served.round.id == current.id else None
 
     def warm(self, project: int) -> None:
         """Load ranking and model ahead of the first request; repeat it to hear how that went.
@@ -144,14 +149,16 @@ class Serving:
         """Ask for predictions, or give up: an annotator waits, and none is better than an error."""
         limit = self._settings.predict_timeout * (1 + (len(tasks) - 1) / 10)
         folder = self._store.path(found.checkpoint)
+        box = self._unranked.ask(found.project, folder, tasks, label_config)
         try:
-            box = self._unranked.ask(found.project, folder, tasks, label_config)
             return box.result(timeout=min(limit, _LONGEST))
         except (EquipoiseError, TimeoutError, OSError) as error:
             reason = f"{type(error).__name__}: {error}"[:300]
             NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))
             log.warning("no prediction", project=found.project, tasks=len(tasks), reason=reason)
             return [[] for _ in tasks]
+        finally:
+            box.cancel()  # of no effect where it is answered
 
 
 def _task_id(task: Any) -> int:

@@ -92,9 +92,7 @@ class Cleanup:
         circuit = self._circuits.of(owner.id)
         if circuit.waits:
             return 0
-        with LabelStudio(
-            self._settings.label_studio_url, self._settings.key, circuit=circuit
-        ) as studio:
+        with LabelStudio.of(self._settings, circuit=circuit) as studio:
             left = self._delete_some(studio, owner.id)
         if left != owner.cleaning:
             self._store.save_project(owner.id, cleaning=left)

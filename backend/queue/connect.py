@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from backend.errors import LabelStudioError
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
 from backend.queue import publish as publishing
+from backend.queue.fitting import strategy_for
 from backend.settings import SECRET_HEADER, Settings
 from backend.store.store import INITIAL_VERSION, Store
 
@@ -41,8 +41,10 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
     remote = studio.project(project)
     config = parse(remote["label_config"])
     known = {p.id: p for p in store.projects()}.get(project)
+    if known is not None:
+        strategy_for(settings, known, config)
     undo: Json = dict(known.undo) if known else {}
-    done = [f"learns {_describe(config.schema)}"]
+    done = [f"{config.level}: {config.sentence}"]
     done += [f"ignores {note}" for note in config.ignored]
     store.save_project(project, title=remote["title"], label_config=remote["label_config"])
     current = store.current(project)
@@ -58,13 +60,6 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
         project, backend_id=backend, undo=undo, connected=True, announced=version, problem=""
     )
     return done
-
-
-def _describe(schema: Any) -> str:
-    inputs = ", ".join(f"{m.name} ({m.kind})" for m in schema.modalities)
-    target = schema.multimodal
-    own = [f"{t.name} labels {t.modality} alone" for t in schema.targets if t.modality]
-    return f"{target.name} ({target.kind}) from {inputs}" + "".join(f"; {o}" for o in own)
 
 
 def is_registered(studio: LabelStudio, settings: Settings, project: int) -> bool:
@@ -109,16 +104,9 @@ def _explained(
 
 
 def webhook_headers(settings: Settings) -> dict[str, str]:
-    """Return the headers that a webhook needs to get in: the secret, else the password.
-
-    Whoever may manage the project's webhooks can read them, so the password stays away if it may.
-    """
-    if settings.webhook_secret is not None:
-        return {SECRET_HEADER: settings.webhook_secret.get_secret_value()}
-    if not settings.basic_auth:
-        return {}
-    token = base64.b64encode(":".join(settings.basic_auth).encode()).decode()
-    return {"Authorization": f"Basic {token}"}
+    """Return the headers that a webhook needs to get in."""
+    secret = settings.event_secret
+    return {} if secret is None else {SECRET_HEADER: secret}
 
 
 def _webhook(studio: LabelStudio, settings: Settings, project: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.children import namesakes
 from backend.errors import EquipoiseError, LabelStudioError
+from backend.labelstudio.annotations import Answers, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
 from backend.queue import connect as connecting
@@ -48,6 +49,7 @@ class _Facts:
     current: Round | None
     settings: Settings
     project: int
+    answers: Answers | None
 
     @property
     def ours(self) -> list[Json]:
@@ -79,9 +81,32 @@ def examine(studio: LabelStudio, store: Store, settings: Settings, project: int)
         store.current(project),
         settings,
         project,
+        _answers(studio, remote),
     )
     checks = [Check("Label Studio answers", True, f"project {remote['title']!r}")]
     return checks + [check(facts) for check in _CHECKS]
+
+
+def _answers(studio: LabelStudio, remote: Json) -> Answers | None:
+    """Read what annotators said; None where the label config cannot be read."""
+    try:
+        config = parse(remote["label_config"])
+    except EquipoiseError:
+        return None
+    return read_tasks(studio.annotated(int(remote["id"])), config)
+
+
+def _labels(facts: _Facts) -> Check:
+    name = "annotations are understood"
+    found = facts.answers
+    if found is None:
+        return Check(name, False, "the label config cannot be read", "change the interface first")
+    told = f"{len(found.labelled)} of {found.annotated} annotated tasks say something"
+    if not found.unread:
+        return Check(name, not found.alarm, found.alarm or told, facts.connect)
+    reasons = "; ".join(f"{n} x {reason}" for reason, n in found.unread.most_common(3))
+    fix = "what is not understood counts as not answered; change those annotations if it matters"
+    return Check(name, False, f"{told}; not understood: {reasons}", fix, warning=not found.alarm)
 
 
 def _config(facts: _Facts) -> Check:
@@ -89,8 +114,7 @@ def _config(facts: _Facts) -> Check:
         config = parse(facts.remote["label_config"])
     except EquipoiseError as error:
         return Check("label config", False, str(error), "change the labeling interface")
-    names = ", ".join(config.schema.names)
-    return Check("label config", True, f"{config.schema.multimodal.name} from {names}")
+    return Check("label config", True, config.sentence)
 
 
 def _registered(facts: _Facts) -> Check:
@@ -246,6 +270,7 @@ def _names(facts: _Facts) -> Check:
 
 _CHECKS: tuple[Callable[[_Facts], Check], ...] = (
     _config,
+    _labels,
     _registered,
     _reachable,
     _webhook,

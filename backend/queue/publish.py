@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from backend.errors import LabelStudioError
-from backend.labelstudio.annotations import prediction_result
+from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig
 from backend.labelstudio.connection import is_passing
@@ -57,7 +57,7 @@ def predictions(
     return [
         {
             "task": task,
-            "result": prediction_result(config, outputs, row),
+            "result": prediction_result(config, outputs, row, importable=True),
             "score": score,
             "model_version": version,
         }

@@ -40,6 +40,7 @@ class Run:
     options: ProjectSettings
     durations: dict[str, float] = field(default_factory=dict)
     work: dict[str, int] = field(default_factory=dict)
+    absent: dict[str, int] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
     _noted: float = 0.0
 

@@ -146,8 +146,13 @@ def _lost(facts: Facts) -> Due | None:
 def _new_labels(facts: Facts) -> Due | None:
     if facts.new_labels - facts.refused < facts.retrain_after:
         return None
-    cause = f"{facts.new_labels} new labels"
-    return Due(Kind.TRAIN, cause, {"new_labels": facts.new_labels})
+    if facts.schema.targets:
+        cause, kind = f"{facts.new_labels} new labels", Kind.TRAIN
+    elif facts.serves is not None:  # nothing to learn: what was annotated is covered now
+        cause, kind = f"{facts.new_labels} annotated tasks", Kind.COLD
+    else:
+        return None
+    return Due(kind, cause, {"new_labels": facts.new_labels})
 
 
 def _cold(facts: Facts) -> Due | None:
@@ -164,7 +169,7 @@ def _changes(facts: Facts) -> list[Due | None]:
     cold = serves.kind == Kind.COLD
     changes = facts.schema.changes_since(serves.schema) if serves.schema is not None else ()
     if changes:
-        kind = Kind.COLD if cold else Kind.TRAIN
+        kind = Kind.COLD if cold or not facts.schema.targets else Kind.TRAIN
         return [Due(kind, f"label config changed: {'; '.join(changes)}"[:300])]
     found: list[Due | None] = []
     if not cold and facts.strategy != serves.strategy:

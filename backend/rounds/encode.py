@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
+from backend.media import absent
 from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from model.preparation import Inputs
 from model.presets import Preset
-
-_SHOWN_FAILURES = 20
 
 
 def encode(
@@ -57,6 +54,9 @@ def encode(
             progress=progress,
         )
     run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
+    run.absent = absent.counted(inputs, fetched.config.schema, wanted)
+    run.store.renew(run.claim, failures=run.absent)
+    absent.refuse_passing(inputs, fetched.config.schema, run.settings.max_passing_absent)
     return inputs
 
 
@@ -73,9 +73,3 @@ def warm_cache(run: Run, fetched: Fetched) -> None:
             settings=run.settings,
             decode_log=decode_log,
         )
-
-
-def absent_media(inputs: Inputs) -> dict[str, Any]:
-    """Count absent media by reason and keep the first examples."""
-    counts = Counter(f"{found.modality}: {found.reason}" for found in inputs.failures)
-    return dict(counts.most_common(_SHOWN_FAILURES))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import Labelled, read_task
+from backend.labelstudio.annotations import Labelled, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
 from strategies.pool import TargetKind
@@ -27,6 +28,7 @@ class Fetched:
         labelled: what annotations say, for tasks with a usable one.
         pool: ids of the tasks that may be labelled.
         label_config: the config as it stands.
+        unread: results that were not understood, by reason.
         skipped: tasks of the pool that every annotator who saw them has skipped.
     """
 
@@ -35,6 +37,7 @@ class Fetched:
     labelled: list[Labelled]
     pool: list[int]
     label_config: str
+    unread: Mapping[str, int]
     skipped: frozenset[int] = frozenset()
 
 
@@ -46,22 +49,25 @@ def fetch(studio: LabelStudio, project: int) -> Fetched:
     """
     text = studio.project(project)["label_config"]
     config = parse(text)
-    labelled, skipped = [], set()
-    for task in studio.annotated(project):
-        found = read_task(task, config)
-        if found is not None:
-            labelled.append(found)
-        elif all(said.get("was_cancelled") for said in task["annotations"]):
-            skipped.add(int(task["id"]))
+    seen: set[int] = set()
+
+    def noted() -> Iterator[dict[str, Any]]:
+        for task in studio.annotated(project):
+            if all(said.get("was_cancelled") for said in task["annotations"]):
+                seen.add(int(task["id"]))
+            yield task
+
+    answers = read_tasks(noted(), config)
     tasks = {int(task["id"]): task for task in studio.tasks(project)}
-    known = {item.task for item in labelled}
+    known = {item.task for item in answers.labelled}
     return Fetched(
         config,
         tasks,
-        [item for item in labelled if item.task in tasks],
+        [item for item in answers.labelled if item.task in tasks],
         [t for t, task in tasks.items() if t not in known and not task["is_labeled"]],
         text,
-        frozenset(skipped),
+        answers.unread,
+        frozenset(seen),
     )
 
 

@@ -22,7 +22,7 @@ HOLDOUT = 0.2
 MIN_HOLDOUT = 10
 
 
-def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema) -> Model:
+def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema, pool: Inputs) -> Model:
     """Train the project's network; on the CPU where the GPU has too little memory for it.
 
     Args:
@@ -30,6 +30,7 @@ def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema) -> Model:
         inputs: prepared labelled tasks.
         labels: target name -> their labels.
         schema: modalities and targets.
+        pool: all prepared tasks, on which vectors are scaled.
     """
 
     def on(device: str) -> Model:
@@ -41,6 +42,7 @@ def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema) -> Model:
             seed=run.options.seed,
             device=device,
             progress=run.progress,
+            pool=pool,
         )
 
     if run.work.get("on_cpu"):
@@ -53,8 +55,22 @@ def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema) -> Model:
         return on("cpu")
 
 
+def measured(
+    run: Run, model: Model, known: Inputs, labels: dict[str, Any], config: LabelConfig, pool: Inputs
+) -> dict[str, float]:
+    """Return what a model's folds have measured, else what a second training measures.
+
+    With fewer than 50 labels either way: {}.
+    """
+    if model.out_of_fold is None:
+        return holdout_metrics(run, known, labels, config, pool)
+    found = dict(model.metadata["metrics"])
+    enough = found["n"] * HOLDOUT >= MIN_HOLDOUT
+    return {"holdout": found["n"], **found} if enough else {}
+
+
 def holdout_metrics(
-    run: Run, known: Inputs, labels: dict[str, Any], config: LabelConfig
+    run: Run, known: Inputs, labels: dict[str, Any], config: LabelConfig, pool: Inputs
 ) -> dict[str, float]:
     """Train on 80% of the labels, measure on the other 20%; {} with fewer than 50 labels.
 
@@ -73,6 +89,7 @@ def holdout_metrics(
         known.take(rest),
         {name: values[rest] for name, values in labels.items()},
         config.schema,
+        pool,
     )
     found = evaluate(
         model, known.take(test), {name: values[test] for name, values in labels.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from backend.labelstudio.annotations import read_task
+from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
@@ -39,6 +39,7 @@ class Look:
         self._settings = settings
         self._circuits = circuits
         self._seen: dict[int, float] = {}
+        self._alarms: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def __call__(self, project: int) -> Due | None:
@@ -48,9 +49,8 @@ class Look:
             EquipoiseError: Label Studio or the disk does not allow it; the message is for people.
         """
         owner = self._store.project(project)
-        with LabelStudio(
-            self._settings.label_studio_url,
-            self._settings.key,
+        with LabelStudio.of(
+            self._settings,
             timeout=_TIMEOUT,
             circuit=self._circuits.of(project),
         ) as studio:
@@ -64,8 +64,9 @@ class Look:
             found = due(self.facts(studio, owner, remote))
         if found is not None:
             disk.check(self._store.files, self._settings.min_free_bytes)
-        if owner.problem:
-            self._store.save_project(project, problem="")
+        alarm = self._alarms.get(project, "")
+        if owner.problem != alarm:
+            self._store.save_project(project, problem=alarm)
         return found
 
     def facts(self, studio: LabelStudio, owner: Project, remote: Json) -> Facts:
@@ -146,14 +147,13 @@ class Look:
         moved = max(abs(total - owner.compared_annotations), owner.changes)
         stale = abs(time.time() - owner.compared) > self._settings.full_compare_seconds
         few = owner.new_labels + moved < wanted or not moved
-        if owner.compared_annotations >= 0 and not stale and few:
+        known = not owner.problem or owner.id in self._alarms
+        if owner.compared_annotations >= 0 and not stale and few and known:
             return owner.new_labels
         config = parse(remote["label_config"])
-        now = {
-            str(found.task): found.stamp
-            for task in studio.annotated(owner.id)
-            if (found := read_task(task, config)) is not None
-        }
+        answers = read_tasks(studio.annotated(owner.id), config)
+        self._alarms[owner.id] = answers.alarm
+        now = {str(found.task): found.stamp for found in answers.labelled}
         old = self._store.trained_on(owner.id)
         new = sum(old.get(task) != stamp for task, stamp in now.items())
         new += sum(task not in now for task in old)

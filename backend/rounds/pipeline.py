@@ -14,19 +14,20 @@ import structlog
 from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import label_arrays
 from backend.labelstudio.config import LabelConfig
+from backend.media import absent
 from backend.queue import publish as publishing
 from backend.rounds import agreement
 from backend.rounds.context import Run
-from backend.rounds.encode import absent_media, encode
-from backend.rounds.fetch import Fetched, check_labels, fetch
-from backend.rounds.learn import holdout_metrics, learn
-from backend.rounds.rank import check_strategy, facts, rank, skipped_last
+from backend.rounds.covering import covering
+from backend.rounds.encode import encode
+from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
+from backend.rounds.learn import learn, measured
+from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
 from model import checkpoint
 from model.model import Model
 from model.preparation import Inputs
-from model.untrained import look_untrained
 from strategies import Pool, cold_start
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,10 @@ def run_round(run: Run) -> Fetched:
     with run.heartbeat():
         with run.phase("fetch"):
             fetched = fetch(run.studio, run.project)
+        if fetched.unread:
+            run.work["unread"] = sum(fetched.unread.values())
+        for reason, count in fetched.unread.items():
+            log.warning("results not understood", reason=reason, count=count)
         run.store.renew(
             run.claim,
             labels=len(fetched.labelled),
@@ -51,7 +56,7 @@ def run_round(run: Run) -> Fetched:
             tasks=len(fetched.tasks),
             schema=fetched.config.schema.to_json(),
         )
-        if run.round.kind == Kind.COLD:
+        if run.round.kind == Kind.COLD or not fetched.config.schema.targets:
             _cold(run, fetched)
         elif run.round.kind == Kind.RANK:
             _rank_again(run, fetched)
@@ -68,11 +73,15 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
     known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
+    if not known.present.any():
+        raise NotEnoughLabels(
+            f"No labelled task has a modality that can be read: {absent.listed(run.absent)}."
+        )
     labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
     with run.phase("train"):
-        model = learn(run, known, labels, schema)
+        model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        metrics = holdout_metrics(run, known, labels, fetched.config)
+        metrics = measured(run, model, known, labels, fetched.config, inputs)
     model.metadata.update(
         {"round": run.round.number, "version": run.round.version, "metrics": metrics}
     )
@@ -86,8 +95,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         number=run.round.number,
         checkpoint=f"{run.round.folder}/checkpoint",
         metrics=metrics,
-        trained_on={str(item.task): item.stamp for item in fetched.labelled},
-        failures=absent_media(inputs),
+        trained_on=_stamps(fetched),
     )
 
 
@@ -111,17 +119,23 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         number=max(current.number, 1),
         checkpoint=current.checkpoint,
         metrics=dict(current.metrics),
-        failures=absent_media(inputs),
     )
 
 
 def _cold(run: Run, fetched: Fetched) -> None:
-    """Rank before anything is learnt, so that the first batch covers the pool."""
+    """Rank without a model, so that the batch covers the pool.
+
+    Where nothing can be learned every round is such a one, and what is annotated is covered.
+    """
+    if not fetched.pool:
+        raise EquipoiseError(NOTHING_LEFT)
     schema = fetched.config.schema
-    pool = Pool(size=len(fetched.pool), target=schema.multimodal.kind)
+    pool = Pool(size=len(fetched.pool))
+    done = [] if schema.targets else [item.task for item in fetched.labelled]
     if run.round.strategy != "random":
         with run.phase("encode"):
-            pool = look_untrained(encode(run, fetched, fetched.pool), schema, run.preset)
+            inputs = encode(run, fetched, done + fetched.pool)
+        pool = covering(inputs, len(done), schema, run.preset)
     strategy = cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     constant = {**facts(run, 0), "strategy": strategy.name}
@@ -130,7 +144,12 @@ def _cold(run: Run, fetched: Fetched) -> None:
         selection = skipped_last(selection, fetched)
         table = ranking.build(fetched.pool, pool, selection, {}, schema, constant)
         ranking.save(table, run.folder / "ranking.parquet")
-    _publish_and_commit(run, fetched.config, table)
+    fields = {} if schema.targets else {"trained_on": _stamps(fetched)}
+    _publish_and_commit(run, fetched.config, table, **fields)
+
+
+def _stamps(fetched: Fetched) -> dict[str, str]:
+    return {str(item.task): item.stamp for item in fetched.labelled}
 
 
 def _rank_and_publish(
@@ -169,7 +188,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         if name.startswith("contribution:") and table.num_rows
     }
     metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
-    if run.round.kind == Kind.TRAIN:
+    if run.round.kind == Kind.TRAIN and config.schema.targets:
         metrics.update(agreement.measure(run.store, run.project, table, config.schema))
     run.store.commit(
         run.claim,

@@ -80,7 +80,7 @@ def main() -> int:
 def _work(store: Store, config: Settings, claim: Claim) -> None:
     found = store.round(claim.round)
     options = ProjectSettings(**found.options["settings"])
-    with LabelStudio(config.label_studio_url, config.key) as studio:
+    with LabelStudio.of(config) as studio:
         run = Run(store, config, studio, claim, found, options)
         fetched = run_round(run)
         if store.round(claim.round).state == State.RUNNING:

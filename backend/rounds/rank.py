@@ -11,6 +11,7 @@ from backend.errors import EquipoiseError
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from backend.store import rankings as ranking
+from model.fusion import MOST_MODALITIES
 from model.look import look
 from model.model import Model
 from model.preparation import Inputs
@@ -19,7 +20,7 @@ from strategies.errors import UnsupportedTarget
 from strategies.pool import Need, TargetKind
 from strategies.shapley import contributions
 
-MAX_COALITION_MODALITIES = 6
+NOTHING_LEFT = "Nothing is left to rank: every task is labelled."
 
 
 def rank(
@@ -31,14 +32,14 @@ def rank(
     check_strategy(strategy.name, schema.multimodal.kind)
     explain = (
         schema.multimodal.kind is not TargetKind.REGRESSION
-        and len(schema.modalities) <= MAX_COALITION_MODALITIES
+        and len(schema.modalities) <= MOST_MODALITIES
     )
     options = run.options.options
     needs = strategy.needs_for(schema.multimodal.kind, options) | {Need.PROBABILITIES}
     if explain:
         needs = needs | {Need.COALITIONS}
     if pool_inputs.size == 0:
-        raise EquipoiseError("Nothing is left to rank: every task is labelled.")
+        raise EquipoiseError(NOTHING_LEFT)
     pool = look(
         model,
         pool_inputs,

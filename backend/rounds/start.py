@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import structlog
 
+from backend.labelstudio.config import parse
+from backend.queue.fitting import strategy_for
 from backend.rounds.due import Due
 from backend.settings import ProjectSettings, Settings
 from backend.store.store import Claim, Store, effective
@@ -20,14 +22,18 @@ def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Cla
     """
     owner = store.project(project)
     configured = effective(settings, owner)
+    config = parse(owner.label_config) if owner.label_config else None
     asked = {k: v for k, v in due.options.items() if k in ProjectSettings.model_fields}
+    if config is not None and "strategy" not in asked:
+        asked["strategy"] = strategy_for(settings, owner, config)
     options = ProjectSettings(**{**configured.model_dump(), **asked})
     strategy = options.strategy
-    if due.kind is Kind.COLD:
+    kind = due.kind if config is None or config.schema.targets else Kind.COLD
+    if kind is Kind.COLD:
         strategy = "random" if strategy == "random" else "max_herding"
     claim = store.claim(
         project,
-        due.kind,
+        kind,
         strategy,
         due.cause,
         {
@@ -40,7 +46,7 @@ def claim_round(store: Store, settings: Settings, project: int, due: Due) -> Cla
         wish=owner.requested if _fulfils(due, owner) else None,
     )
     if claim is not None:
-        log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=due.kind)
+        log.info("round starts", project=project, round=claim.round, cause=due.cause, kind=kind)
         store.save_project(project, compared_annotations=-1)
     return claim
 

@@ -1,19 +1,25 @@
-"""Who gets in, and how much they may bring: basic auth and a limit on request bodies."""
+"""Who gets in, and how much they may bring: names, origins, basic auth, a limit on bodies."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
+import ipaddress
 import json
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.settings import SECRET_HEADER
+from backend.settings import SECRET_HEADER, fits_host
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 EVENT_PATHS = frozenset({"/webhook", "/train"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_STRANGE_HOST = "This is not a name of this server (settings public_url and trusted_hosts)."
+_STRANGE_ORIGIN = "A page of another site may not do this."
 _REFUSED = (
     "A user name and password are needed (basic auth), or on /webhook its secret where one is set."
 )
@@ -28,6 +34,8 @@ class Gate:
         *,
         auth: tuple[str, str] | None,
         max_body: int,
+        hosts: Sequence[str],
+        public_url: str | None = None,
         webhook_secret: str | None = None,
     ) -> None:
         """Guard `app`.
@@ -36,20 +44,28 @@ class Gate:
             app: what is guarded.
             auth: user and password; None lets everybody in (loopback).
             max_body: largest body in bytes.
+            hosts: names by which it may be called, beside every address.
+            public_url: as the world sees it, where a proxy changes the name.
             webhook_secret: what an event (/webhook, /train) must carry. The password does as well,
                 where there is one: Label Studio's Start Training comes with it, without the header.
         """
         self._app = app
         self._secret = webhook_secret
         self._auth = auth
+        self._hosts = hosts
+        self._public = public_url
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 401 or 413."""
+        """Pass a request on, or answer 401, 403 or 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
+        refusal = self._refusal(scope["method"], scope["path"], headers)
+        if refusal:
+            await _answer(send, 403, refusal)
+            return
         if not self._may_pass(scope["path"], headers):
             await _answer(send, 401, _REFUSED)
             return
@@ -58,6 +74,34 @@ class Gate:
             await _answer(send, 413, f"The body is larger than {self._max_body} bytes.")
             return
         await self._app(scope, _Limited(receive, self._max_body), send)
+
+    def _refusal(self, method: str, path: str, headers: dict[bytes, bytes]) -> str:
+        """Say why a browser may have been led here by a page of somebody else; "" if not.
+
+        A name that somebody else made resolve to this server is refused (an address cannot be made
+        to), and so are changes that a page of another site asks for.
+        """
+        host = headers.get(b"host", b"").decode("latin-1")
+        if path not in OPEN_PATHS and not self._is_named(host):
+            return _STRANGE_HOST
+        if method in _READS:
+            return ""
+        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            return _STRANGE_ORIGIN
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        same = not origin or origin == self._public or origin.partition("://")[2] == host
+        return "" if same else _STRANGE_ORIGIN
+
+    def _is_named(self, netloc: str) -> bool:
+        try:
+            host = urlsplit(f"//{netloc}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return any(fits_host(host, pattern) for pattern in self._hosts)
+        return True
 
     def _may_pass(self, path: str, headers: dict[bytes, bytes]) -> bool:
         if path in OPEN_PATHS:

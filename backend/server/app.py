@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import FastAPI, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
@@ -21,8 +21,9 @@ from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler
 from backend.server.access import BodyTooLarge, Gate
 from backend.server.events import MAX_PROJECT
-from backend.server.metrics import collector
+from backend.server.metrics import exposition
 from backend.server.ml_backend import Protocol
+from backend.server.off_loop import OffLoop
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Kind
@@ -51,12 +52,14 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    secret = settings.webhook_secret
+    app.router.route_class = OffLoop
     app.add_middleware(
         Gate,
         auth=settings.basic_auth,
         max_body=settings.max_body_bytes,
-        webhook_secret=secret.get_secret_value() if secret is not None else None,
+        hosts=settings.own_hosts,
+        public_url=settings.public_url,
+        webhook_secret=settings.event_secret,
     )
     Protocol(settings, store, serving, reconciler).register(app)
     _api(app, settings, store, reconciler)
@@ -72,8 +75,8 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
 
     @app.get("/metrics")
     def metrics() -> Response:
-        collector.update(store, settings, reconciler.circuits)
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        told = exposition(store, settings, reconciler.circuits)
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/", response_class=HTMLResponse)
     def page() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,15 +17,19 @@ from backend.counters import PREDICT_SECONDS, WEBHOOKS
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
+from backend.queue.fitting import strategy_for
 from backend.rounds.loop import Reconciler
 from backend.server.events import CHANGES, START, note, project_id
 from backend.settings import Settings
 from backend.store.store import Store
-from backend.store.tables import State
+from backend.store.tables import Project, State
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 MAX_TASKS = 100_000
+_AT_ONCE = 40
+_UNCONFIRMED = 100
+"""Projects that only /setup has named; a look, or `connect`, confirms them."""
 
 
 class Loose(BaseModel):
@@ -67,6 +72,7 @@ class Protocol:
         self._store = store
         self._serving = serving
         self._reconciler = reconciler
+        self._predicting = CapacityLimiter(_AT_ONCE)
 
     def register(self, app: FastAPI) -> None:
         """Add the routes to an application."""
@@ -77,14 +83,14 @@ class Protocol:
         app.add_api_route("/train", self.train, methods=["POST"], status_code=201)
         app.add_api_route("/versions", self.versions, methods=["GET", "POST"])
 
-    def health(self) -> Json:
-        """Answer at once, whatever else goes on."""
+    async def health(self) -> Json:
+        """Answer at once, whatever else goes on: not even a thread has to be free."""
         return {"status": "UP", "model_class": "Equipoise"}
 
     def setup(self, body: SetupBody) -> Json:
         """Check the config, note extra params, name the version that serves. Loads nothing."""
         project = project_id(body.project)
-        parse(body.label_schema)
+        config = parse(body.label_schema)
         fields: Json = {"label_config": body.label_schema}
         if isinstance(body.extra_params, dict):
             self._settings.for_project(project, body.extra_params, {})
@@ -92,7 +98,13 @@ class Protocol:
         elif body.extra_params not in (None, ""):
             raise EquipoiseError('Extra params must be a JSON object, like {"strategy": "grace"}.')
         known = {found.id: found for found in self._store.projects()}.get(project)
-        if known is None or any(getattr(known, k) != v for k, v in fields.items()):
+        extra = fields.get("extra_params", known.extra_params if known else {})
+        overrides = known.overrides if known else {}
+        owner = Project(id=project, extra_params=extra, overrides=overrides)
+        strategy_for(self._settings, owner, config)
+        if known is None and self._too_many():
+            log.warning("setup not noted: too many projects wait", project=project)
+        elif known is None or any(getattr(known, k) != v for k, v in fields.items()):
             try:
                 self._store.save_project(project, **fields)
             except SQLAlchemyError as error:  # on a full disk what serves goes on serving
@@ -100,11 +112,24 @@ class Protocol:
             self._reconciler.wake()
         return {"model_version": self._serving.version(project)}
 
-    def predict(self, body: PredictBody) -> Json:
+    def _too_many(self) -> bool:
+        """Tell whether so many projects wait for being connected that somebody makes them up."""
+        waiting = [p for p in self._store.projects() if not p.connected and p.current is None]
+        return len(waiting) >= _UNCONFIRMED
+
+    async def predict(self, body: PredictBody) -> Json:
         """Return one prediction per task, in order."""
         with PREDICT_SECONDS.time():
             project = project_id(body.project)
-            return {"results": self._serving.predict(project, body.tasks, body.label_config)}
+            # Threads of its own: those of /setup and /webhook, which have 3 seconds, stay free.
+            results = await to_thread.run_sync(
+                self._serving.predict,
+                project,
+                body.tasks,
+                body.label_config,
+                limiter=self._predicting,
+            )
+            return {"results": results}
 
     def webhook(self, body: WebhookBody) -> Json:
         """Note that something changed, or that training is wanted."""

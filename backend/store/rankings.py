@@ -67,9 +67,9 @@ def build(
 
 
 def _predicted(outputs: Mapping[str, Array], schema: Schema, order: Array) -> dict[str, Any]:
-    target = schema.multimodal
-    if target.name not in outputs:
+    if not outputs:
         return {}
+    target = schema.multimodal
     values = np.asarray(outputs[target.name])[order]
     if target.kind is TargetKind.REGRESSION:
         return {"predicted": values.reshape(len(order)).astype(np.float64)}

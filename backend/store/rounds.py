@@ -223,17 +223,18 @@ class Rounds(Projects):
     def trained_on(self, project: int) -> dict[str, str]:
         """Return task id -> stamp of the labels that the newest trained round used."""
         with self._sessions() as session:
-            found = session.scalars(
-                select(Round.trained_on)
+            # Where nothing can be learned a cold round notes what it covered.
+            rounds = session.execute(
+                select(Round.kind, Round.trained_on)
                 .where(
                     Round.project == project,
-                    Round.kind == Kind.TRAIN,
+                    Round.kind.in_((Kind.TRAIN, Kind.COLD)),
                     Round.state == State.DONE,
                 )
                 .order_by(Round.id.desc())
-                .limit(1)
-            ).first()
-        return dict(found or {})
+            )
+            found = [seen for kind, seen in rounds if kind == Kind.TRAIN or seen]
+        return dict(found[0] or {}) if found else {}
 
     def _owned(self, session: Session, claim: Claim) -> Round:
         _lock(session, claim.round)

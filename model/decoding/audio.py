@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import wave
 
 import numpy as np
@@ -29,7 +30,7 @@ def decode_audio(
     Returns:
         (n,) samples in [-1, 1], n >= 1.
     """
-    check_bytes(data, limits)
+    data = _whole(check_bytes(data, limits))
     plain = _read_plain(data, seconds, limits)
     samples, source_rate = plain or _read(data, seconds, limits)
     if samples.size == 0:
@@ -41,6 +42,25 @@ def decode_audio(
         return samples
     samples = resample(samples, source_rate, rate)
     return np.clip(samples, -1.0, 1.0, out=samples)
+
+
+def _whole(data: bytes) -> bytes:
+    """Return a WAV file whose data chunk ends with the file, if its header says that it goes on.
+
+    What streams to a file, or is cut off, leaves a size there that means nothing (often FFFFFFFF).
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return data
+    place = 12
+    while place + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, place)
+        left = len(data) - place - 8
+        if name == b"data":
+            if size <= left:
+                return data
+            return data[: place + 4] + struct.pack("<I", left) + data[place + 8 :]
+        place += 8 + size + size % 2
+    return data
 
 
 def _read(data: bytes, seconds: float | None, limits: Limits) -> tuple[Waveform, int]:

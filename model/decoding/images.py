@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+_SHEET = 768
+"""Pixels across a picture that shows several."""
 
 
 def decode_image(data: bytes, limits: Limits = LIMITS, *, side: int = 0) -> Image.Image:
@@ -33,6 +37,8 @@ def decode_image(data: bytes, limits: Limits = LIMITS, *, side: int = 0) -> Imag
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     check_bytes(data, limits)
+    if _is_svg(data):
+        raise MediaError("an SVG drawing, which is not read: store it as PNG")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -55,19 +61,63 @@ def decode_image(data: bytes, limits: Limits = LIMITS, *, side: int = 0) -> Imag
         raise MediaError(f"broken image: {error}") from error
 
 
+def _is_svg(data: bytes) -> bool:
+    head = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith(b"<") and b"<svg" in head
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     if image.mode in _DEEP_MODES:
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        values = np.nan_to_num(values / top * 255.0).clip(0, 255)
+        values = np.nan_to_num(values / _white(values, image.mode) * 255.0).clip(0, 255)
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _white(values: npt.NDArray[np.float64], mode: str) -> float:
+    """Return which value stands for white: floats lie in [0, 1], or are numbers of 8 or 16 bits."""
+    top = float(np.max(values, initial=0.0, where=np.isfinite(values)))
+    if mode == "F" and top <= 1.0:
+        return 1.0
+    if top > 65535.0:
+        return top
+    return 65535.0 if top > 255 else 255.0
+
+
+def montage(files: Sequence[bytes], limits: Limits = LIMITS) -> bytes:
+    """Return pictures side by side, as the bytes of one picture.
+
+    Note: encoders take one picture per value; this shows them all of a set, the smaller the more
+    there are.
+    """
+    side = _SHEET // _columns(len(files))
+    return tiles([decode_image(file, limits, side=side) for file in files])
+
+
+def tiles(pictures: Sequence[Image.Image]) -> bytes:
+    """Return decoded pictures as the bytes of one: a square grid, each in a square of its own."""
+    from PIL import Image
+
+    columns = _columns(len(pictures))
+    side = _SHEET // columns
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (side * columns, side * rows), "white")
+    for place, picture in enumerate(pictures):
+        square = Image.fromarray(fit_inside(picture, side).transpose(1, 2, 0))
+        sheet.paste(square, (place % columns * side, place // columns * side))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "BMP")
+    return buffer.getvalue()
+
+
+def _columns(count: int) -> int:
+    return max(1, math.ceil(math.sqrt(count)))
 
 
 def fit_inside(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:

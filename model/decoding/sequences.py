@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import math
 import threading
 import tokenize
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +49,66 @@ def decode_sequence(value: bytes | str | list, limits: Limits = LIMITS) -> Float
     if array.size > limits.values:
         raise MediaError(f"the feature sequence has {array.size:,} values")
     return np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def columns_of(
+    table: Mapping[str, Any] | list[Any], wanted: Sequence[str], time: str = ""
+) -> list[list[float]]:
+    """Return columns as steps: a list of T lists of D numbers.
+
+    Args:
+        table: column -> values, or rows as objects, or a plain list of numbers or of rows.
+        wanted: names of the columns, in order; none: every one that holds numbers, but the time.
+        time: name of the time's column.
+
+    Raises:
+        MediaError: there is no such column, or no number.
+    """
+    if isinstance(table, list):
+        if not table or not isinstance(table[0], Mapping):
+            return table
+        rows = [row for row in table if isinstance(row, Mapping)]
+        names = dict.fromkeys(name for row in rows for name in row)
+        table = {name: [row.get(name) for row in rows] for name in names}
+    missing = [name for name in wanted if name not in table]
+    if missing:
+        raise MediaError(f"the time series has no column {missing[0]!r}; it has {list(table)}")
+    columns = [_numbers(table[name]) for name in wanted or [n for n in table if n != time]]
+    if not wanted:
+        columns = [column for column in columns if any(not math.isnan(v) for v in column)]
+    if not columns or not columns[0]:
+        raise MediaError("the time series holds no numbers")
+    length = min(map(len, columns))
+    return [list(step) for step in zip(*(column[:length] for column in columns), strict=True)]
+
+
+def table_columns(text: str, separator: str, wanted: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Read a table with one row per step: column -> cells.
+
+    Note: where channels are named by numbers alone the file has no header, as in the editor.
+    """
+    lines = [row for row in csv.reader(text.splitlines(), delimiter=separator[:1] or ",") if row]
+    if not lines:
+        raise MediaError("the time series is empty")
+    if wanted and all(name.isdigit() for name in wanted):
+        header = [str(number) for number in range(len(lines[0]))]
+    else:
+        header, lines = [name.strip() for name in lines[0]], lines[1:]
+    return {
+        name: [row[place] if place < len(row) else "" for row in lines]
+        for place, name in enumerate(header)
+    }
+
+
+def _numbers(values: Any) -> list[float]:
+    return [_number(value) for value in values] if isinstance(values, list) else []
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _read(value: bytes | str | list, limits: Limits) -> npt.NDArray[np.floating]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +17,6 @@ from model.sample import MediaError
 from model.schema import Modality
 
 BUCKETS = 2048
-_TAG = re.compile(r"<[^>]{0,2000}>")
 
 
 class Hashing(Module):
@@ -47,12 +44,15 @@ def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         damped = np.sign(counts) * np.log1p(np.abs(counts))
         return (damped / max(float(np.linalg.norm(damped)), 1e-9)).astype(np.float16)
 
-    fingerprint = f"hashing/2 characters=2-5 buckets={BUCKETS}"
+    fingerprint = f"hashing/3 characters=2-5 buckets={BUCKETS}"
     return Encoder(fingerprint, decode, lambda shape: Hashing(shape[0], preset.augment))
 
 
 def plain_text(raw: Raw) -> str:
-    """Return text without HTML tags, cut to the limit; a list's items are joined by newlines."""
+    """Return text cut to the limit; a list's items are joined by newlines.
+
+    Note: HTML is stripped where it is known to be HTML, not here: `List<int>` is text, too.
+    """
     if isinstance(raw, bytes):
         try:
             raw = raw.decode("utf-8")
@@ -61,8 +61,6 @@ def plain_text(raw: Raw) -> str:
     if isinstance(raw, list):
         raw = "\n".join(_line(item) for item in raw)
     text = raw[: LIMITS.characters]
-    if "<" in text:
-        text = html.unescape(_TAG.sub(" ", text))
     if not text.strip():
         raise MediaError("the text is empty")
     return text

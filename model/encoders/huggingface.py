@@ -112,7 +112,7 @@ def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         return np.array([tokens["input_ids"], tokens["attention_mask"]], np.int32)
 
     return Backbone(
-        f"tokens/1 of={_identity(source)} length={length}",
+        f"tokens/2 of={_identity(source)} length={length}",
         f"pooling={preset.pooling}",
         _identity(source),
         decode,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.arrays import Array
 from model.decoding.audio import decode_audio
@@ -21,13 +21,22 @@ from model.decoding.images import decode_image, squeeze
 from model.decoding.sequences import decode_sequence
 from model.decoding.video import decode_frames
 from model.encoders import descriptors
-from model.encoders.base import Encoder, Module, Raw, as_bytes
+from model.encoders.base import Encoder, Raw, as_bytes
 from model.encoders.hashing import plain_text
 from model.encoders.logmel import spectrogram, stretched, trim
-from model.encoders.packaged import EFFICIENTNET, MINILM, Package, Pictures, Sentences, tokenizer
+from model.encoders.packaged import (
+    EFFICIENTNET,
+    MINILM,
+    Package,
+    Pictures,
+    Sentences,
+    checked,
+    tokenizer,
+)
 from model.encoders.resident import in_pieces, resident
+from model.encoders.scaling import Scaled
 from model.encoders.sequences import MOST
-from model.encoders.views import View, columns, measured
+from model.encoders.views import View
 from model.presets import Preset
 from model.schema import Modality
 
@@ -41,24 +50,6 @@ _MINILM = View("minilm", Sentences.width, pretrained=True)
 _EFFICIENTNET = View("efficientnet", Pictures.width, pretrained=True)
 _SHAPES = View("gradients", descriptors.GRADIENTS)
 _COLOURS = View("colours", descriptors.COLOURS)
-
-
-class Views(Module):
-    """Prepared vectors (B, D): counts damped, then every column standardised by batch norm."""
-
-    def __init__(self, views: tuple[View, ...], width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.counts = torch.zeros(width, dtype=torch.bool)
-        places = columns(measured(views, width))
-        for view in views:
-            self.counts[places[view.name]] = view.kind == "counts"
-        self.norm = nn.BatchNorm1d(width, affine=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, D)."""
-        counts = self.counts.to(x.device)
-        return self.norm(torch.where(counts, x.clamp(min=0).log1p(), x))
 
 
 def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
@@ -171,7 +162,7 @@ def _encoder(
     return Encoder(
         f"vector/1 {preparation} {' '.join(parts)}",
         decode,
-        lambda shape: Views(views, shape[0]),
+        lambda shape: Scaled(views, shape[0]),
         embed=embed,
         batch_size=batch_size,
         pretrained=any(view.pretrained for view in views),
@@ -193,10 +184,16 @@ def _see(learned: bool, x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _installed(package: Package, what: str) -> bool:
-    """Tell whether a package's weights are here; say once what is seen less well without."""
+    """Tell whether a package's weights are here; say once what is seen less well without.
+
+    Raises:
+        EncoderUnavailable: they are not the ones we know. Found out now, not in a decoding thread,
+            where every value would count as unreadable.
+    """
     if package.place() is None:
         logger.warning("weights missing, %s are seen by simple views only: %s", what, package.hint)
         return False
+    checked(package)
     return True
 
 

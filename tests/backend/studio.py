@@ -75,6 +75,8 @@ class FakeStudio:
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Answer one request."""
+        if path == "/health":
+            return 200, {"status": "UP"}
         parts = path.strip("/").split("/")[1:]
         if parts[0] == "predictions" and method == "DELETE":
             self.predictions = [p for p in self.predictions if p["id"] != int(parts[1])]

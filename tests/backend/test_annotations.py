@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 
-from backend.labelstudio.annotations import label_arrays, prediction_result, read_task
-from backend.labelstudio.config import parse
+from backend.labelstudio.annotations import label_arrays, read_task, read_tasks
+from backend.labelstudio.answers import prediction_result
+from backend.labelstudio.config import LabelConfig, parse
 
 SINGLE = parse(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t">'
@@ -125,3 +128,164 @@ def test_a_prediction_carries_its_probability() -> None:
 def test_a_rating_stays_inside_its_stars() -> None:
     values = [prediction_result(RATING, {"r": np.array([v])}, 0)[0] for v in (-3.0, 3.4, 9.0)]
     assert [item["value"]["rating"] for item in values] == [1, 3, 5]
+
+
+# Labels are never invented -------------------------------------------------------------------
+
+NESTED = parse(
+    '<View><Text name="t" value="$t"/><Choices name="c" toName="t" allowNested="true">'
+    '<Choice value="Sport"><Choice value="Ball"/></Choice><Choice value="Arts"><Choice value="Film"'
+    ' alias="movie"/></Choice></Choices></View>'
+)
+TAXONOMY = parse(
+    '<View><Text name="t" value="$t"/><Taxonomy name="c" toName="t"><Choice value="X">'
+    '<Choice value="Y"/></Choice><Choice value="Z"/></Taxonomy></View>'
+)
+PAIR = parse(
+    '<View><Text name="a" value="$a"/><Text name="b" value="$b"/>'
+    '<Pairwise name="c" toName="a,b"/></View>'
+)
+HIDDEN = parse(
+    '<View><Text name="t" value="$t"/><View visibleWhen="choice-selected" whenTagName="x">'
+    '<Choices name="c" toName="t" choice="multiple"><Choice value="A"/><Choice value="B"/>'
+    "</Choices></View></View>"
+)
+BOXES = parse(
+    '<View><Image name="i" value="$i"/><RectangleLabels name="c" toName="i"><Label value="A"/>'
+    '<Label value="B"/></RectangleLabels><TextArea name="note" toName="i"/></View>'
+)
+FREE = parse('<View><Text name="t" value="$t"/><TextArea name="c" toName="t"/></View>')
+
+
+def read(config: LabelConfig, *results: list[Any]) -> tuple[list[Any], Counter[str]]:
+    """Return what is said about `c`, annotation by annotation, and what is not understood."""
+    task = {"id": 1, "annotations": [{"result": result} for result in results]}
+    answers = read_tasks([task], config)
+    assert answers.annotated == 1
+    labelled = read_task(task, config)
+    assert ([labelled] if labelled else []) == answers.labelled
+    return [*(labelled.values.get("c", ()) if labelled else ())], answers.unread
+
+
+def item(**value: Any) -> dict[str, Any]:
+    return {"from_name": "c", "to_name": "t", "value": value}
+
+
+@pytest.mark.parametrize(
+    ("config", "value", "expected"),
+    [
+        (SINGLE, {"choices": "A"}, "A"),
+        (SEVERAL, {"choices": "A"}, ("A",)),
+        (SEVERAL, {"choices": []}, ()),
+        (NESTED, {"choices": [["Sport", "Ball"]]}, "Sport / Ball"),
+        (NESTED, {"choices": ["Ball"]}, "Sport / Ball"),
+        (NESTED, {"choices": [["Arts", "movie"]]}, "Arts / movie"),
+        (NESTED, {"choices": [["Arts", "Film"]]}, "Arts / movie"),
+        (NESTED, {"choices": [["Arts"]]}, "Arts"),
+        (TAXONOMY, {"taxonomy": [["X", "Y"]]}, ("X", "X / Y")),
+        (TAXONOMY, {"taxonomy": [["Z"], ["X"]]}, ("Z", "X")),
+        (PAIR, {"selected": "right"}, "right"),
+        (BOXES, {"rectanglelabels": ["B"], "x": 1}, ("B",)),
+    ],
+)
+def test_every_shape_of_an_answer_is_read(config: LabelConfig, value: Any, expected: Any) -> None:
+    assert read(config, [item(**value)]) == ([expected], Counter())
+
+
+@pytest.mark.parametrize(("said", "number"), [("4", 4.0), (4, 4.0), (3.5, 3.5)])
+def test_numbers_may_be_texts(said: Any, number: float) -> None:
+    found = {"from_name": "r", "value": {"rating": said}}
+    task = {"id": 1, "annotations": [{"result": [found]}]}
+    assert read_tasks([task], RATING).labelled[0].values == {"r": (number,)}
+
+
+@pytest.mark.parametrize(
+    ("config", "value"),
+    [
+        (SINGLE, {"choices": ["gone"]}),
+        (SINGLE, {"choices": ["A", "B"]}),
+        (SINGLE, {"rating": 3}),
+        (SINGLE, {"choices": {"A": 1}}),
+        (SEVERAL, {"choices": ["gone"]}),
+        (SEVERAL, {"taxonomy": [["A"]]}),
+        (SEVERAL, {"choices": [["A", "B"]]}),
+        (NESTED, {"choices": [["Sport", "Film"]]}),
+        (TAXONOMY, {"taxonomy": [["Y", "X"]]}),
+        (PAIR, {"selected": "both"}),
+        (BOXES, {"rectanglelabels": ["gone"]}),
+    ],
+)
+def test_what_is_not_understood_is_counted_and_never_a_label(
+    config: LabelConfig, value: Any
+) -> None:
+    said, unread = read(config, [item(**value)])
+    assert said == []
+    assert unread.total() >= 1
+
+
+@pytest.mark.parametrize("rating", ["many", None, True, "nan", [4], 10**400])
+def test_a_rating_that_is_no_number_is_counted(rating: Any) -> None:
+    found = {"from_name": "r", "value": {"rating": rating}}
+    answers = read_tasks([{"id": 1, "annotations": [{"result": [found]}]}], RATING)
+    assert answers.labelled == []
+    assert answers.unread.total() == 1
+
+
+def test_a_renamed_control_leaves_answers_that_say_nothing() -> None:
+    old = {"from_name": "before", "to_name": "t", "value": {"choices": ["A"]}}
+    said, unread = read(SEVERAL, [old])
+    assert said == []
+    assert list(unread) == ["a result of 'before', which is no control now"]
+
+
+def test_a_control_that_may_have_been_hidden_is_unknown_without_an_answer() -> None:
+    assert read(HIDDEN, []) == ([], Counter())
+    assert read(HIDDEN, [item(choices=["A"])]) == ([("A",)], Counter())
+    assert read(SEVERAL, []) == ([()], Counter())
+
+
+def test_which_labels_occur_is_read_from_all_regions_of_an_annotation() -> None:
+    boxes = [item(rectanglelabels=[name], x=1) for name in ("A", "A", "B")]
+    relation = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
+    assert read(BOXES, [*boxes, relation]) == ([("A", "B")], Counter())
+    assert read(BOXES, []) == ([()], Counter())
+
+
+def test_regions_of_another_tag_carry_the_labels() -> None:
+    config = parse(
+        '<View><Video name="v" value="$v"/><Labels name="c" toName="v"><Label value="A"/></Labels>'
+        '<VideoRectangle name="box" toName="v"/></View>'
+    )
+    value = {"sequence": [], "labels": ["A"]}
+    box = {"from_name": "box", "to_name": "v", "type": "videorectangle", "value": value}
+    assert read(config, [box]) == ([("A",)], Counter())
+
+
+def test_nothing_is_pre_annotated_where_only_occurrence_is_learned() -> None:
+    assert prediction_result(BOXES, {"c": np.array([[0.9, 0.1]])}, 0) == []
+
+
+def test_predictions_have_the_shape_of_answers() -> None:
+    def said(config: LabelConfig, *row: float) -> Any:
+        (found,) = prediction_result(config, {"c": np.array([row])}, 0)
+        return found["value"]
+
+    assert said(TAXONOMY, 0.9, 0.8, 0.6) == {"taxonomy": [["X", "Y"], ["Z"]]}
+    assert said(TAXONOMY, 0.9, 0.2, 0.1) == {"taxonomy": [["X"]]}
+    assert said(PAIR, 0.1, 0.9) == {"selected": "right"}
+    assert said(NESTED, 0.0, 0.1, 0.1, 0.8) == {"choices": [["Arts", "movie"]]}
+
+
+def test_where_nothing_is_learned_an_annotated_task_counts_as_covered() -> None:
+    task = {"id": 7, "annotations": [{"result": [item(text=["hello"])]}]}
+    (found,) = read_tasks([task, {"id": 8, "annotations": []}], FREE).labelled
+    assert (found.task, found.values) == (7, {})
+
+
+def test_annotations_without_any_label_are_an_alarm() -> None:
+    strange = {"id": 1, "annotations": [said("gone")]}
+    alarm = read_tasks([strange], SINGLE).alarm
+    assert "1 tasks are annotated" in alarm
+    assert "'c' answered with 'gone'" in alarm
+    assert read_tasks([strange, {"id": 2, "annotations": [said("A")]}], SINGLE).alarm == ""
+    assert read_tasks([{"id": 1, "annotations": []}], SINGLE).alarm == ""

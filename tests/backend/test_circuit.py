@@ -13,7 +13,7 @@ from backend.errors import LabelStudioError
 from backend.labelstudio import connection as labelstudio
 from backend.labelstudio.circuit import FAILURES, FIRST_DELAY, LONGEST_DELAY, Circuit
 from backend.labelstudio.client import LabelStudio
-from backend.media import safe_fetch as media
+from backend.media import download as media
 from backend.media.task_media import MediaSource
 from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from backend.labelstudio.client import LabelStudio
 from backend.queue.connect import connect
 from backend.queue.doctor import examine
+from backend.queue.media_check import media_checks
 from backend.settings import Settings
 from backend.store.store import Store
 from tests.backend.studio import FakeStudio
@@ -38,7 +43,7 @@ def test_connects_at_once_take_turns(tmp_path: Path) -> None:
     ("given", "header"),
     [
         ({"webhook_secret": "s3cret"}, {"X-Equipoise-Secret": "s3cret"}),
-        ({"basic_auth_user": "u", "basic_auth_pass": "p"}, {"Authorization": "Basic dTpw"}),
+        ({"basic_auth_user": "u", "basic_auth_pass": "p"}, {"X-Equipoise-Secret": None}),
         (
             {"webhook_secret": "s3cret", "basic_auth_user": "u", "basic_auth_pass": "p"},
             {"X-Equipoise-Secret": "s3cret"},
@@ -47,12 +52,17 @@ def test_connects_at_once_take_turns(tmp_path: Path) -> None:
     ],
 )
 def test_the_webhook_carries_what_lets_it_in_and_doctor_looks_at_it(
-    tmp_path: Path, given: dict[str, str], header: dict[str, str]
+    tmp_path: Path, given: dict[str, str], header: dict[str, Any]
 ) -> None:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
     with FakeStudio() as studio, LabelStudio(studio.url, "key") as client:
         settings = Settings(label_studio_url=studio.url, data_dir=tmp_path, **given)
         connect(client, store, settings, 1)
+        if None in header.values():  # never the password: one is made, for its owner's eyes
+            kept = tmp_path / "webhook_secret"
+            assert kept.stat().st_mode & 0o777 == 0o600
+            header = {"X-Equipoise-Secret": kept.read_text()}
+            assert len(kept.read_text()) >= 32
         assert studio.hooks[0]["headers"] == header
 
         def webhook_is_well() -> bool:
@@ -63,3 +73,36 @@ def test_the_webhook_carries_what_lets_it_in_and_doctor_looks_at_it(
         studio.hooks[0]["headers"] = {"X-Equipoise-Secret": "old"}
         assert webhook_is_well() == (not header)
     store.close()
+
+
+def test_media_are_tried_before_a_round_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    good = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    with FakeStudio(4) as studio, LabelStudio(studio.url, "key") as client:
+        studio.remote["label_config"] = (
+            '<View><Image name="i" value="$image"/><Image name="j" value="$other"/>'
+            '<Text name="t" value="$text"/><Choices name="label" toName="i">'
+            '<Choice value="A"/><Choice value="B"/></Choices></View>'
+        )
+        studio.data = {
+            1: {"image": good, "other": "http://elsewhere.example/x.png", "text": "x"},
+            2: {"image": good, "other": ["/x.png"], "text": "x"},
+            3: {"other": "http://elsewhere.example/y.png", "text": "x"},
+            4: {"image": good, "text": "x"},
+        }
+        for name, value in {"LABEL_STUDIO_URL": studio.url, "API_KEY": "key"}.items():
+            monkeypatch.setenv(f"EQUIPOISE_{name}", value)
+        monkeypatch.setenv("EQUIPOISE_DATA_DIR", str(tmp_path))
+        store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+        store.save_project(1)
+        images, others, texts = media_checks(client, store, Settings(), 1)
+        store.close()
+    assert (images.ok, images.warning) == (False, True)
+    assert images.found == "3 of 4 readable, because the task has no 'image' (1)"
+    assert (others.ok, others.warning) == (False, False)
+    assert "host 'elsewhere.example' is not allowed (setting media_hosts) (2)" in others.found
+    assert others.found.startswith("0 of 4 readable")
+    assert (texts.ok, texts.found) == (True, "4 of 4 readable")

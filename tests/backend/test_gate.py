@@ -24,7 +24,7 @@ def client() -> Iterator[TestClient]:
     async def echo(request: Request) -> int:
         return len(await request.body())
 
-    app.add_middleware(Gate, auth=("user", "pass:word"), max_body=100)
+    app.add_middleware(Gate, auth=("user", "pass:word"), max_body=100, hosts=["testserver"])
     with TestClient(app) as client:
         yield client
 
@@ -64,7 +64,7 @@ def guarded(auth: tuple[str, str] | None) -> TestClient:
     app = FastAPI()
     for path in ("/webhook", "/train", "/predict"):
         app.add_api_route(path, lambda: {}, methods=["POST"])
-    app.add_middleware(Gate, auth=auth, max_body=100, webhook_secret="s3cret")
+    app.add_middleware(Gate, auth=auth, max_body=100, hosts=["testserver"], webhook_secret="s3cret")
     return TestClient(app)
 
 

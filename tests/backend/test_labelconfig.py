@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import UnsupportedConfig
-from backend.labelstudio.config import parse
+from backend.labelstudio.config import Level, parse
+from backend.labelstudio.inputs import Reading
 from model.schema import ModalityKind
 from strategies.pool import TargetKind
 
@@ -41,15 +42,39 @@ def test_a_video_is_frames_and_sound() -> None:
 
 def test_hypertext_is_markup() -> None:
     parsed = parse(config('<HyperText name="h" value="$html"/>', choices("label", "h")))
-    assert parsed.markup == {"html"}
+    assert parsed.sources["html"].reading is Reading.MARKUP
 
 
-def test_same_labels_on_other_objects_are_unimodal_targets() -> None:
-    schema = parse(
-        config(IMAGE, TEXT, choices("all", "img"), choices("t", "txt"), choices("i", "img"))
-    ).schema
-    assert schema.multimodal.name == "all"
-    assert {t.name: t.modality for t in schema.targets if t.modality} == {"t": "txt", "i": "img"}
+def own(*tags: str) -> dict[str, str | None]:
+    targets = parse(config(*tags)).schema.targets
+    return {target.name: target.modality for target in targets if target.modality}
+
+
+def test_the_question_of_several_inputs_asked_of_one_is_that_ones_own() -> None:
+    both = choices("all", "img,txt")
+    tags = (IMAGE, TEXT, both, choices("t", "txt"), choices("i", "img"))
+    assert own(*tags) == {"t": "txt", "i": "img"}
+
+
+def test_equal_classes_alone_make_no_question_a_modalitys_own() -> None:
+    assert own(IMAGE, TEXT, choices("hateful", "img"), choices("english", "txt")) == {}
+    both = choices("all", "img,txt")
+    assert own(IMAGE, TEXT, both, choices("blurry", "img"), choices("staged", "img")) == {}
+    assert own(IMAGE, TEXT, AUDIO, both, choices("noisy", "aud")) == {}
+    other = choices("t", "txt", inner='<Choice value="A"/><Choice value="C"/>')
+    assert own(IMAGE, TEXT, both, other) == {}
+
+
+def test_ratings_are_one_modalitys_own_by_the_tag_or_by_an_equal_stated_range() -> None:
+    both = '<Rating name="all" toName="img,txt" maxRating="7"/>'
+    rating = '<Rating name="{}" toName="{}" {}/>'
+    stated = rating.format("t", "txt", 'maxRating="7"')
+    assert own(IMAGE, TEXT, both, stated) == {"t": "txt"}
+    assert own(IMAGE, TEXT, both, rating.format("t", "txt", "")) == {}
+    assert own(IMAGE, TEXT, both, rating.format("t", "txt", 'maxRating="9"')) == {}
+    plain = rating.format("all", "img,txt", "")
+    assert own(IMAGE, TEXT, plain, rating.format("t", "txt", "")) == {}
+    assert own(IMAGE, TEXT, plain, rating.format("t", "txt", 'equipoise="txt"')) == {"t": "txt"}
 
 
 def test_a_control_of_several_objects_is_the_multimodal_one() -> None:
@@ -63,7 +88,7 @@ def test_the_attribute_overrides_the_rules() -> None:
         config(
             '<Image name="img" value="$image"/>',
             '<Text name="note" value="$note" equipoise="ignore"/>',
-            choices("first", "img"),
+            choices("first", "img", 'equipoise="img"'),
             choices("main", "img", 'equipoise="multimodal"'),
         )
     ).schema
@@ -108,13 +133,9 @@ def test_other_controls_are_ignored_and_named() -> None:
 @pytest.mark.parametrize(
     ("tags", "named"),
     [
-        ([TEXT, '<TextArea name="c" toName="txt"/>'], "TextArea"),
-        (['<TimeSeries name="ts" value="$csv"/>', choices("label", "ts")], "TimeSeries"),
-        ([TEXT, choices("label", "txt", 'value="$options"', "")], "fixed set"),
-        ([TEXT, choices("label", "txt", inner='<Choice value="A"/>')], "at least two"),
-        ([TEXT, choices("label", "txt", 'perRegion="true"')], "regions"),
         ([TEXT, choices("a", "txt"), choices("b", "txt", 'equipoise="nose"')], "names no modality"),
-        (['<Text name="t" value="$u" valueType="url"/>', choices("label", "t")], "valueType"),
+        ([TEXT, TEXT, choices("label", "txt")], "Two tags"),
+        (['<Text name="t" value="hello"/>', choices("label", "t")], "the same in every task"),
         (['<Header value="hello"/>'], "no input"),
     ],
 )
@@ -127,3 +148,82 @@ def test_unsupported_configs_are_refused_by_name(tags: list[str], named: str) ->
 def test_what_is_no_config_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedConfig):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("control", "why"),
+    [
+        ('<TextArea name="c" toName="txt"/>', "not learned"),
+        ('<DateTime name="c" toName="txt"/>', "not learned"),
+        (choices("c", "txt", 'value="$options"', ""), "no fixed set"),
+        (choices("c", "txt", 'perItem="true"'), "each item"),
+        ('<Rating name="c" toName="txt" perRegion="true"/>', "each region"),
+        ('<Labels name="c" toName="txt" value="$labels"/>', "no fixed set"),
+        (choices("c", "nowhere"), "no input here"),
+        (choices("c", "txt", 'equipoise="ignore"'), "told to ignore"),
+    ],
+)
+def test_what_cannot_be_learned_is_named_and_the_order_covers(control: str, why: str) -> None:
+    parsed = parse(config(TEXT, control))
+    assert parsed.level is Level.COVERAGE
+    assert parsed.schema.targets == ()
+    assert "covers the variety of txt" in parsed.sentence
+    assert any("'c'" in note and why in note for note in parsed.ignored)
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        '<RectangleLabels name="c" toName="img"><Label value="A"/><Label value="B"/>'
+        "</RectangleLabels>",
+        '<brushlabels name="c" toname="img"><label value="A"/><label value="B"/></brushlabels>',
+        choices("c", "img", 'perRegion="true"'),
+    ],
+)
+def test_labels_of_regions_become_which_of_them_occur(control: str) -> None:
+    parsed = parse(config(IMAGE, control))
+    assert parsed.level is Level.PRESENCE
+    target = parsed.schema.multimodal
+    assert (target.kind, target.classes) == (TargetKind.MULTILABEL, ("A", "B"))
+    whole = parse(config(IMAGE, control, choices("whole", "img")))
+    assert whole.level is Level.LEARNED
+    assert whole.schema.multimodal.name == "whole"
+    assert any("'c'" in note for note in whole.ignored)
+
+
+def test_the_editor_reads_attributes_and_tags_without_regard_to_case() -> None:
+    schema = parse(
+        '<View><image NAME="i" VALUE="$p"/><choices name="c" TONAME="i" Choice="Multiple">'
+        '<choice VALUE="A"/><choice value="B"/></choices></View>'
+    ).schema
+    assert [m.key for m in schema.modalities] == ["p"]
+    assert schema.multimodal.kind is TargetKind.MULTILABEL
+
+
+def test_one_choice_is_yes_or_no() -> None:
+    target = parse(config(TEXT, choices("c", "txt", inner='<Choice value="spam"/>'))).schema
+    assert target.multimodal.kind is TargetKind.MULTILABEL
+    assert target.multimodal.classes == ("spam",)
+
+
+def test_pairwise_and_taxonomy_are_questions() -> None:
+    two = ('<Text name="a" value="$a"/>', '<Text name="b" value="$b"/>')
+    pair = parse(config(*two, '<Pairwise name="p" toName="a,b"/>')).schema.multimodal
+    assert (pair.kind, pair.classes) == (TargetKind.CLASSIFICATION, ("left", "right"))
+    inner = '<Choice value="X"><Choice value="Y"/></Choice><Choice value="Z"/>'
+    tree = parse(config(TEXT, f'<Taxonomy name="t" toName="txt">{inner}</Taxonomy>')).schema
+    assert tree.multimodal.kind is TargetKind.MULTILABEL
+    assert tree.multimodal.classes == ("X", "X / Y", "Z")
+
+
+def test_inputs_that_are_not_read_stop_nothing() -> None:
+    parsed = parse(config(TEXT, '<Magic name="m" value="$m"/>', choices("label", "txt,m")))
+    assert parsed.schema.names == ("txt",)
+    assert any("'m'" in note for note in parsed.ignored)
+
+
+def test_several_questions_are_named_with_what_makes_them_the_learned_one() -> None:
+    tags = (IMAGE, choices("first", "img"), choices("second", "img"))
+    parsed = parse(config(*tags))
+    assert [t.name for t in parsed.schema.targets] == ["first"]
+    assert any("'second'" in note and "multimodal" in note for note in parsed.ignored)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY
 
 from backend.labelstudio.circuit import FAILURES, Circuit
 from backend.server import metrics
@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def exported() -> set[str]:
     """Return every name that can be asked for."""
-    names = set()
+    names = {f"equipoise_{name}" for name in metrics.GAUGES}
     for family in REGISTRY.collect():
         names.add(family.name)
         names |= {sample.name for sample in family.samples}
@@ -67,8 +67,7 @@ def test_the_alerts_are_rules_about_metrics_that_are_exported() -> None:
 
 def text_of(store: Store, settings: Settings, circuit: Circuit) -> str:
     """Return what /metrics says."""
-    metrics.collector.update(store, settings, circuit)
-    return generate_latest().decode()
+    return metrics.exposition(store, settings, circuit).decode()
 
 
 def test_metrics_tell_the_state_and_forget_what_is_gone(tmp_path: Path) -> None:

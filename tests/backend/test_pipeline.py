@@ -15,9 +15,13 @@ import pytest
 import structlog
 import torch
 from PIL import Image
+from tenacity import wait_none
 
+from backend.media import download
 from backend.rounds import learn, process
+from backend.rounds.due import Due
 from backend.rounds.learn import HOLDOUT, MIN_HOLDOUT
+from backend.rounds.start import claim_round
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import rankings
 from backend.store.store import Store
@@ -110,7 +114,7 @@ def run(store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
     def go(
         kind: Kind, strategy: str = "bmmal", *, status: int = 0, dry: bool = False, **options: Any
     ) -> Round:
-        named = "bmmal" if strategy == "typiclust" else strategy
+        named = strategy
         chosen = ProjectSettings(**{"strategy": named, "overrides": SMALL, **options})
         claim = store.claim(
             1, kind, strategy, "test", {"settings": chosen.model_dump(), "dry": dry}
@@ -181,7 +185,7 @@ def test_a_cold_round_with_encoders_that_know_nothing_says_that_it_was_random(
     studio: FakeStudio, store: Store, run: Run
 ) -> None:
     studio.annotations.clear()
-    found = run(Kind.COLD, "typiclust")
+    found = run(Kind.COLD, "max_herding")
     check_served(studio, store, found, studio.tasks)
     assert found.strategy == "random"
     assert rankings.load(store.ranking(found)).column("strategy").to_pylist() == ["random"] * TASKS
@@ -398,6 +402,52 @@ def test_files_that_cannot_be_read_are_counted_by_reason(
     assert absent.tolist() == [61]
 
 
+def test_what_was_never_there_is_counted_as_well_also_before_the_first_labels(
+    studio: FakeStudio, run: Run
+) -> None:
+    del studio.data[71]["text"]
+    studio.data[72]["text"] = ["a", "b"]  # type: ignore[assignment]
+    studio.data[73]["image"] = " "
+    studio.data[74]["image"] = "http://elsewhere.example/x.png"
+    expected = {
+        "t: the task has no 'text'": 1,
+        "t: 'text' is a list, which is not read": 1,
+        "i: 'image' is empty": 1,
+        "i: host 'elsewhere.example' is not allowed (setting media_hosts)": 1,
+    }
+    assert run(Kind.COLD, "max_herding").failures == expected
+    assert run(Kind.TRAIN).failures == expected
+
+
+def test_what_stands_in_the_way_of_learning_is_named(studio: FakeStudio, run: Run) -> None:
+    studio.remote["label_config"] = CONFIG.replace('<Text name="t" value="$text"/>', "")
+    for task in studio.tasks:
+        studio.data[task]["image"] = f"http://elsewhere.example/{task}.png"
+    failed = run(Kind.TRAIN, status=1)
+    assert "host 'elsewhere.example' is not allowed (setting media_hosts) (90)" in failed.error
+
+
+def test_a_round_does_not_go_on_without_what_comes_later(
+    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_WAIT", wait_none())
+    given = studio.answer
+    away = {f"/data/{task}.png" for task in range(1, 31)}
+
+    def answer(method: str, path: str, body: Any) -> tuple[int, Any]:
+        return (429, {}) if path in away else given(method, path, body)
+
+    studio.answer = answer  # type: ignore[method-assign]
+    for task in range(1, 31):
+        studio.data[task]["image"] = f"/data/{task}.png"
+    failed = run(Kind.TRAIN, status=1)
+    assert "30 of 90 values of 'i' cannot be had now: HTTP 429 (30)" in failed.error
+    assert not failed.lasting
+    for task in range(11, 31):  # 10 of 90 are not too many
+        studio.data[task] = data(task)
+    assert run(Kind.TRAIN).failures == {"i: HTTP 429": 10}
+
+
 def test_a_cancelled_round_changes_nothing_and_a_stranger_s_token_neither(
     studio: FakeStudio, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,11 +476,92 @@ def test_a_fault_of_ours_is_kept_with_the_round(
     studio.remote["label_config"] = CONFIG.replace("Choices", "Chances")
     assert run(Kind.TRAIN, status=1).error
     studio.remote["label_config"] = CONFIG
-    del studio.data[1]["text"]
-    studio.data[2]["text"] = 7  # type: ignore[assignment]
-    assert run(Kind.TRAIN).failures == {}  # absent is no failure
     store.save_project(1, backend_id=None)
     monkeypatch.setattr(studio, "_tasks", lambda _: (200, {"tasks": [{"id": "x"}], "total": 1}))
     failed = run(Kind.TRAIN, status=2)
     assert failed.state == State.FAILED
     assert "Error" in failed.error
+
+
+# Levels ---------------------------------------------------------------------------------------
+
+
+def ask(studio: FakeStudio, store: Store, control: str) -> None:
+    """Let the project ask something else about its texts; nothing is annotated yet."""
+    text = f'<View><Text name="t" value="$text"/>{control}</View>'
+    studio.remote["label_config"] = text
+    studio.annotations.clear()
+    store.save_project(1, label_config=text)
+
+
+def test_free_text_covers_the_pool_and_what_is_annotated(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    ask(studio, store, '<TextArea name="c" toName="t"/>')
+    first = run(Kind.COLD, "max_herding")
+    check_served(studio, store, first, studio.tasks)
+    assert first.strategy == "max_herding"
+    result = [{"from_name": "c", "type": "textarea", "value": {"text": ["so it is"]}}]
+    sunny = [task for task in studio.tasks if truth(task) == "A"][:20]
+    studio.annotations = {task: [{"id": task, "result": result}] for task in sunny}
+    again = run(Kind.COLD, "max_herding")
+    check_served(studio, store, again, studio.tasks - set(sunny))
+    assert (again.strategy, again.labels, again.checkpoint) == ("max_herding", 20, "")
+    assert truth(queue(studio, again.version)[0]) == "B", "what is unlike the annotated comes first"
+    assert store.trained_on(1) == dict.fromkeys(map(str, sunny), "annotated")
+    assert all(row["result"] == [] for row in studio.predictions)
+
+
+def test_a_wish_to_train_what_cannot_be_learned_covers(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    ask(studio, store, '<TextArea name="c" toName="t"/>')
+    found = run(Kind.TRAIN, "max_herding")
+    check_served(studio, store, found, studio.tasks)
+    assert found.checkpoint == ""
+
+
+def test_which_labels_occur_orders_the_queue_and_pre_annotates_nothing(
+    studio: FakeStudio, store: Store, run: Run
+) -> None:
+    labels = '<Label value="sun"/><Label value="rain"/>'
+    ask(studio, store, f'<Labels name="c" toName="t">{labels}</Labels>')
+    for task in range(1, LABELLED + 1):
+        word = "sun" if truth(task) == "A" else "rain"
+        value = {"start": 0, "end": 3, "labels": [word]}
+        result = [{"from_name": "c", "to_name": "t", "type": "labels", "value": value}]
+        studio.annotations[task] = [{"id": task, "result": result}]
+    found = run(Kind.TRAIN)
+    check_served(studio, store, found, OPEN)
+    assert found.metrics["holdout"] == LABELLED * HOLDOUT
+    assert all(row["result"] == [] for row in studio.predictions)
+    table = rankings.load(store.ranking(found))
+    said = dict(zip(*(table.column(c).to_pylist() for c in ("task", "predicted")), strict=True))
+    right = [said[task] == ("sun" if truth(task) == "A" else "rain") for task in OPEN]
+    assert np.mean(right) > 0.8
+
+
+def test_a_rating_alone_is_ranked_with_default_settings(
+    studio: FakeStudio, store: Store, run: Run, config: Settings
+) -> None:
+    ask(studio, store, '<Rating name="c" toName="t" maxRating="10"/>')
+    for task in range(1, LABELLED + 1):
+        value = {"rating": 9 if truth(task) == "A" else 2}
+        result = [{"from_name": "c", "to_name": "t", "type": "rating", "value": value}]
+        studio.annotations[task] = [{"id": task, "result": result}]
+    claim = claim_round(store, config, 1, Due(Kind.TRAIN, "60 new labels"))
+    assert claim is not None
+    begun = store.round(claim.round)
+    assert begun.strategy == begun.options["settings"]["strategy"] == "auto"
+    store.finish(claim, State.INTERRUPTED, "the test runs it itself")
+    found = run(Kind.TRAIN, "auto")
+    check_served(studio, store, found, OPEN)
+
+
+def test_results_that_are_not_understood_are_noted_with_the_round(
+    studio: FakeStudio, run: Run
+) -> None:
+    studio.annotations[1] = [annotation(1, "C")]
+    found = run(Kind.TRAIN)
+    assert found.work["unread"] == 1
+    assert found.labels == LABELLED - 1

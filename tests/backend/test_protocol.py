@@ -47,7 +47,9 @@ def client(store: Store, tmp_path: Path) -> Iterator[TestClient]:
         poll_seconds=3600,
         worker_in_waiting=False,
     )
-    with TestClient(create_app(settings, store), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings, store), base_url="http://127.0.0.1:9090", raise_server_exceptions=False
+    ) as client:
         yield client
 
 

@@ -454,3 +454,33 @@ def test_what_is_due(changed: dict[str, Any], expected: tuple[Kind, str] | None)
         assert found is not None
         assert found.kind is expected[0]
         assert expected[1] in found.cause
+
+
+FREE = parse('<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>').schema
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, None),
+        ({"serves": None}, (Kind.COLD, "first look")),
+        ({"serves": None, "new_labels": 20}, (Kind.COLD, "first look")),
+        ({"new_labels": 19}, None),
+        ({"new_labels": 20}, (Kind.COLD, "20 annotated tasks")),
+        ({"strategy": "grace"}, None),
+        ({"tasks": 120}, (Kind.COLD, "20 new tasks")),
+    ],
+)
+def test_a_project_that_learns_nothing_is_covered_again_and_never_trained(
+    changed: dict[str, Any], expected: tuple[Kind, str] | None
+) -> None:
+    serves = replace(SERVES, kind=Kind.COLD, schema=FREE)
+    found = decide(replace(FACTS, **{"serves": serves, "schema": FREE, **changed}))
+    assert (found and (found.kind, found.cause[: len((expected or ("", ""))[1])])) == expected
+
+
+def test_a_project_whose_questions_were_taken_away_is_covered() -> None:
+    serves = replace(SERVES, schema=parse(CONFIG).schema)
+    found = decide(replace(FACTS, serves=serves, schema=FREE))
+    assert found is not None
+    assert found.kind is Kind.COLD

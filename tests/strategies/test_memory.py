@@ -41,6 +41,7 @@ def test_ranks_maps_larger_than_its_memory(folder):
     """Nor does a copy of the factors fit, which shows that the limit is one."""
     assert FACTORS > 1.4 * ALLOWED
     names = ["entropy", "bald", "deepfool", "badge", "bmmal", "coreset", "grace", "dbal"]
+    names.append("max_herding")
     program = [sys.executable, "-m", "tests.strategies.rank_on_disk"]
     command = [*program, str(folder), str(ALLOWED), *names]
     # By default glibc keeps freed blocks of up to 32 MB in its heap once it has seen one, and

@@ -1,0 +1,82 @@
+"""Values that are absent: how many, why, and whether a round should go on without them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from backend.errors import EquipoiseError
+from model.inputs import Inputs
+from model.schema import Schema
+
+SHOWN = 20
+
+
+class MediaAway(EquipoiseError):
+    """Too many values cannot be had now, although they may be later."""
+
+    passing = True
+
+
+def refuse_passing(inputs: Inputs, schema: Schema, limit: float) -> None:
+    """Refuse to go on where too much of a modality is absent for reasons that pass.
+
+    What a round learns without half of its pictures is worse than what serves, and nobody would
+    look at the files again before the next labels.
+
+    Args:
+        inputs: prepared inputs of N samples.
+        schema: the modalities, as in `inputs.present`.
+        limit: largest share of the values of a modality that may be absent so.
+
+    Raises:
+        MediaAway: there are more.
+    """
+    away = [failure for failure in inputs.failures if failure.passing]
+    values = Counter(failure.modality for failure in inputs.failures)
+    for column, name in enumerate(schema.names):
+        reasons = Counter(failure.reason for failure in away if failure.modality == name)
+        total = int(inputs.present[:, column].sum()) + values[name]
+        if reasons.total() > limit * total:
+            raise MediaAway(
+                f"{reasons.total()} of {total} values of {name!r} cannot be had now: "
+                f"{_listed(reasons)}. The round comes again (setting max_passing_absent)."
+            )
+
+
+def counted(inputs: Inputs, schema: Schema, tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Count every absent value by modality and reason, the commonest first.
+
+    Args:
+        inputs: prepared inputs of N tasks.
+        schema: the modalities.
+        tasks: the N tasks; a value that was never a failure says by its type why it is absent.
+    """
+    counts = Counter(f"{found.modality}: {found.reason}" for found in inputs.failures)
+    failed = {(found.index, found.modality) for found in inputs.failures}
+    for column, modality in enumerate(schema.modalities):
+        for index in np.flatnonzero(~inputs.present[:, column]):
+            if (int(index), modality.name) not in failed:
+                why = _of_type((tasks[index].get("data") or {}).get(modality.key), modality.key)
+                counts[f"{modality.name}: {why}"] += 1
+    return dict(counts.most_common(SHOWN))
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Return counted reasons as a sentence's part, or ""."""
+    return _listed(Counter(counts))
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
+
+
+def _of_type(value: Any, key: str) -> str:
+    if value is None:
+        return f"the task has no {key!r}"
+    if isinstance(value, str):
+        return f"{key!r} is empty"
+    return f"{key!r} is a {type(value).__name__}, which is not read"

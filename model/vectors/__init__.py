@@ -1,0 +1,1 @@
+"""Learning on prepared vectors: scaled on the pool, linear heads, everything chosen out-of-fold."""

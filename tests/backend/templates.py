@@ -1,0 +1,78 @@
+"""The project templates that Label Studio ships: what each comes to, as docs/templates.md.
+
+`python -m tests.backend.templates` writes that page from the Label Studio installed for the demo.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from backend.labelstudio.config import LabelConfig, Level, parse
+from demo.installation import LABEL_STUDIO_VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "templates.md"
+_INSTALLED = ".labelstudio/*/venv/lib/python3*/site-packages/label_studio/annotation_templates"
+FOLDER = next(iter(sorted(ROOT.glob(_INSTALLED))), None)
+_HEAD = """# The templates of Label Studio
+
+What Equipoise makes of each of the {count} project templates in Label Studio {version}, written by
+`python -m tests.backend.templates` and held true by `tests/backend/test_templates.py`.
+
+- **learned** ({learned}): a question is learned, pre-annotated, and orders the queue.
+- **presence** ({presence}): which labels occur in a task is learned and orders the queue; nothing
+  is pre-annotated.
+- **coverage** ({coverage}): nothing can be learned from the answers; the order covers the pool.
+
+| template | level | what is done | left out |
+|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template: folder, title and label configs (a second one may lie beside the first)."""
+
+    name: str
+    title: str
+    configs: tuple[str, ...]
+
+
+def templates() -> Iterator[Template]:
+    """Yield the installed Label Studio's templates; none where there is no Label Studio."""
+    for path in sorted(FOLDER.glob("**/config.yml")) if FOLDER else ():
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        beside = path.with_suffix(".xml")
+        more = (beside.read_text(encoding="utf-8"),) if beside.is_file() else ()
+        name = str(path.parent.relative_to(FOLDER or path))
+        yield Template(name, found["title"], (found["config"], *more))
+
+
+def page() -> str:
+    """Return docs/templates.md."""
+    found = [(template, parse(template.configs[0])) for template in templates()]
+    counts = Counter(config.level for _, config in found)
+    numbers = {level.value: counts[level] for level in Level}
+    head = _HEAD.format(count=len(found), version=LABEL_STUDIO_VERSION, **numbers)
+    return head + "".join(_row(template, config) for template, config in found)
+
+
+def _row(template: Template, config: LabelConfig) -> str:
+    reasons: dict[str, list[str]] = {}
+    for note in config.ignored:
+        tag, _, reason = note.partition(": ")
+        name = re.sub(r"<(\w+) name='(.*)'>", r"\2 (\1)", tag)
+        reasons.setdefault(reason.partition("; equipoise=")[0], []).append(name)
+    left_out = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    cells = (template.title, config.level.value, config.sentence, left_out)
+    return "| " + " | ".join(cell.replace("|", "\\|").strip() for cell in cells) + " |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,178 @@
+"""Who is let in by name and origin; and that requests do not wait for, or multiply, each other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from backend.labelstudio.circuit import Circuits
+from backend.predictions import served
+from backend.predictions.served import Serving
+from backend.server import metrics, ml_backend
+from backend.server.app import create_app
+from backend.settings import Settings
+from backend.store import rankings
+from backend.store.store import Store
+from tests.backend.test_protocol import commit_ranking, predict_body, setup_body
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return a store without projects."""
+    opened = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return settings of a server beside which no Label Studio is."""
+    return Settings(
+        label_studio_url="http://127.0.0.1:9",
+        api_key="key",
+        data_dir=tmp_path,
+        poll_seconds=3600,
+        worker_in_waiting=False,
+        public_url="http://equipoise.example:9090",
+        trusted_hosts=["*.lab.example"],
+    )
+
+
+@pytest.fixture
+def client(store: Store, settings: Settings) -> Iterator[TestClient]:
+    """Return a client of the application."""
+    store.save_project(3)
+    with TestClient(create_app(settings, store), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("equipoise.example:9090", True),
+        ("equipoise.example", True),
+        ("127.0.0.1:9090", True),
+        ("[::1]:9090", True),
+        ("localhost:9090", True),
+        ("192.168.7.7:9090", True),  # no page can be served from there but ours
+        ("a.lab.example", True),
+        ("lab.example", False),
+        ("rebound.attacker.example:9090", False),
+        ("equipoise.example.attacker.example", False),
+        ("", False),
+        ("[", False),
+    ],
+)
+def test_only_our_names_are_answered(client: TestClient, host: str, known: bool) -> None:
+    for path in ("/", "/api/projects", "/metrics"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == (200 if known else 403), path
+    assert client.get("/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({"Origin": "http://127.0.0.1:9090", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "http://equipoise.example:9090"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Origin": "http://attacker.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://127.0.0.1:3000"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(
+    client: TestClient, headers: dict[str, str], allowed: bool
+) -> None:
+    named = {"Host": "127.0.0.1:9090", **headers}
+    for action in ("cancel", "retrain"):
+        form = client.post(f"/api/projects/3/{action}", data={"x": "y"}, headers=named)
+        assert form.status_code == (202 if allowed else 403)
+    assert client.get("/api/projects", headers=named).status_code == 200
+
+
+def test_one_ranking_is_loaded_once_however_many_ask(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_ranking(store)
+    loads = []
+
+    def slow(path: Path) -> Any:
+        loads.append(path)
+        time.sleep(0.2)
+        return load(path)
+
+    load = rankings.load
+    monkeypatch.setattr(served.ranking, "load", slow)
+    serving = Serving(store, settings)
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(lambda _: serving.refresh(3), range(20)))
+    assert len({id(one) for one in found}) == 1
+    assert len(loads) == 1
+
+
+def test_scrapes_at_once_lose_nothing(store: Store, settings: Settings) -> None:
+    for project in range(1, 9):
+        store.save_project(project, title="p", connected=True)
+
+    def series(_: int) -> int:
+        text = metrics.exposition(store, settings, Circuits()).decode()
+        families = text_string_to_metric_families(text)
+        return sum(len(f.samples) for f in families if f.name.startswith("equipoise_rounds"))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(series, range(64))) == {8 * 5}
+
+
+def test_setup_makes_no_rows_without_bound(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ml_backend, "_UNCONFIRMED", 5)
+    named = {"Host": "127.0.0.1:9090"}
+    store.save_project(3, connected=True)
+    for project in range(10, 30):
+        body = setup_body(project=f"{project}.1")
+        answer = client.post("/setup", json=body, headers=named)
+        assert answer.json() == {"model_version": "equipoise-r0000"}
+    assert len(store.projects()) == 6
+    client.post("/setup", json=setup_body(project="3.1"), headers=named)
+    assert store.project(3).label_config
+
+
+def test_health_waits_for_nobody(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty-five slow predictions took all threads, and /health 9 seconds."""
+    monkeypatch.setattr(Serving, "predict", lambda *_: time.sleep(3) or [])
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings, store), port=0, log_level="error", log_config=None)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    with ThreadPoolExecutor(45) as pool, httpx.Client(trust_env=False, timeout=60) as http:
+        body = predict_body({"id": 1, "data": {}})
+        asked = [pool.submit(http.post, f"{url}/predict", json=body) for _ in range(45)]
+        time.sleep(1)
+        begun = time.monotonic()
+        assert http.get(f"{url}/health").status_code == 200
+        assert http.post(f"{url}/setup", json=setup_body()).status_code == 200
+        assert time.monotonic() - begun < 2
+        assert {found.result().status_code for found in asked} == {200}
+    server.should_exit = True
+    thread.join(timeout=20)

@@ -1,0 +1,421 @@
+"""Prepared vectors of views: scaling on the pool, linear heads, members, out-of-fold results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from model import checkpoint
+from model.encoders import registry
+from model.encoders.base import Encoder
+from model.encoders.scaling import Scaled, ScaledView
+from model.encoders.views import View
+from model.evaluation import evaluate
+from model.inputs import Column, Inputs
+from model.labels import NotEnoughLabels
+from model.look import look
+from model.model import Model
+from model.presets import preset
+from model.schema import Modality, ModalityKind, Schema, Target
+from model.training import train
+from model.untrained import look_untrained
+from model.vectors import solver
+from model.vectors.folds import divide
+from model.vectors.network import VectorNetwork
+from strategies import STRATEGIES
+from strategies.pool import Need, TargetKind
+
+VIEWS = {
+    "left": (View("signal", 12), View("words", 60, "counts")),
+    "right": (View("signal", 0),),
+}
+CLASSES = ("a", "b", "c", "d")
+CLASSIFY = Target("kind", TargetKind.CLASSIFICATION, CLASSES)
+SEVERAL = Target("kind", TargetKind.MULTILABEL, CLASSES)
+NUMBER = Target("kind", TargetKind.REGRESSION, low=0.0, high=10.0)
+AUTO = replace(preset("quick"), encoders=dict.fromkeys(VIEWS, "views"))
+
+
+def schema_of(target: Target, *more: Target) -> Schema:
+    modalities = tuple(Modality(name, ModalityKind.SEQUENCE, name) for name in VIEWS)
+    return Schema(modalities, (target, *more))
+
+
+@pytest.fixture(autouse=True)
+def _encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register an encoder whose prepared arrays are vectors of two views, or of one."""
+
+    def build(modality, source, chosen):
+        return Encoder(
+            f"views {modality.name}",
+            lambda raw: np.asarray(raw, np.float32),
+            lambda shape: Scaled(VIEWS[modality.name], shape[0]),
+            views=VIEWS[modality.name],
+        )
+
+    monkeypatch.setitem(registry.ENCODERS[ModalityKind.SEQUENCE], "views", build)
+
+
+def project(size: int, seed: int = 0, noise: float = 0.5, absent: float = 0.0):
+    """Return inputs of two modalities that know two of four classes apart each, and the classes."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, size)
+    left = rng.normal(0, noise, (size, 12))
+    left[:, 0] += 3 * (truth // 2)
+    left = 5000 + left * np.geomspace(0.01, 100, 12)
+    words = rng.poisson(0.2, (size, 60)) + 2 * (np.arange(60) % 4 == truth[:, None] - 4)
+    right = rng.normal(0, noise, (size, 20))
+    right[:, 3] += 3 * (truth % 2)
+    present = rng.random((size, 2)) >= absent
+    present[~present.any(axis=1), 0] = True
+    arrays = np.concatenate([left, words], axis=1).astype(np.float32), right.astype(np.float32)
+    columns = []
+    for name, array, here in zip(VIEWS, arrays, present.T, strict=True):
+        row = np.where(here, np.arange(size), -1)
+        shard = np.where(here, 0, -1).astype(np.int32)
+        columns.append(Column(f"views {name}", array.shape[1:], (array,), shard, row))
+    return Inputs(size, present, (), tuple(columns)), truth
+
+
+def learnt(
+    size: int = 60, target: Target = CLASSIFY, **options
+) -> tuple[Model, Inputs, np.ndarray]:
+    inputs, truth = project(600, **options)
+    labels = {"kind": answers(target, truth)[:size]}
+    model = train(
+        inputs.take(np.arange(size)), labels, schema_of(target), AUTO, device="cpu", pool=inputs
+    )
+    return model, inputs.take(np.arange(300, 600)), truth[300:]
+
+
+def answers(target: Target, truth: np.ndarray) -> np.ndarray:
+    if target.kind is TargetKind.MULTILABEL:
+        return np.stack([truth >= 2, truth % 2 == 1, truth == 0, truth == 3], axis=1).astype(float)
+    return truth * 2.5 if target.kind is TargetKind.REGRESSION else truth
+
+
+# The solver
+
+
+@pytest.mark.parametrize("penalty", [1.0, 0.01])
+@pytest.mark.parametrize("size", [30, 300])
+def test_heads_are_as_good_as_scikit_learns(size: int, penalty: float) -> None:
+    rng = np.random.default_rng(size)
+    x = (rng.normal(size=(size, 50)) / np.sqrt(50)).astype(np.float32)
+    truth = (x @ rng.normal(size=(50, 3)) * 5 + rng.normal(size=(size, 3))).argmax(axis=1)
+    goal = torch.eye(3)[truth]
+    path = solver.Path(TargetKind.CLASSIFICATION, torch.from_numpy(x), goal, torch.ones(1, size))
+    path.fit(10.0)
+    found = path.fit(penalty)
+    peer = LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=5000).fit(x, truth)
+
+    def loss(weight: np.ndarray, bias: np.ndarray) -> float:
+        logits = torch.from_numpy(x @ weight + bias)
+        value = solver.loss(TargetKind.CLASSIFICATION, logits, goal.double()).sum()
+        return float(value) + penalty / 2 * float((weight**2).sum())
+
+    ours = loss(found.weight[0].double().numpy(), found.bias[0].double().numpy())
+    best = loss(peer.coef_.T, peer.intercept_)
+    assert ours <= best * 1.002 + 0.1  # our bias is drawn a little to the classes' shares
+
+
+@pytest.mark.parametrize("kind", list(TargetKind))
+def test_residuals_are_the_gradients_of_losses(kind: TargetKind) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    truth = torch.rand(7, 3, generator=generator, dtype=torch.float64)
+    truth = truth / truth.sum(dim=1, keepdim=True)
+    (gradient,) = torch.autograd.grad(solver.loss(kind, logits, truth).sum(), logits)
+    assert torch.allclose(gradient, solver.residual(kind, logits, truth).detach())
+
+
+def test_problems_do_not_disturb_each_other() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(40, 6)).astype(np.float32))
+    goal = torch.eye(3)[rng.integers(0, 3, 40)]
+    shares = torch.from_numpy(rng.integers(0, 2, (4, 40)).astype(np.float32))
+    together = solver.Path(TargetKind.CLASSIFICATION, x, goal, shares).fit(0.1)
+    for number in range(4):
+        alone = solver.Path(TargetKind.CLASSIFICATION, x, goal, shares[[number]]).fit(0.1)
+        assert torch.allclose(together.weight[number], alone.weight[0], atol=0.02)
+
+
+# Scaling
+
+
+def test_dense_views_are_standardised_on_the_pool_and_outliers_cut() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(500, 8)) * np.geomspace(1e-3, 1e3, 8) + 5000
+    values[:, 3] = 7.0
+    values[0, 5] = 1e9
+    view = ScaledView(View("v", 8))
+    view.fit(values.astype(np.float32))
+    flat = view.flat(torch.from_numpy(values.astype(np.float32)))
+    assert flat[:, 3].eq(0).all(), "a constant says nothing"
+    assert flat.abs().max() <= 5
+    usual = flat[1:, [1, 2, 4, 5, 6, 7]]
+    assert usual.std(dim=0).sub(1).abs().max() < 0.15, usual.std(dim=0)
+    reduced = view(torch.from_numpy(values.astype(np.float32)))
+    assert float(reduced.square().sum(dim=1).mean()) == pytest.approx(1.0, abs=1e-3)
+    assert reduced.mean(dim=0).abs().max() < 1e-3
+
+
+def test_a_thousand_values_around_5000_stay_distinct() -> None:
+    values = (5000 + np.arange(1000) / 1000)[:, None].astype(np.float32)
+    view = ScaledView(View("v", 1))
+    view.fit(values)
+    assert len(np.unique(view(torch.from_numpy(values)).numpy())) >= 900
+
+
+def test_counts_are_reduced_and_rare_ones_weigh_more() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(np.geomspace(3, 0.01, 400), (300, 400)).astype(np.float32)
+    view = ScaledView(View("v", 400, "counts"))
+    view.fit(counts)
+    reduced = view(torch.from_numpy(counts))
+    assert reduced.shape == (300, 200)
+    assert float(reduced.square().sum(dim=1).mean()) == pytest.approx(1.0, abs=1e-3)
+    assert view.scale[-1] > view.scale[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_pool_of_a_few_tasks_can_be_scaled(size: int) -> None:
+    inputs, _ = project(size)
+    for column, views in zip(inputs.columns, VIEWS.values(), strict=True):
+        scaling = Scaled(views, column.shape[0])
+        scaling.fit(column)
+        assert scaling(torch.from_numpy(column.gather(slice(None)))).isfinite().all()
+
+
+def test_each_modality_has_the_same_mean_square_length() -> None:
+    model, _, _ = learnt()
+    inputs, _ = project(600)
+    features = look(model, inputs, frozenset({Need.FEATURES})).features
+    assert features is not None
+    for name in VIEWS:
+        assert np.square(features[name]).sum(axis=1).mean() == pytest.approx(1.0, abs=0.02)
+
+
+def test_labels_do_not_move_the_scale() -> None:
+    inputs, truth = project(600)
+    some = [np.arange(40), np.arange(300, 360)]
+    buffers = []
+    for rows in some:
+        model = train(
+            inputs.take(rows), {"kind": truth[rows]}, schema_of(CLASSIFY), AUTO, pool=inputs
+        )
+        buffers.append({k: v for k, v in model.network.state_dict().items() if "encoders" in k})
+    assert all(torch.equal(value, buffers[1][name]) for name, value in buffers[0].items())
+
+
+def test_before_any_label_vectors_are_on_one_scale() -> None:
+    inputs, _ = project(200, absent=0.3)
+    pool = look_untrained(inputs, schema_of(CLASSIFY), AUTO)
+    assert pool.pretrained
+    assert pool.features is not None
+    for column, name in enumerate(VIEWS):
+        found = np.asarray(pool.features[name])
+        assert (found[~inputs.present[:, column]] == 0).all()
+        here = found[inputs.present[:, column]]
+        assert np.square(here).sum(axis=1).mean() == pytest.approx(1.0, abs=1e-3)
+
+
+# The learner
+
+
+def test_two_modalities_together_know_what_neither_knows() -> None:
+    model, rest, truth = learnt(80)
+    found = evaluate(model, rest, {"kind": truth})
+    assert isinstance(model.network, VectorNetwork)
+    assert found["accuracy"] > 0.8
+    assert found["accuracy:left"] < 0.7
+    assert found["accuracy:right"] < 0.7
+    assert found["contribution:left"] > 0.1
+    assert found["contribution:right"] > 0.1
+
+
+def test_out_of_fold_metrics_say_what_new_tasks_will_show() -> None:
+    model, rest, truth = learnt(200)
+    expected, promised = evaluate(model, rest, {"kind": truth}), model.metadata["metrics"]
+    assert set(promised) == set(expected)
+    assert promised["n"] == 200
+    for name in ("accuracy", "macro_accuracy", "f1", "accuracy:left", "contribution:left"):
+        assert promised[name] == pytest.approx(expected[name], abs=0.08), name
+    assert promised["ece"] < 0.1
+    assert expected["ece"] < 0.1
+
+
+def test_out_of_fold_answers_are_those_of_members_that_did_not_see_the_label() -> None:
+    inputs, truth = project(60)
+    schema, labels = schema_of(CLASSIFY), truth.copy()
+    model = train(inputs, {"kind": labels}, schema, AUTO, device="cpu")
+    found = model.out_of_fold
+    assert found is not None
+    passes = look(model, inputs, frozenset({Need.MC_PROBABILITIES})).mc_probabilities
+    assert passes is not None
+    own = np.asarray(passes)[found.fold, found.indices]
+    assert np.allclose(own, found.predicted, atol=1e-4)
+
+
+def test_noise_beside_a_good_modality_does_little_harm() -> None:
+    rng = np.random.default_rng(0)
+    inputs, truth = project(600)
+    noise = rng.normal(size=(600, 20)).astype(np.float32)
+    columns = (inputs.columns[0], replace(inputs.columns[1], shards=(noise,)))
+    inputs, truth = replace(inputs, columns=columns), truth // 2
+    model = train(
+        inputs.take(np.arange(60)), {"kind": truth[:60]}, schema_of(CLASSIFY), AUTO, pool=inputs
+    )
+    found = evaluate(model, inputs.take(np.arange(300, 600)), {"kind": truth[300:]})
+    assert found["accuracy"] > found["accuracy:left"] - 0.03
+
+
+@pytest.mark.parametrize("target", [CLASSIFY, SEVERAL, NUMBER])
+@pytest.mark.parametrize("size", [2, 3, 5, 20])
+def test_a_handful_of_labels_is_enough_for_a_model(target: Target, size: int) -> None:
+    model, rest, _ = learnt(size, target)
+    outputs = model.predict(rest)["kind"]
+    assert np.isfinite(outputs).all()
+    if target.kind is TargetKind.CLASSIFICATION:
+        assert outputs.min() > 0, "a class that nobody has seen yet is possible"
+        assert np.allclose(outputs.sum(axis=1), 1, atol=1e-4)
+
+
+def test_one_class_only_and_a_class_with_one_label() -> None:
+    inputs, truth = project(200)
+    rows = np.flatnonzero(truth == 1)[:9]
+    model = train(inputs.take(rows), {"kind": truth[rows]}, schema_of(CLASSIFY), AUTO, pool=inputs)
+    assert (model.predict(inputs)["kind"].argmax(axis=1) == 1).all()
+    assert model.out_of_fold is None
+    assert model.metadata["metrics"] == {}
+    rows = np.append(rows, np.flatnonzero(truth == 2)[:1])
+    model = train(inputs.take(rows), {"kind": truth[rows]}, schema_of(CLASSIFY), AUTO, pool=inputs)
+    assert set(model.predict(inputs)["kind"].argmax(axis=1)) == {1, 2}
+
+
+def test_nothing_labelled_is_not_enough() -> None:
+    inputs, _ = project(20)
+    with pytest.raises(NotEnoughLabels):
+        train(inputs, {"kind": np.full(20, -1)}, schema_of(CLASSIFY), AUTO)
+
+
+def test_absent_modalities_and_unknown_labels() -> None:
+    inputs, truth = project(400, absent=0.4)
+    labels = np.where(np.arange(400) % 3 == 0, truth, -1)
+    model = train(inputs, {"kind": labels}, schema_of(CLASSIFY), AUTO, device="cpu")
+    assert model.metadata["n_labels"] == 134
+    rest = labels < 0
+    both = inputs.present.all(axis=1) & rest
+    hit = model.predict(inputs)["kind"].argmax(axis=1) == truth
+    assert hit[both].mean() > 0.7 > hit[rest & ~both].mean() > 0.4
+
+
+def test_a_modality_that_no_task_has() -> None:
+    inputs, truth = project(80)
+    inputs = inputs.without({1: ()})
+    model = train(inputs, {"kind": truth // 2}, schema_of(CLASSIFY), AUTO, device="cpu")
+    assert evaluate(model, inputs, {"kind": truth // 2})["accuracy"] > 0.9
+
+
+def test_modalities_with_questions_of_their_own() -> None:
+    own = Target("left kind", TargetKind.CLASSIFICATION, ("low", "high"), modality="left")
+    inputs, truth = project(300)
+    labels = {"kind": truth[:100], "left kind": np.where(np.arange(100) < 50, truth[:100] // 2, -1)}
+    schema = schema_of(CLASSIFY, own)
+    model = train(inputs.take(np.arange(100)), labels, schema, AUTO, pool=inputs)
+    outputs = model.predict(inputs.take(np.arange(100, 300)))
+    assert (outputs["left kind"].argmax(axis=1) == truth[100:] // 2).mean() > 0.8
+    assert (outputs["kind"].argmax(axis=1) == truth[100:]).mean() > 0.75
+
+
+def test_numbers_and_label_sets() -> None:
+    model, rest, truth = learnt(100, NUMBER)
+    found = evaluate(model, rest, {"kind": answers(NUMBER, truth)})
+    assert found["mae"] < 1.3
+    assert found["corr"] > 0.85
+    assert model.metadata["metrics"]["mae"] == pytest.approx(found["mae"], abs=0.4)
+    model, rest, truth = learnt(100, SEVERAL)
+    assert evaluate(model, rest, {"kind": answers(SEVERAL, truth)})["f1"] > 0.8
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    first, rest, _ = learnt(50)
+    second, _, _ = learnt(50)
+    assert np.array_equal(first.predict(rest)["kind"], second.predict(rest)["kind"])
+
+
+def test_a_checkpoint_gives_the_same_answers(tmp_path: Path) -> None:
+    model, rest, _ = learnt(50)
+    checkpoint.save(model, tmp_path / "model")
+    again = checkpoint.load(tmp_path / "model", device="cpu", expect=model.schema)
+    assert np.array_equal(model.predict(rest)["kind"], again.predict(rest)["kind"])
+    needs = frozenset({Need.MC_PROBABILITIES})
+    passes = [np.asarray(look(m, rest, needs).mc_probabilities) for m in (model, again)]
+    assert np.array_equal(*passes)
+
+
+@pytest.mark.parametrize("target", [CLASSIFY, SEVERAL, NUMBER])
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_strategy_can_read_it(name: str, target: Target) -> None:
+    strategy = STRATEGIES[name]
+    if target.kind not in strategy.targets:
+        pytest.skip("not defined for this target")
+    model, rest, _ = learnt(60, target, absent=0.1)
+    known = project(600, absent=0.1)[0].take(np.arange(60))
+    needs = strategy.needs_for(target.kind) | {Need.PROBABILITIES}
+    pool = look(model, rest, needs, labelled=known)
+    selection = strategy(pool, 10, np.random.default_rng(0))
+    assert len(set(selection.order.tolist())) == rest.size
+
+
+def test_the_last_layers_gradients_are_autograds() -> None:
+    model, rest, _ = learnt(60, absent=0.2)
+    some = rest.take(np.arange(40))
+    found = look(model, some, frozenset({Need.GRADIENTS})).gradients
+    assert found is not None
+    network = model.network
+    batch = some.batch(slice(None), model.device)
+    encoded = network.encode(batch)
+    leaves = [a.detach().requires_grad_() for a in encoded.activations]
+    features = network.features(leaves, encoded.present)
+    fused = network.multimodal_logits(features)
+    own = network.unimodal_logits(features)
+    loss = torch.nn.functional.cross_entropy(fused, fused.argmax(dim=1), reduction="sum")
+    together = torch.autograd.grad(loss, leaves, retain_graph=True)
+    for column, name in enumerate(VIEWS):
+        logits = own[column]
+        alone = torch.nn.functional.cross_entropy(logits, logits.argmax(dim=1), reduction="sum")
+        (expected,) = torch.autograd.grad(alone, leaves[column], retain_graph=True)
+        assert np.allclose(found[name].unimodal, expected, atol=1e-6)
+        assert np.allclose(found[name].multimodal, together[column], atol=1e-6)
+        assert np.allclose(found[name].inputs, encoded.inputs[column].detach(), atol=1e-6)
+
+
+# Folds
+
+
+def test_folds_are_alike() -> None:
+    truth = np.repeat([0, 1, 2], [50, 25, 10])
+    folds = divide(CLASSIFY, np.random.default_rng(0).permutation(truth), 0)
+    assert folds.count == 5
+    assert (np.bincount(folds.of) == 17).all()
+    ordered = np.random.default_rng(0).permutation(truth)
+    for value, each in ((0, 10), (1, 5), (2, 2)):
+        assert (np.bincount(folds.of[ordered == value], minlength=5) == each).all()
+
+
+@pytest.mark.parametrize(
+    ("truth", "count"), [([0, 1], 0), ([0, 0, 0, 1], 0), ([0, 0, 1, 1], 4), ([0, 1] * 5, 5)]
+)
+def test_few_labels_have_few_folds(truth: list[int], count: int) -> None:
+    folds = divide(CLASSIFY, np.array(truth), 0)
+    assert folds.count == count
+    if count:
+        for fold in range(count):
+            kept = np.array(truth)[folds.of != fold]
+            assert len(set(kept)) == 2, "a member sees every class"
