@@ -20,9 +20,12 @@ Features = dict[str, np.ndarray[Any, Any]]
 def covering(inputs: Inputs, covered: int, schema: Schema, preset: Preset) -> tuple[Pool, Strategy]:
     """Return the pool and the strategy that covers it.
 
-    Where something is annotated, what lies farthest from it comes first (CoreSet); before that,
-    what is typical (TypiClust). Prepared vectors stand for features; pictures and sounds that no
-    pretrained encoder has seen have none, and where nothing has any the order is random.
+    MaxHerding puts first what brings the pool nearest to what is done. CoreSet takes outliers: on
+    tweets it left the others as far from what is annotated as random order does. Prepared
+    vectors stand for features; pictures and sounds that no pretrained encoder has seen have none,
+    and where nothing has any the order is random.
+
+    Note: `tests/backend/test_covering.py -s` prints how far.
 
     Args:
         inputs: the annotated tasks, then the pool.
@@ -41,10 +44,8 @@ def covering(inputs: Inputs, covered: int, schema: Schema, preset: Preset) -> tu
         present=None if pool.present is None else pool.present[:, places],
         features={name: values[covered:] for name, values in vectors.items()},
     )
-    if not covered:
-        return pool, STRATEGIES["typiclust"]
     known = {name: values[:covered] for name, values in vectors.items()}
-    return replace(pool, labelled_features=known), STRATEGIES["coreset"]
+    return replace(pool, labelled_features=known), STRATEGIES["max_herding"]
 
 
 def _vectors(inputs: Inputs, schema: Schema, *, flat: bool) -> Features:

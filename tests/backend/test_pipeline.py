@@ -371,7 +371,7 @@ def test_a_worker_that_is_told_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_fault_of_ours_is_kept_with_the_round(
     studio: FakeStudio, store: Store, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    studio.remote["label_config"] = CONFIG.replace("Choices", "Chances")
+    studio.remote["label_config"] = CONFIG.replace("$", "")
     assert run(Kind.TRAIN, status=1).error
     studio.remote["label_config"] = CONFIG
     del studio.data[1]["text"]
@@ -401,13 +401,13 @@ def test_free_text_covers_the_pool_and_what_is_annotated(
     ask(studio, store, '<TextArea name="c" toName="t"/>')
     first = run(Kind.COLD, "typiclust")
     check_served(studio, store, first, studio.tasks)
-    assert first.strategy == "typiclust"
+    assert first.strategy == "max_herding"
     result = [{"from_name": "c", "type": "textarea", "value": {"text": ["so it is"]}}]
     sunny = [task for task in studio.tasks if truth(task) == "A"][:20]
     studio.annotations = {task: [{"id": task, "result": result}] for task in sunny}
     again = run(Kind.COLD, "typiclust")
     check_served(studio, store, again, studio.tasks - set(sunny))
-    assert (again.strategy, again.labels, again.checkpoint) == ("coreset", 20, "")
+    assert (again.strategy, again.labels, again.checkpoint) == ("max_herding", 20, "")
     assert truth(queue(studio, again.version)[0]) == "B", "what is unlike the annotated comes first"
     assert store.trained_on(1) == dict.fromkeys(map(str, sunny), "annotated")
     assert all(row["result"] == [] for row in studio.predictions)
