@@ -4,9 +4,8 @@ It refuses no kind of target and no model: it asks for what every network can gi
 
 - Nothing labelled: MaxHerding, which covers the pool.
 - Classes, one or several: UHerding, at every stage. Its temperature and its radius follow the
-  labels by themselves, from coverage to doubt. On six settings with frozen vectors it was never
-  surely behind random order, and ahead of bmmal, badge, dbal and margin (docs/strategies.md).
-- Numbers: MaxHerding. No measure of doubt was surely better than coverage.
+  labels by themselves, from coverage to doubt (measured in docs/strategies.md).
+- Numbers: MaxHerding, as doubt about a number takes stochastic passes that not every network has.
 """
 
 from __future__ import annotations

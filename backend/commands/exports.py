@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from backend.labelstudio.config import LabelConfig
-from backend.labelstudio.questions import Control
+from backend.labelstudio.controls import Control
 from backend.media.safe_fetch import data_uri
 from experiments import manifest
 from experiments.dataset import DataError

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.commands.exports import exported_file, read_tasks_of
-from backend.labelstudio.annotations import label_arrays, read_tasks
+from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.config import LabelConfig, parse
+from backend.labelstudio.votes import label_arrays
 from backend.media.values import sample_of
 from backend.settings import settings
 from experiments import manifest

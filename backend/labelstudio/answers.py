@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backend.labelstudio.config import LabelConfig
-from backend.labelstudio.questions import Control
+from backend.labelstudio.controls import Control
 from model.schema import Target
 from strategies.pool import TargetKind
 

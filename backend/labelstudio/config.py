@@ -8,8 +8,9 @@ from enum import StrEnum
 from functools import lru_cache
 
 from backend.errors import UnsupportedConfig
+from backend.labelstudio.controls import Control
 from backend.labelstudio.inputs import INPUTS, Source, read_inputs
-from backend.labelstudio.questions import LEARNED, PRESENCE, Control, read_questions
+from backend.labelstudio.questions import LEARNED, PRESENCE, read_questions
 from backend.labelstudio.tags import Tag, read_tags
 from model.schema import Schema
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backend.errors import EquipoiseError
+from backend.labelstudio.config import parse
+from backend.queue.fitting import strategy_for
 from backend.rounds.agreement import of_project
 from backend.settings import ProjectSettings, Settings
 from backend.store import disk
@@ -34,7 +36,7 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
         "progress": {"done": running.done, "total": running.total} if running else {},
         "problem": disk.problem(store, settings) or invalid or owner.problem,
         "last_error": last.error if last is not None and last.error else "",
-        "strategy": options.strategy,
+        "strategy": _strategy(settings, owner, options),
         "settings": options.model_dump(),
         "new_labels": owner.new_labels,
         "requested": owner.requested.get("cause", ""),
@@ -43,6 +45,14 @@ def status(store: Store, settings: Settings, project: int) -> dict[str, Any]:
         "stopping": of_project(store, project),
         **(_of_round(current, store) if current else {"version": None, "round": 0, "labels": 0}),
     }
+
+
+def _strategy(settings: Settings, owner: Project, options: ProjectSettings) -> str:
+    """Return what orders the project; the setting itself where that cannot be told."""
+    try:
+        return strategy_for(settings, owner, parse(owner.label_config))
+    except EquipoiseError:
+        return options.strategy
 
 
 def _doing(owner: Project, current: Round | None, running: Round | None) -> str:

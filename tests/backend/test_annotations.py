@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.labelstudio.annotations import label_arrays, read_task, read_tasks
+from backend.labelstudio.annotations import read_task, read_tasks
 from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.config import LabelConfig, parse
+from backend.labelstudio.votes import label_arrays
 
 SINGLE = parse(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t">'

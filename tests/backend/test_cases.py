@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from backend.commands.replay_data import Source, read_source
-from backend.labelstudio.annotations import label_arrays, read_tasks
+from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.config import LabelConfig, parse
+from backend.labelstudio.votes import label_arrays
 from backend.media.values import sample_of
 from experiments.dataset import DataError
 from model.decoding.audio import decode_audio

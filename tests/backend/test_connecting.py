@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from backend.commands.main import app
+from backend.errors import EquipoiseError
+from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
+from backend.page.status import status
 from backend.queue.connect import connect
 from backend.queue.doctor import examine
 from backend.queue.media_check import media_checks
+from backend.rounds.look import Look
 from backend.settings import Settings
+from backend.settings import settings as process_settings
 from backend.store.store import Store
 from tests.backend.studio import FakeStudio
 
@@ -106,3 +113,98 @@ def test_media_are_tried_before_a_round_has_to(
     assert "host 'elsewhere.example' is not allowed (setting media_hosts) (2)" in others.found
     assert others.found.startswith("0 of 4 readable")
     assert (texts.ok, texts.found) == (True, "4 of 4 readable")
+
+
+RATING = '<View><Text name="t" value="$text"/><Rating name="r" toName="t"/></View>'
+BOXES = (
+    '<View><Image name="i" value="$image"/><TextArea name="note" toName="i"/>'
+    '<RectangleLabels name="b" toName="i"><Label value="cat"/></RectangleLabels></View>'
+)
+
+
+def connected(tmp_path: Path, label_config: str, **given: Any) -> list[str]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    try:
+        with FakeStudio() as studio, LabelStudio(studio.url, "key") as client:
+            studio.remote["label_config"] = label_config
+            settings = Settings(label_studio_url=studio.url, data_dir=tmp_path, **given)
+            return connect(client, store, settings, 1)
+    finally:
+        store.close()
+
+
+def test_connect_says_at_which_level_and_what_is_left_out(tmp_path: Path) -> None:
+    lines = connected(tmp_path, BOXES)
+    assert lines[0].startswith("presence: which labels of 'b' occur in a task")
+    assert any(line.startswith("leaves out <TextArea name='note'>") for line in lines)
+
+
+def test_the_default_fits_whatever_is_asked(tmp_path: Path) -> None:
+    assert connected(tmp_path, RATING)[0].startswith("learned")
+
+
+@pytest.mark.parametrize("given", [{"strategy": "bmmal"}, {"projects": {1: {"strategy": "badge"}}}])
+def test_a_strategy_that_a_person_chose_is_refused_where_it_does_not_fit(
+    tmp_path: Path, given: dict[str, Any]
+) -> None:
+    with pytest.raises(EquipoiseError, match=r"not defined for 'r' \(regression\).*auto"):
+        connected(tmp_path, RATING, **given)
+
+
+def test_set_refuses_a_strategy_that_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("EQUIPOISE_PUBLIC_URL", "http://127.0.0.1:9")
+    process_settings.cache_clear()
+    config = process_settings()
+    store = Store(config.database, tmp_path)
+    store.save_project(1, label_config=RATING)
+    try:
+        done = CliRunner().invoke(app, ["set", "--project", "1", "--strategy", "bmmal"])
+        assert isinstance(done.exception, EquipoiseError)
+        assert "not defined for 'r'" in str(done.exception)
+        assert store.project(1).overrides == {}
+        done = CliRunner().invoke(app, ["set", "--project", "1", "--strategy", "coreset"])
+        assert done.exit_code == 0, done.output
+        assert store.project(1).overrides == {"strategy": "coreset"}
+    finally:
+        store.close()
+        process_settings.cache_clear()
+
+
+def answer(*choices: str) -> list[dict[str, Any]]:
+    result = {"from_name": "label", "type": "choices", "value": {"choices": list(choices)}}
+    return [{"id": 1, "result": [result]}]
+
+
+def test_annotations_that_say_nothing_are_an_alarm_in_status_and_doctor(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    with FakeStudio() as studio, LabelStudio(studio.url, "key") as client:
+        settings = Settings(label_studio_url=studio.url, api_key="key", data_dir=tmp_path)
+        connect(client, store, settings, 1)
+        look = Look(store, settings, Circuits())
+
+        def understood() -> Any:
+            name = "annotations are understood"
+            (check,) = [c for c in examine(client, store, settings, 1) if c.name == name]
+            return check
+
+        assert understood().ok
+        studio.annotations = {1: answer("gone"), 2: answer("gone")}
+        studio.remote["total_annotations_number"] = 2
+        look(1)
+        told = "2 tasks are annotated, and none of that is a label"
+        assert status(store, settings, 1)["problem"].startswith(told)
+        check = understood()
+        assert not check.ok
+        assert not check.warning
+        assert "2 x 'label' answered with 'gone'" in check.found
+        studio.annotations[2] = answer("A")
+        store.save_project(1, compared_annotations=-1)
+        look(1)
+        assert status(store, settings, 1)["problem"] == ""
+        check = understood()
+        assert check.warning, "one of them is not understood"
+        assert "1 of 2 annotated tasks" in check.found
+    store.close()

@@ -18,7 +18,7 @@ from backend.predictions.served import Serving
 from backend.rounds import executor, loop
 from backend.rounds.loop import Reconciler
 from backend.server.app import create_app
-from backend.settings import Settings
+from backend.settings import ProjectSettings, Settings
 from backend.store import rankings
 from backend.store.store import Store
 from backend.store.tables import Kind, Round, State
@@ -101,7 +101,8 @@ def started(
 
 def ranked(store: Store, studio: FakeStudio) -> Round:
     """Commit a trained round of no labels that Label Studio knows: nothing is due."""
-    claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {"configured": "bmmal"})
+    default = ProjectSettings().strategy
+    claim = store.claim(1, Kind.TRAIN, default, "test", {"configured": default})
     assert claim is not None
     found = store.round(claim.round)
     schema = parse(CONFIG).schema

@@ -27,6 +27,7 @@ CONFIG = (
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
 )
 VERSION = "equipoise-r0001-entropy"
+RATING = '<View><Text name="t" value="$text"/><Rating name="r" toName="t"/></View>'
 
 
 @pytest.fixture
@@ -101,6 +102,13 @@ def test_the_server_loads_no_network_and_no_decoder() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_a_question_that_only_the_default_strategy_does_not_fit_gets_another(
+    client: TestClient,
+) -> None:
+    assert client.post("/setup", json=setup_body(schema=RATING)).status_code == 200
+    assert client.get("/api/projects/3/status").json()["strategy"] == "grace"
+
+
 def test_setup_twice_is_the_same_and_names_a_version(client: TestClient) -> None:
     first = client.post("/setup", json=setup_body())
     second = client.post("/setup", json=setup_body(extra_params={"strategy": "grace"}))
@@ -116,6 +124,7 @@ def test_setup_twice_is_the_same_and_names_a_version(client: TestClient) -> None
         ({"schema": "<View/>"}, "Supported"),
         ({"extra_params": {"strategy": "best"}}, "bmmal"),
         ({"extra_params": {"batch": -1}}, "batch"),
+        ({"schema": RATING, "extra_params": {"strategy": "badge"}}, "not defined for 'r'"),
         ({"extra_params": "strategy=grace"}, "JSON object"),
         ({"project": "x"}, "project id"),
     ],

@@ -11,7 +11,8 @@ import pytest
 
 from backend.rounds import agreement as stability
 from backend.store import rankings as ranking
-from backend.store.store import Kind, Store
+from backend.store.store import Store
+from backend.store.tables import Kind
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies.pool import TargetKind
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -382,3 +383,33 @@ def test_sequences_of_another_width_are_absent(cache):
     inputs = prepare(samples, schema, preset("quick"), cache)
     assert inputs.present[:, 0].tolist() == [True, True, False]
     assert "has shape (3,); most have (2,)" in inputs.failures[0].reason
+
+
+# Files that say more, or other, than they hold ------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["F", "I", "I;16"])
+def test_deep_pictures_are_not_black(kind):
+    from PIL import Image
+
+    top = {"F": 1.0, "I": 65535, "I;16": 65535}[kind]
+    ramp = np.linspace(0, top, 64).reshape(8, 8)
+    dtype = {"F": np.float32, "I": np.int32, "I;16": np.uint16}[kind]
+    file = io.BytesIO()
+    Image.fromarray(ramp.astype(dtype)).save(file, "TIFF")
+    pixels = np.asarray(decode_image(file.getvalue()))[..., 0]
+    assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_a_drawing_is_refused_in_words():
+    for head in (b"", b"\xef\xbb\xbf<?xml version='1.0'?>\n"):
+        with pytest.raises(MediaError, match="SVG"):
+            decode_image(head + b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+
+
+@pytest.mark.parametrize("announced", [0xFFFFFFFF, 0x7FFFFFFF, 40_000])
+def test_a_size_beyond_the_files_end_is_the_files_end(announced):
+    whole = wav(np.zeros(8_000, np.float32), 8_000)
+    place = whole.index(b"data") + 4
+    lying = whole[:place] + struct.pack("<I", announced) + whole[place + 4 :]
+    assert decode_audio(lying, 8_000).size == 8_000

@@ -333,6 +333,29 @@ def test_modalities_with_questions_of_their_own() -> None:
     assert (outputs["kind"].argmax(axis=1) == truth[100:]).mean() > 0.75
 
 
+@pytest.mark.parametrize("weighed", [False, True])
+def test_rare_classes_are_weighed_as_far_as_accuracy_allows(weighed: bool) -> None:
+    inputs, truth = project(1200, noise=1.0)
+    rare = np.flatnonzero((truth == 0) | (np.arange(1200) % 3 == 0))
+    rows, rest = rare[:200], rare[200:]
+    chosen = replace(AUTO, class_weights=weighed)
+    labels = {"kind": truth[rows]}
+    model = train(inputs.take(rows), labels, schema_of(CLASSIFY), chosen, pool=inputs)
+    hit = model.predict(inputs.take(rest))["kind"].argmax(axis=1) == truth[rest]
+    assert model.metadata["balance"] == (1.0 if weighed else 0.75)
+    assert hit[truth[rest] != 0].mean() > 0.25
+    assert hit.mean() > 0.5
+
+
+def test_weighing_that_surely_costs_accuracy_is_left() -> None:
+    rng = np.random.default_rng(0)
+    inputs, _ = project(400)
+    truth = (rng.random(400) < 0.1).astype(int)  # nothing to be seen: the majority is right
+    model = train(inputs, {"kind": truth}, schema_of(CLASSIFY), AUTO, device="cpu")
+    assert model.metadata["balance"] == 0
+    assert model.metadata["metrics"]["accuracy"] > 0.85
+
+
 def test_numbers_and_label_sets() -> None:
     model, rest, truth = learnt(100, NUMBER)
     found = evaluate(model, rest, {"kind": answers(NUMBER, truth)})

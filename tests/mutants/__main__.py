@@ -184,8 +184,11 @@ def _count(laboratory: Laboratory, chosen: list[Mutant]) -> Counter[str]:
     for mutant in chosen:
         verdict = laboratory.verdict(mutant)
         found[verdict] += 1
-        if verdict != NOTICED:
-            print(f"{verdict}: line {mutant.line}, {mutant.key}", flush=True)
+        place = f"{found.total()}/{len(chosen)} {verdict}"
+        print(
+            place if verdict == NOTICED else f"{place}: line {mutant.line}, {mutant.key}",
+            flush=True,
+        )
     return found
 
 

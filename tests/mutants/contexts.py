@@ -79,9 +79,10 @@ class Recorder:
         (self._out / "tests.json").write_text(json.dumps(self._tests))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Record where the driver says so."""
-    config.pluginmanager.register(Recorder(Path(os.environ["EQUIPOISE_MUTANTS"])))
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Record where the driver says so, before anything of ours is imported."""
+    early_config.pluginmanager.register(Recorder(Path(os.environ["EQUIPOISE_MUTANTS"])))
 
 
 class Executed:
@@ -93,6 +94,7 @@ class Executed:
         self._data = coverage.CoverageData(str(out / "coverage"))
         self._data.read()
         self._tests = json.loads((out / "tests.json").read_text())
+        self._passed = {name for name, test in self._tests.items() if test["passed"]}
         self._lines: dict[str, dict[int, set[str]]] = {}
 
     def seconds(self, tests: list[str]) -> float:
@@ -117,8 +119,7 @@ class Executed:
 
     def _named(self, contexts: list[str]) -> set[str]:
         shared = {c.removeprefix(FIXTURE) for c in contexts if c.startswith(FIXTURE)}
-        return {
-            name
-            for name, test in self._tests.items()
-            if test["passed"] and (name in contexts or shared & set(test["fixtures"]))
-        }
+        found = self._passed & set(contexts)
+        if shared:
+            found |= {n for n in self._passed if shared & set(self._tests[n]["fixtures"])}
+        return found

@@ -13,6 +13,7 @@ from strategies.factors import Dense
 from strategies.gcnal import _nodes, _Propagate, _train, propagation, reduced
 from strategies.neighbours import nearest_neighbours
 from strategies.ranking import Candidates
+from strategies.typiclust import _typicality
 from tests.strategies.pools import concatenated, make_pool, squared_distances
 
 
@@ -299,3 +300,22 @@ def test_gcnal_with_nothing_labelled_is_coreset_on_unit_features():
     selection = run("gcnal", pool, 10)
     assert selection.order[:10].tolist() == run("coreset", same, 10).order[:10].tolist()
     assert "nothing is labelled" in selection.notes["neighbours"]
+
+
+def test_typicality_by_hand():
+    points = Dense(np.array([[0.0], [1.0], [3.0], [10.0]]))
+    clusters = np.array([0, 0, 0, 1])
+    rng = np.random.default_rng(0)
+    # Mean distances to the nearest two of the cluster: 2, 1.5 and 2.5; to the nearest: 1, 1 and 2.
+    assert _typicality(points, clusters, 2, rng) == pytest.approx([1 / 3, 1 / 2.5, 1 / 3.5, 0])
+    assert _typicality(points, clusters, 1, rng) == pytest.approx([1 / 2, 1 / 2, 1 / 3, 0])
+    assert _typicality(points, clusters, 9, rng) == pytest.approx([1 / 3, 1 / 2.5, 1 / 3.5, 0])
+
+
+@pytest.mark.parametrize(("size", "count", "fitted"), [(80, 5, 80), (300, 5, 100), (300, 40, 160)])
+def test_k_means_of_many_rows_is_that_of_a_sample(size, count, fitted, monkeypatch):
+    monkeypatch.setattr(clusters_module, "SAMPLE", 100)
+    points = np.random.default_rng(0).normal(size=(size, 3))
+    found = k_means(Dense(points), count, np.random.default_rng(1))
+    assert len(found.labels_) == fitted
+    assert len(np.unique(found.labels_)) == count

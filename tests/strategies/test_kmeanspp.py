@@ -162,3 +162,18 @@ def test_cuda_tensors_choose_distinct_rows():
     left, right = (torch.from_numpy(part).cuda() for part in factors(500))
     seeding = seed(OuterProducts(left, right), 50, np.random.default_rng(1))
     assert len(set(seeding.indices)) == 50
+
+
+def test_one_row_is_the_longest_and_none_of_weight_zero_is_taken():
+    left, right = factors(30)
+    embeddings = OuterProducts(left, right)
+    norms = (materialised(left, right) ** 2).sum(axis=1)
+    rng = np.random.default_rng(0)
+    assert kmeanspp(embeddings, 1, rng, block=1).tolist() == [norms.argmax()]
+    weights = np.ones(30)
+    weights[norms.argmax()] = 0
+    found = seed(embeddings, 40, rng, weights=weights)
+    assert sorted(found.indices) == sorted(set(range(30)) - {norms.argmax()})
+    nobody = seed(embeddings, 3, rng, weights=np.zeros(30))
+    assert nobody.indices.tolist() == []
+    assert np.isinf(nobody.squared_distances).all()
