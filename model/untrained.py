@@ -14,7 +14,7 @@ from model.encoders.scaling import Scaled
 from model.inputs import Column, Inputs
 from model.presets import Preset
 from model.schema import Schema
-from strategies.pool import Pool
+from strategies.pool import Pool, TargetKind
 
 # Wider arrays are projected at random to this width, which keeps distances within a few percent.
 WIDTH = 512
@@ -45,7 +45,7 @@ def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
     return Pool(
         size=inputs.size,
         modalities=schema.names,
-        target=schema.multimodal.kind,
+        target=schema.multimodal.kind if schema.targets else TargetKind.CLASSIFICATION,
         features=features,
         present=inputs.present,
         pretrained=all(e.views or (e.pretrained and e.embed is not None) for e in encoders),

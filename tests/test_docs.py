@@ -18,6 +18,7 @@ import typer
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
+from backend import counters
 from backend.commands.main import app
 from backend.server import metrics
 from backend.settings import ProjectSettings, Settings
@@ -166,6 +167,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def test_the_metrics_that_are_told_about_are_the_metrics_there_are() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     told = dict(re.findall(r"^\| `(equipoise_\w+)(?:\{(.*?)\})?` \|", text, re.MULTILINE))
+    assert counters.WEBHOOKS  # declared where they are counted
     real = {
         f.name + ("_total" if f.type == "counter" else "")
         for f in REGISTRY.collect()

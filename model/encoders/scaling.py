@@ -159,6 +159,10 @@ def _directions(rows: Tensor, width: int) -> Tensor:
     Where they are few of many, by a randomised SVD (Halko et al. 2011) with a fixed seed.
     """
     width = min(width, *rows.shape)
+    if len(rows) < rows.shape[1] and 2 * width >= len(rows):
+        # Of a matrix of so low a rank LAPACK may find no eigenvectors at all.
+        right: Tensor = torch.linalg.svd(rows.double(), full_matrices=False)[2]
+        return right[:width].T.float()
     if 2 * width >= min(rows.shape):
         vectors: Tensor = torch.linalg.eigh((rows.T @ rows).double())[1]
         return vectors.flip(1)[:, :width].float()

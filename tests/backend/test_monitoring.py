@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from prometheus_client import REGISTRY
 
+from backend import counters
 from backend.labelstudio.circuit import FAILURES, Circuit
 from backend.server import metrics
 from backend.settings import Settings
@@ -24,6 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def exported() -> set[str]:
     """Return every name that can be asked for."""
+    assert counters.WEBHOOKS  # declared where they are counted
     names = {f"equipoise_{name}" for name in metrics.GAUGES}
     for family in REGISTRY.collect():
         names.add(family.name)
