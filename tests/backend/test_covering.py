@@ -15,7 +15,7 @@ from backend.rounds.covering import covering
 from model.cache import FeatureCache
 from model.preparation import prepare
 from model.presets import preset
-from strategies import STRATEGIES
+from strategies import STRATEGIES, cold_start
 
 CONFIG = parse('<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>')
 TASKS, DONE, MORE, SEEDS = 300, 20, 60, 6
@@ -34,11 +34,15 @@ def test_free_text_is_covered_better_than_by_chance(shared_data: Path, tmp_path:
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
         chosen = [{"t": texts[i]} for i in rng.choice(len(texts), TASKS, replace=False)]
-        inputs = prepare(chosen, CONFIG.schema, preset("quick"), FeatureCache(tmp_path))
-        vectors = inputs.columns[0].gather(slice(None)).astype(np.float32)
-        pool, strategy = covering(inputs, DONE, CONFIG.schema, preset("quick"))
+        inputs = prepare(chosen, CONFIG.schema, preset("auto"), FeatureCache(tmp_path))
+        pool = covering(inputs, DONE, CONFIG.schema, preset("auto"))
+        assert pool.features is not None
+        assert pool.labelled_features is not None
+        both = [np.asarray(found["t"]) for found in (pool.labelled_features, pool.features)]
+        vectors = np.concatenate(both)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         orders = {
-            "covering": strategy(pool, MORE, rng).order,
+            "covering": cold_start(pool)(pool, MORE, rng).order,
             "coreset": STRATEGIES["coreset"](pool, MORE, rng).order,
             "random": rng.permutation(TASKS - DONE),
         }
