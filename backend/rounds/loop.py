@@ -241,7 +241,7 @@ class Reconciler:
             return
         self._store.finish(self._workers.claim(project), State.FAILED, reason)
         self._workers.forget(project)  # only now: on a full disk the next turn tries again
-        self._everything.set()
+        self.wake(everything=True)  # others may have waited for it
         self._warm(project)
         self._store.prune_files(project, self._settings.keep_rounds)
         FeatureCache(self._settings.cache).prune(self._settings.cache_bytes)

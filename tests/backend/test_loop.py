@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
-from backend.rounds import executor, loop
+from backend.rounds import executor, look, loop
 from backend.rounds.loop import Reconciler
 from backend.server.app import create_app
 from backend.settings import ProjectSettings, Settings
@@ -127,7 +127,8 @@ def client(
 ) -> Iterator[TestClient]:
     """Return a client of a whole server that polls once an hour, where nothing is due."""
     ranked(store, studio)
-    with TestClient(create_app(settings_of(store, studio), store)) as opened:
+    app = create_app(settings_of(store, studio), store)
+    with TestClient(app, base_url="http://127.0.0.1:9090") as opened:
         yield opened
 
 
@@ -285,7 +286,7 @@ def test_a_stranger_s_events_wake_nobody(
 def test_a_url_added_by_hand_is_set_up_after_a_while(
     client: TestClient, studio: FakeStudio, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_CONNECT_DELAY", QUIET)
+    monkeypatch.setattr(look, "_CONNECT_DELAY", QUIET)
     settled(studio)
     store.save_project(1, connected=False)
     client.post("/api/wake")
@@ -309,7 +310,7 @@ def test_a_worker_s_end_is_seen_without_a_poll_or_a_wake(
     started()
     until(lambda: spawned)
     first = store.rounds(1)[0]
-    assert (first.kind, first.strategy, first.state) == (Kind.COLD, "random", State.RUNNING)
+    assert (first.kind, first.strategy, first.state) == (Kind.COLD, "max_herding", State.RUNNING)
     time.sleep(QUIET)
     assert len(spawned) == 1, "one worker per project"
     folder = store.path(first.folder)
@@ -394,10 +395,10 @@ def test_one_project_s_trouble_is_not_the_next_one_s(
     started: Callable[..., Reconciler], studio: FakeStudio, store: Store
 ) -> None:
     ranked(store, studio)
-    store.save_project(2, connected=True, label_config="<View/>", backend_id=4)
+    store.save_project(2, connected=True, label_config=CONFIG, backend_id=4)
     store.request(2, Kind.TRAIN, "test", strategy="nonsense")
     store.request(1, Kind.TRAIN, "test")
-    started()
+    started(max_rounds=2)
     until(lambda: store.running(1))
     until(lambda: "strategy" in store.project(2).problem)
     assert store.project(1).problem == ""
