@@ -136,7 +136,7 @@ def test_a_refusal_is_an_answer(studio: FakeStudio) -> None:
     studio.broken = 404
     with LabelStudio(studio.url, "key", circuit=circuit) as client:
         for _ in range(2 * FAILURES):
-            with pytest.raises(LabelStudioError, match="404"):
+            with pytest.raises(LabelStudioError, match="no project 1"):
                 client.project(1)
     assert not circuit.is_open
 

@@ -115,7 +115,9 @@ def run(store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
         kind: Kind, strategy: str = "bmmal", *, status: int = 0, dry: bool = False, **options: Any
     ) -> Round:
         named = strategy
-        chosen = ProjectSettings(**{"strategy": named, "overrides": SMALL, **options})
+        chosen = ProjectSettings(
+            **{"strategy": named, "preset": "quick", "overrides": SMALL, **options}
+        )
         claim = store.claim(
             1, kind, strategy, "test", {"settings": chosen.model_dump(), "dry": dry}
         )
@@ -181,15 +183,29 @@ def test_another_seed_is_another_random_order(studio: FakeStudio, run: Run) -> N
     assert orders[0] == orders[1] != orders[2]
 
 
-def test_a_cold_round_with_encoders_that_know_nothing_says_that_it_was_random(
+def test_a_cold_round_covers_the_pool_whatever_the_encoders_know(
     studio: FakeStudio, store: Store, run: Run
 ) -> None:
     studio.annotations.clear()
     found = run(Kind.COLD, "max_herding")
     check_served(studio, store, found, studio.tasks)
-    assert found.strategy == "random"
-    assert rankings.load(store.ranking(found)).column("strategy").to_pylist() == ["random"] * TASKS
+    assert found.strategy == "max_herding"
+    named = rankings.load(store.ranking(found)).column("strategy").to_pylist()
+    assert named == ["max_herding"] * TASKS
     assert "encode" in found.durations
+    first = [truth(task) for task in queue(studio, found.version)[:2]]
+    assert set(first) == {"A", "B"}, "both kinds of picture are seen at once"
+
+
+def test_a_training_round_as_a_project_gets_it(studio: FakeStudio, store: Store, run: Run) -> None:
+    found = run(Kind.TRAIN, "auto", preset="auto", overrides={})
+    check_served(studio, store, found, OPEN)
+    assert (found.strategy, found.failures) == ("auto", {})
+    assert found.metrics["holdout"] == LABELLED, "each label was held back once"
+    assert found.metrics["accuracy"] > 0.9
+    assert found.metrics["ece"] < 0.2
+    said = {row["task"]: row["result"][0]["value"]["choices"] for row in studio.predictions}
+    assert np.mean([said[task] == [truth(task)] for task in OPEN]) > 0.9
 
 
 def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, run: Run) -> None:

@@ -102,11 +102,9 @@ def test_the_server_loads_no_network_and_no_decoder() -> None:
     assert done.stdout.strip() == ""
 
 
-def test_a_question_that_only_the_default_strategy_does_not_fit_gets_another(
-    client: TestClient,
-) -> None:
+def test_the_default_strategy_fits_a_rating(client: TestClient) -> None:
     assert client.post("/setup", json=setup_body(schema=RATING)).status_code == 200
-    assert client.get("/api/projects/3/status").json()["strategy"] == "grace"
+    assert client.get("/api/projects/3/status").json()["strategy"] == "auto"
 
 
 def test_setup_twice_is_the_same_and_names_a_version(client: TestClient) -> None:

@@ -66,7 +66,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def due(store: Store, labels: int, tasks: int = 200, **settings: Any) -> Due | None:
     """Return what is due when `labels` of `tasks` tasks are labelled."""
-    config = Settings(data_dir=store.files, **settings)
+    config = Settings(data_dir=store.files, **{"strategy": "bmmal", **settings})
     remote = {
         "total_annotations_number": labels,
         "task_number": tasks,
