@@ -27,8 +27,8 @@ from backend.settings import Settings
 from backend.store.store import Store
 from model.sample import MediaError
 
-TOKEN = jwt.encode({"exp": time.time() + 3600, "token_type": "refresh"}, "k" * 32)
-ACCESS = jwt.encode({"exp": time.time() + 300, "token_type": "access"}, "k" * 32)
+TOKEN = jwt.encode({"exp": time.time() + 86400, "token_type": "refresh"}, "k" * 32)
+ACCESS = jwt.encode({"exp": time.time() + 86400, "token_type": "access"}, "k" * 32)
 
 
 class Web(ThreadingHTTPServer):
