@@ -32,7 +32,7 @@ def test_the_demo_plays_rounds_and_leaves_nothing_running(tmp_path: Path) -> Non
         found.split() for found in re.findall(r"^ +\d+ +\d+(?: +[\d.]+){6}$", done.stdout, re.M)
     ]
     assert [row[:2] for row in rows] == [["1", "12"], ["2", "24"]]
-    assert "With 24 labels bmmal reaches" in done.stdout
+    assert "With 24 labels auto reaches" in done.stdout
     assert (tmp_path / "demo" / "learning-curve.png").stat().st_size > 10_000
     assert re.search(r"user demo@equipoise.example, password \S{12,}", done.stdout)
     for url in re.findall(r"runs on (http://\S+)", done.stdout):
