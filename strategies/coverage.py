@@ -143,7 +143,8 @@ class _Search:
         self.chosen: list[int] = []
         self.bound = torch.full((points.shape[0],), -1.0)
         rows = torch.from_numpy(eligible)
-        for part in chunks(len(rows), 2 * len(best)):
+        # A piece holds the rows themselves, their squares, and two tables of similarities.
+        for part in chunks(len(rows), 2 * (len(best) + points.shape[1])):
             self.bound[rows[part]] = self._gains(kernel.to(points, rows[part]))
         self._front = torch.empty(0, dtype=torch.int64)
         self._similar = torch.empty(0, len(best))
