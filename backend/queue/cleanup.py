@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import structlog
 
-from backend.errors import Busy, EquipoiseError
+from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
 from backend.queue import publish
@@ -73,7 +73,7 @@ class Cleanup:
         """Do one thing; what fails now is tried again in a later turn."""
         try:
             return work()
-        except (EquipoiseError, Busy) as error:
+        except EquipoiseError as error:
             log.info("clean-up waits", reason=str(error)[:200])
         except Exception as error:
             log.warning("clean-up failed", error=type(error).__name__, reason=str(error)[:200])
@@ -115,6 +115,8 @@ class Cleanup:
                 pause=_PAUSE,
                 go_on=lambda: not self._stop.is_set(),
             )
+        if not gone and not self._stop.is_set():
+            raise LabelStudioError(f"Label Studio counts predictions of {oldest} and lists none.")
         return sum(doomed.values()) - gone
 
     def _superfluous(self, studio: LabelStudio, project: int) -> dict[str, int]:

@@ -124,3 +124,15 @@ def test_a_project_that_cannot_be_cleaned_costs_the_others_nothing(
         time.sleep(0.05)
     cleaning.stop()
     assert len(studio.predictions) < before
+
+
+def test_what_is_counted_but_not_listed_is_not_asked_for_without_a_pause(
+    cleaning: Cleanup, store: Store, studio: FakeStudio
+) -> None:
+    commit(store, studio)
+    row = {"task": 999, "score": 0.5, "result": [], "model_version": "equipoise-r0000-lost"}
+    studio.predictions.append({"id": 10_000, **row})  # of a task that no page shows
+    cleaning.start()
+    time.sleep(2.0)
+    cleaning.stop()
+    assert sum("model-versions" in asked for asked in studio.requests) == 1
