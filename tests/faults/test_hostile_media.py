@@ -216,12 +216,8 @@ def root(tmp_path: Path) -> Path:
 def refusal(value: Any, tmp_path: Path, config: Any = CONFIG, **settings: Any) -> str:
     """Prepare a hostile task between two good ones and return why its media count as absent."""
     good = "data:image/png;base64," + base64.b64encode(png(1, 1, zlib.compress(b"\0" * 4))).decode()
-    own = Settings(
-        label_studio_url="http://127.0.0.1:1",
-        media_timeout=SECONDS,
-        max_media_bytes=MAX_BYTES,
-        **settings,
-    )
+    limits = {"media_timeout": SECONDS, "max_media_bytes": MAX_BYTES, **settings}
+    own = Settings(label_studio_url="http://127.0.0.1:1", **limits)
     with LabelStudio(own.label_studio_url, "a" * 40, attempts=1) as studio:
         source = MediaSource(studio, own)
         tasks = [{"id": n, "data": {"image": v}} for n, v in enumerate((good, value, good))]
@@ -307,7 +303,8 @@ def test_a_name_that_changes_its_address_is_dialled_where_it_was_checked(
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", dial)
-    reason = refusal("http://media.example/a.png", tmp_path, media_hosts=["media.example"])
+    more = {"media_hosts": ["media.example"], "media_timeout": 4.0}  # time for a second try
+    reason = refusal("http://media.example/a.png", tmp_path, **more)
     # The first try dials what was checked and is refused; the second looks the name up again.
     assert dialled == ["93.184.216.34"]
     assert asked == ["media.example"] * 2
