@@ -120,7 +120,10 @@ def _same_preparation(model: Model) -> None:
     for modality in model.schema.modalities:
         if not model.shapes[modality.name]:  # it had no values to prepare
             continue
-        then, now = model.fingerprints[modality.name], encoder_for(modality, model.preset)
+        then, now = (
+            model.fingerprints[modality.name],
+            encoder_for(modality, model.preset.preparation),
+        )
         if then != now.fingerprint:
             raise CheckpointError(
                 f"modality {modality.name!r} was prepared as {then!r}, this version of Equipoise "

@@ -70,7 +70,9 @@ def write_layer_gradients(
         _write(into.unimodal[column], residual, weight, features[column], here[column])
     if isinstance(network.fused, fusion.Additive) and not network.bounded:
         residual = at_logits(schema.multimodal.kind, fused, truths.multimodal)
-        for column, weight in enumerate(network.fused.weight().split(network.widths, dim=1)):
+        for column, weight in enumerate(
+            network.fused.weight(network.lent).split(network.widths, dim=1)
+        ):
             _write(into.multimodal[column], residual, weight, features[column], here[column])
     else:
         found = _by_autograd(model, encoded, truths.multimodal)

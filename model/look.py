@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
+from model.coalitions import coalition_values
 from model.gradients import Factors, write_layer_gradients
 from model.inputs import Batch, Inputs
 from model.model import Model
-from model.network import Encoded, zero_absent
+from model.network import Encoded
+from model.presence import zero_absent
 from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
@@ -101,6 +103,7 @@ def look(
 
 
 def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
+    built = model.preset.network
     kind = model.schema.multimodal.kind
     if Need.COALITIONS in needs and kind is TargetKind.REGRESSION:
         raise ValueError(
@@ -109,13 +112,13 @@ def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: 
         )
     if Need.LINEAR_HEAD in needs and not isinstance(model.network.fused, fusion.Additive):
         raise ValueError(
-            f"fusion {model.preset.fusion!r} is not one linear layer, which this strategy needs; "
+            f"fusion {built.fusion!r} is not one linear layer, which this strategy needs; "
             "choose fusion concat or sum, or another strategy"
         )
     if Need.GRADIENTS in needs and (model.network.last is None or model.network.by_maps):
         raise ValueError(
             "GRACE reads the gradient of each modality's last layer, which this network lacks "
-            f"(fusion {model.preset.fusion!r}, projection {model.preset.projection}); train with "
+            f"(fusion {built.fusion!r}, projection {built.projection}); train with "
             "a projection width and a fusion other than nl_gate on maps, or choose bmmal"
         )
     draws = Need.GRADIENTS in needs and rule == "mc_mean" and kind is TargetKind.REGRESSION
@@ -163,35 +166,6 @@ def _look_at(
             _put_gradients(model, encoded, features, logits, rows, arrays, pseudo_label, mc_passes)
 
 
-def coalition_values(
-    model: Model,
-    joined: Sequence[Tensor],
-    probabilities: Tensor,
-    classes: Tensor | None = None,
-    fused: fusion.Fusion | None = None,
-) -> Tensor:
-    """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
-
-    Args:
-        model: the model.
-        joined: what its fusion reads.
-        probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
-        classes: (B,) other classes to read, e.g. the true ones.
-        fused: another fused head than the model's.
-    """
-    target = model.schema.multimodal
-    members = fusion.membership(model.schema.names).to(probabilities)
-    logits = (fused or model.network.fused).coalitions(joined, members).float()
-    if target.kind is TargetKind.MULTILABEL:
-        guess = (probabilities >= 0.5).float()
-        p = logits.sigmoid()
-        return (guess * p + (1 - guess) * (1 - p)).mean(dim=2).T
-    guess = probabilities.argmax(dim=1) if classes is None else classes
-    place = guess[None, :, None].expand(len(logits), -1, 1)
-    # Only one class is read: its logit less the log-normaliser, not a softmax over all classes.
-    return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
-
-
 def _put_features(
     model: Model, encoded: Encoded, features: list[Tensor], rows: slice, arrays: _Arrays
 ) -> None:
@@ -202,7 +176,7 @@ def _put_features(
     for name, z in zip(model.schema.names, published, strict=True):
         arrays.put(f"features:{name}", rows, z)
     if isinstance(network.fused, fusion.Stepwise):
-        arrays.put("fused", rows, network.fused.joined(joined))
+        arrays.put("fused", rows, network.fused.joined(joined, network.lent))
 
 
 def _put_gradients(
@@ -276,4 +250,4 @@ def _linear_head(model: Model, logits: Array | None) -> LinearHead | None:
         return None
     fused = model.network.fused
     assert isinstance(fused, fusion.Additive)  # _check has made sure
-    return LinearHead(fused.weight().detach().float().cpu().numpy(), logits)
+    return LinearHead(fused.weight(model.network.lent).detach().float().cpu().numpy(), logits)

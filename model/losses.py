@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.arrays import Array
-from model.presets import Preset, by_modality
+from model.options import Training, by_modality
 from model.schema import Schema, Target
 from strategies.pool import TargetKind
 
@@ -57,7 +57,7 @@ def masked_mean(
 
 def joint(
     schema: Schema,
-    preset: Preset,
+    training: Training,
     outputs: tuple[list[Tensor], Tensor],
     truth: Mapping[str, Tensor],
     present: Tensor,
@@ -68,13 +68,13 @@ def joint(
     own = any(target.modality is not None for target in schema.targets)
     target = schema.multimodal
     anywhere = torch.ones(len(present), dtype=torch.bool, device=present.device)
-    factor = preset.loss_weights.get("multimodal", 1.0) if own else 1.0
+    factor = training.loss_weights.get("multimodal", 1.0) if own else 1.0
     total = factor * masked_mean(
         target, fused, truth[target.name], anywhere, weights.get(target.name)
     )
     for column, modality in enumerate(schema.modalities):
         target = schema.unimodal(modality.name)
-        factor = by_modality(preset.loss_weights, modality, 1.0) if own else 1.0
+        factor = by_modality(training.loss_weights, modality, 1.0) if own else 1.0
         total = total + factor * masked_mean(
             target,
             unimodal[column],
@@ -86,7 +86,7 @@ def joint(
 
 
 def class_weights(
-    schema: Schema, preset: Preset, truth: Mapping[str, Tensor], rows: Array
+    schema: Schema, training: Training, truth: Mapping[str, Tensor], rows: Array
 ) -> dict[str, Tensor | None]:
     """Return (K,) weights per target that make classes count alike, or None without the option.
 
@@ -95,7 +95,7 @@ def class_weights(
     weights: dict[str, Tensor | None] = {}
     for target in schema.targets:
         weights[target.name] = None
-        if not preset.class_weights or target.kind is TargetKind.REGRESSION:
+        if not training.class_weights or target.kind is TargetKind.REGRESSION:
             continue
         values = truth[target.name]
         values = values[torch.from_numpy(rows).to(values.device)]

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from model import fusion
 from model.encoders import encoder_for
 from model.encoders.scaling import Scaled
-from model.network import Encoded, Network, outputs_of, zero_absent
+from model.network import Encoded, Network, outputs_of
+from model.options import Architecture, Preparation
+from model.presence import zero_absent
 from model.presets import Preset
 from model.schema import Schema
 from model.vectors.folds import MEMBERS
@@ -22,14 +24,14 @@ from model.vectors.solver import Linear
 
 def on_vectors(schema: Schema, preset: Preset) -> bool:
     """Tell whether every encoder prepares vectors of views, and heads may stay linear."""
-    encoders = [encoder_for(modality, preset) for modality in schema.modalities]
-    return preset.fusion == "concat" and all(encoder.views for encoder in encoders)
+    encoders = [encoder_for(modality, preset.preparation) for modality in schema.modalities]
+    return preset.network.fusion == "concat" and all(encoder.views for encoder in encoders)
 
 
 def network_for(schema: Schema, preset: Preset, shapes: Mapping[str, tuple[int, ...]]) -> Network:
     """Build the network that a preset asks for."""
     kind = VectorNetwork if on_vectors(schema, preset) else Network
-    return kind(schema, preset, shapes)
+    return kind(schema, preset.preparation, preset.network, shapes)
 
 
 class VectorNetwork(Network):
@@ -43,10 +45,14 @@ class VectorNetwork(Network):
     rectified = False
 
     def __init__(
-        self, schema: Schema, preset: Preset, shapes: Mapping[str, tuple[int, ...]]
+        self,
+        schema: Schema,
+        preparation: Preparation,
+        architecture: Architecture,
+        shapes: Mapping[str, tuple[int, ...]],
     ) -> None:
-        plain = replace(preset, projection=None, post={}, dropout=0.0, bounded=False)
-        super().__init__(schema, plain, shapes)
+        plain = replace(architecture, projection=None, post={}, dropout=0.0, bounded=False)
+        super().__init__(schema, preparation, plain, shapes)
         self.last = nn.ModuleList(nn.Linear(width, width, bias=False) for width in self.widths)
         for layer in self.last:
             nn.init.eye_(cast(nn.Linear, layer).weight)
@@ -84,7 +90,7 @@ class VectorNetwork(Network):
         joined = self.joined(encoded, features)
         for member, heads in zip(self.members, self.member_heads, strict=True):
             own = zip(cast(nn.ModuleList, heads), features, strict=True)
-            yield [head(z) for head, z in own], member(joined)
+            yield [head(z) for head, z in own], member(joined, self.lent)
 
     @torch.no_grad()
     def adopt(self, learnt: Learnt) -> None:

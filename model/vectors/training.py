@@ -10,8 +10,9 @@ from torch import Tensor
 
 from model import labels as labelling
 from model.arrays import Array
+from model.coalitions import coalitions_of, mean_contributions
 from model.encoders.scaling import Scaled
-from model.evaluation import coalitions_of, mean_contributions, scores
+from model.evaluation import scores
 from model.fusion import MOST_MODALITIES
 from model.inputs import Inputs
 from model.model import Model, OutOfFold
@@ -52,7 +53,7 @@ def fit_vectors(
     here = {name: values[rows] for name, values in truth.items()}
     vectors = Vectors(_encoded(model, used), network.views, used.present)
     folds = divide(model.schema.multimodal, here[model.schema.multimodal.name], seed)
-    weights = model.preset.class_weights
+    weights = model.preset.training.class_weights
     learnt = learn(model.schema, vectors, here, folds, class_weights=weights)
     network.adopt(learnt)
     model.metadata.update(folds=folds.count, balance=learnt.balance)

@@ -29,7 +29,7 @@ def trained(size: int) -> tuple[Model, Inputs, dict[str, Any]]:
     truth = np.arange(size) % 2
     values = rng.normal(size=(size, 14)).astype(np.float32)
     values[:, 3] += 3 * truth
-    print_ = encoder_for(SCHEMA.modalities[0], chosen).fingerprint
+    print_ = encoder_for(SCHEMA.modalities[0], chosen.preparation).fingerprint
     column = Column(print_, (14,), (values,), np.zeros(size, np.int32), np.arange(size))
     inputs = Inputs(size, np.ones((size, 1), bool), (), (column,))
     labels = {"kind": truth}
