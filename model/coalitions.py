@@ -23,6 +23,7 @@ def coalition_values(
     probabilities: Tensor,
     classes: Tensor | None = None,
     fused: Fusion | None = None,
+    question: int = 0,
 ) -> Tensor:
     """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
 
@@ -32,10 +33,12 @@ def coalition_values(
         probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
         classes: (B,) other classes to read, e.g. the true ones.
         fused: another fused head than the model's.
+        question: which one is answered.
     """
-    network, target = model.network, model.schema.multimodal
+    network, target = model.network, model.schema.questions[question]
+    of = network.questions[question]
     members = membership(model.schema.names).to(probabilities)
-    logits = (fused or network.fused).coalitions(joined, members, network.lent).float()
+    logits = (fused or of.fused).coalitions(joined, members, network.lent_to(of)).float()
     if target.kind is TargetKind.MULTILABEL:
         guess = (probabilities >= 0.5).float()
         p = logits.sigmoid()
@@ -46,9 +49,26 @@ def coalition_values(
     return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
 
 
+def mean_coalition_values(
+    model: Model, joined: Sequence[Tensor], probabilities: Sequence[Tensor]
+) -> Tensor:
+    """Return (B, 2^M) means over the questions with classes of `coalition_values`."""
+    found = [
+        coalition_values(model, joined, p, question=place)
+        for place, (question, p) in enumerate(
+            zip(model.schema.questions, probabilities, strict=True)
+        )
+        if question.kind is not TargetKind.REGRESSION
+    ]
+    return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+
+
 @torch.no_grad()
 def coalitions_of(model: Model, inputs: Inputs, truth: Array, fused: Fusion) -> Array:
-    """Return (N, 2^M) probabilities that a fused head's coalitions give the true classes."""
+    """Return (N, 2^M) probabilities that a fused head's coalitions give the true classes.
+
+    Of the first question; a fused head of another one is not meant.
+    """
     target, network = model.schema.multimodal, model.network
     classes = torch.from_numpy(labelling.hard(truth)).to(model.device)
     parts = []

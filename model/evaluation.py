@@ -14,6 +14,7 @@ from model.inputs import Inputs
 from model.labels import Labels
 from model.metrics import measure
 from model.model import Model
+from model.schema import Target
 from strategies.pool import BoolArray, TargetKind
 
 
@@ -25,18 +26,34 @@ def evaluate(model: Model, inputs: Inputs, labels: Labels) -> dict[str, float]:
         and `contribution:<modality>`; for multilabel `accuracy` (per label), `exact`, `f1` (micro),
         `macro_f1`; for regression `mae`, `corr`, `acc2`, `acc3`, `acc5`, `acc7`, `f1` (weighted,
         of the two halves). Each modality's own prediction: the first metric with
-        `:<modality>` appended, e.g. `accuracy:image`.
+        `:<modality>` appended, e.g. `accuracy:image`. Other questions than the first: all metrics
+        with `@<question>` appended, e.g. `accuracy@colour`.
     """
     truth = labelling.check(labels, model.schema, inputs.size)
     target = model.schema.multimodal
-    predicted = model.predict(inputs)[target.name]
-    found = scores(model, truth, predicted, model.predict_unimodal(inputs), inputs.present)
+    predicted = model.predict(inputs)
+    alone = model.predict_unimodal(inputs)
+    found = scores(model, truth, predicted[target.name], alone, inputs.present)
+    for question in model.schema.questions[1:]:
+        found.update(of_further(model, question, predicted[question.name], truth[question.name]))
     if target.kind is TargetKind.CLASSIFICATION and len(model.schema.names) <= MOST_MODALITIES:
         known = np.flatnonzero(labelling.known(target, truth[target.name]))
-        fused = model.network.fused
-        values = coalitions_of(model, inputs.take(known), truth[target.name][known], fused)
-        found.update(mean_contributions(values, model.schema.names))
+        if known.size:
+            fused = model.network.fused
+            values = coalitions_of(model, inputs.take(known), truth[target.name][known], fused)
+            found.update(mean_contributions(values, model.schema.names))
     return found
+
+
+def of_further(model: Model, question: Target, predicted: Array, truth: Array) -> dict[str, float]:
+    """Return the metrics of another question than the first, named `<metric>@<question>`."""
+    rows = labelling.known(question, truth)
+    if not rows.any():
+        return {}
+    ends = model.ranges.get(question.name)
+    found = measure(question.kind, predicted[rows], truth[rows], ends)
+    named = {f"{metric}@{question.name}": value for metric, value in found.items()}
+    return {f"n@{question.name}": float(rows.sum()), **named}
 
 
 def scores(
@@ -58,11 +75,9 @@ def scores(
     target = model.schema.multimodal
     rows = labelling.known(target, truth[target.name])
     found = {"n": float(rows.sum())}
-    found.update(
-        measure(
-            target.kind, predicted[rows], truth[target.name][rows], model.ranges.get(target.name)
-        )
-    )
+    if rows.any():
+        ends = model.ranges.get(target.name)
+        found.update(measure(target.kind, predicted[rows], truth[target.name][rows], ends))
     for column, name in enumerate(model.schema.names):
         own = model.schema.unimodal(name)
         rows = labelling.known(own, truth[own.name]) & present[:, column]

@@ -70,9 +70,9 @@ class Fit:
         places = torch.from_numpy(chosen).to(model.device)
         here = {name: values[places] for name, values in self.truth.items()}
         with devices.mixed_precision(model.device, options.amp):
-            unimodal, fused = model.network(batch)
-        outputs = ([logits.float() for logits in unimodal], fused.float())
-        return losses.joint(model.schema, options, outputs, here, batch.present, self.weights)
+            answers = model.network.answer(batch)
+        plain = [([logits.float() for logits in own], fused.float()) for own, fused in answers]
+        return losses.of_questions(model.schema, options, plain, here, batch.present, self.weights)
 
     @torch.no_grad()
     def _held_loss(self) -> float:

@@ -47,10 +47,12 @@ class Lent:
     Attributes:
         heads: each modality's own head.
         tail: what continues the gated map, where modalities are joined by maps.
+        first: the first question's fusion, where other questions read the vector that it makes.
     """
 
     heads: Sequence[nn.Linear] = ()
     tail: Module | None = None
+    first: Stepwise | None = None
 
 
 class Fusion(nn.Module):

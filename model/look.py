@@ -11,13 +11,14 @@ from torch import Tensor
 
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
-from model.coalitions import coalition_values
+from model.coalitions import mean_coalition_values
 from model.gradients import Factors, write_layer_gradients
+from model.heads import Answers
 from model.inputs import Batch, Inputs
 from model.model import Model
 from model.network import Encoded
 from model.presence import zero_absent
-from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
+from strategies.pool import Coalition, Further, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
 @dataclass
@@ -86,19 +87,29 @@ def look(
         size=inputs.size,
         modalities=names,
         target=target.kind,
-        probabilities=found.get("probabilities"),
+        probabilities=found.get("probabilities:0"),
         features=_by_modality(found, "features", names),
         present=model.fitting(inputs).present,
         coalitions=_coalitions_of(found, names),
         gradients=_gradients_of(found, names),
-        mc_probabilities=_passes_first(found.get("mc")),
+        mc_probabilities=_passes_first(found.get("mc:0")),
         labelled_features=None if known is None else _by_modality(known, "features", names),
         fused_features=found.get("fused"),
         labelled_fused_features=None if known is None else known.get("fused"),
-        linear_head=_linear_head(model, found.get("logits")),
+        linear_head=_linear_head(model, 0, found),
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
         labelled_count=labelled_count,
+        further=tuple(
+            Further(
+                question.kind,
+                found[f"probabilities:{place}"],
+                _passes_first(found.get(f"mc:{place}")),
+                _linear_head(model, place, found),
+            )
+            for place, question in enumerate(model.schema.questions)
+            if place
+        ),
     )
 
 
@@ -121,7 +132,8 @@ def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: 
             f"(fusion {built.fusion!r}, projection {built.projection}); train with "
             "a projection width and a fusion other than nl_gate on maps, or choose bmmal"
         )
-    draws = Need.GRADIENTS in needs and rule == "mc_mean" and kind is TargetKind.REGRESSION
+    numbers = any(q.kind is TargetKind.REGRESSION for q in model.schema.questions)
+    draws = Need.GRADIENTS in needs and rule == "mc_mean" and numbers
     if draws and not model.network.stochastic:
         raise ValueError(
             "mc_mean: this network has no dropout to draw from; set the preset's dropout, or "
@@ -145,25 +157,30 @@ def _look_at(
     mc_passes: int,
     pseudo_label: str,
 ) -> None:
-    network, target = model.network, model.schema.multimodal
+    network, questions = model.network, model.schema.questions
     with torch.no_grad():
         encoded = network.encode(batch)
         features = network.features(encoded.activations, encoded.present)
         joined = network.joined(encoded, features)
-        logits = network.multimodal_logits(joined)
-        probabilities = model.activate(target, logits)
-        arrays.put("probabilities", rows, probabilities)
-        if Need.LINEAR_HEAD in needs:
-            arrays.put("logits", rows, logits)
+        logits = [network.multimodal_logits(joined, of) for of in network.questions]
+        probabilities = [model.activate(q, f) for q, f in zip(questions, logits, strict=True)]
+        for place, question in enumerate(questions):
+            arrays.put(f"probabilities:{place}", rows, probabilities[place])
+            if Need.LINEAR_HEAD in needs and question.kind is not TargetKind.REGRESSION:
+                arrays.put(f"logits:{place}", rows, logits[place])
         if Need.FEATURES in needs:
             _put_features(model, encoded, features, rows, arrays)
         if Need.COALITIONS in needs:
-            arrays.put("coalitions", rows, coalition_values(model, joined, probabilities))
+            arrays.put("coalitions", rows, mean_coalition_values(model, joined, probabilities))
         if Need.MC_PROBABILITIES in needs:
-            passes = network.stochastic_passes(encoded, mc_passes)
-            arrays.put("mc", rows, torch.stack([model.activate(target, f) for _, f in passes], 1))
+            passes = list(network.stochastic_passes(encoded, mc_passes))
+            for place, question in enumerate(questions):
+                drawn = [model.activate(question, answers[place][1]) for answers in passes]
+                arrays.put(f"mc:{place}", rows, torch.stack(drawn, 1))
         if Need.GRADIENTS in needs:
-            _put_gradients(model, encoded, features, logits, rows, arrays, pseudo_label, mc_passes)
+            own = [of.unimodal_logits(features) for of in network.questions]
+            answers = list(zip(own, logits, strict=True))
+            _put_gradients(model, encoded, features, answers, rows, arrays, pseudo_label, mc_passes)
 
 
 def _put_features(
@@ -183,7 +200,7 @@ def _put_gradients(
     model: Model,
     encoded: Encoded,
     features: list[Tensor],
-    logits: Tensor,
+    answers: list[Answers],
     rows: slice,
     arrays: _Arrays,
     rule: str,
@@ -195,7 +212,7 @@ def _put_gradients(
         [arrays.slot(f"unimodal:{n}", rows, (w,)) for n, w in zip(names, widths, strict=True)],
         [arrays.slot(f"multimodal:{n}", rows, (w,)) for n, w in zip(names, widths, strict=True)],
     )
-    write_layer_gradients(model, encoded, features, logits, into, rule, passes)
+    write_layer_gradients(model, encoded, features, answers, into, rule, passes)
     for name, h in zip(names, zero_absent(encoded.inputs, encoded.present), strict=True):
         arrays.put(f"inputs:{name}", rows, h)
 
@@ -245,9 +262,11 @@ def _passes_first(values: Array | None) -> Array | None:
     return None if values is None else values.swapaxes(0, 1)
 
 
-def _linear_head(model: Model, logits: Array | None) -> LinearHead | None:
+def _linear_head(model: Model, place: int, found: dict) -> LinearHead | None:
+    logits = found.get(f"logits:{place}")
     if logits is None:
         return None
-    fused = model.network.fused
-    assert isinstance(fused, fusion.Additive)  # _check has made sure
-    return LinearHead(fused.weight(model.network.lent).detach().float().cpu().numpy(), logits)
+    of = model.network.questions[place]
+    assert isinstance(of.fused, fusion.Additive)  # _check has made sure
+    weight = of.fused.weight(model.network.lent_to(of))
+    return LinearHead(weight.detach().float().cpu().numpy(), logits)

@@ -13,10 +13,11 @@ from model.dropout import Dropout, dropout
 from model.encoders import encoder_for
 from model.encoders.base import Module
 from model.gate import Gate
+from model.heads import Answers, FurtherHeads, Heads, outputs_of
 from model.inputs import Batch
 from model.options import Architecture, Preparation, by_modality
 from model.presence import Missing, where_present, zero_absent
-from model.schema import Modality, ModalityKind, Schema, Target
+from model.schema import Modality, ModalityKind, Schema
 from strategies.pool import TargetKind
 
 _NO_LAYERS: tuple[int, ...] = ()
@@ -41,14 +42,16 @@ class Encoded:
     present: Tensor
 
 
-class Network(nn.Module):
+class Network(Heads):
     """Multimodal network over a schema's modalities; lists are in `schema.names` order.
 
+    It is the heads of the first question itself.
+
     Attributes:
+        further: heads of the other questions.
         rectified: whether a ReLU follows the last layers.
     """
 
-    fused: fusion.Fusion
     rectified = True
 
     def __init__(
@@ -79,6 +82,15 @@ class Network(nn.Module):
         self.by_maps = architecture.fusion == "nl_gate" and all(e.channels for e in built)
         self.main = _main(schema)
         self.fused = self._fusion(schema, architecture)
+        self.further = nn.ModuleList(
+            FurtherHeads(question, widths, self.fused, architecture.bounded)
+            for question in schema.questions[1:]
+        )
+
+    @property
+    def questions(self) -> list[Heads]:
+        """The heads of every question, in the order of `schema.questions`."""
+        return [self, *cast(Iterable[Heads], self.further)]
 
     def _fusion(self, schema: Schema, architecture: Architecture) -> fusion.Fusion:
         outputs, hidden = outputs_of(schema.multimodal), architecture.fusion_hidden
@@ -102,12 +114,17 @@ class Network(nn.Module):
         inner = channels[self.main] // 2
         return Gate(channels, self.main, outputs, inner, tail, architecture.dropout)
 
+    def lent_to(self, of: Heads) -> fusion.Lent:
+        """Return the modules that a question's fusion computes with but does not own."""
+        heads = [of.linear_head(column) for column in range(len(of.heads))]
+        tail = cast(Module, self.encoders[self.main]) if self.by_maps else None
+        first = self.fused if isinstance(self.fused, fusion.Stepwise) else None
+        return fusion.Lent(heads, tail, first)
+
     @property
     def lent(self) -> fusion.Lent:
-        """The modules that the fusion computes with but does not own."""
-        heads = [self.linear_head(column) for column in range(len(self.heads))]
-        tail = cast(Module, self.encoders[self.main]) if self.by_maps else None
-        return fusion.Lent(heads, tail)
+        """What the first question's fusion is lent."""
+        return self.lent_to(self)
 
     @property
     def published_widths(self) -> list[int]:
@@ -122,14 +139,12 @@ class Network(nn.Module):
         parts = [*self.fused.modules(), *([] if self.by_maps else self.posts.modules())]
         return self.dropout > 0 or any(p.p > 0 for p in parts if isinstance(p, Dropout))
 
-    def stochastic_passes(
-        self, encoded: Encoded, passes: int
-    ) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Yield unimodal logits, a list of (B, K_m), and multimodal ones (B, K), with dropout on.
+    def stochastic_passes(self, encoded: Encoded, passes: int) -> Iterator[list[Answers]]:
+        """Yield what is answered to every question, with dropout on.
 
         The encoders are not run again: dropout before and after the last layer and in the fusion.
         """
-        for part in (self.posts, self.fused):
+        for part in (self.posts, self.fused, self.further):
             part.train()
         try:
             for _ in range(passes):
@@ -137,9 +152,9 @@ class Network(nn.Module):
                 features = self.features(self._activations(inputs), encoded.present)
                 features = list(self.drop(features, active=True))
                 joined = self.drop(self.joined(encoded, features), active=encoded.maps is not None)
-                yield self.unimodal_logits(features), self.multimodal_logits(joined)
+                yield self.answers(features, joined)
         finally:
-            for part in (self.posts, self.fused):
+            for part in (self.posts, self.fused, self.further):
                 part.eval()
 
     def _activations(self, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -187,35 +202,28 @@ class Network(nn.Module):
             return joined
         return [z if z.ndim > 2 else dropout(z, self.dropout) for z in joined]
 
-    def unimodal_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return each modality's own logits, a list of (B, K_m)."""
-        return [head(z) for head, z in zip(self.heads, features, strict=True)]
+    def multimodal_logits(self, joined: Sequence[Tensor], of: Heads | None = None) -> Tensor:
+        """Return multimodal logits (B, K) of a question, by default the first."""
+        heads = of if of is not None else self
+        return heads.bound(heads.fused(joined, self.lent_to(heads)))
 
-    def linear_head(self, column: int) -> nn.Linear:
-        """Return a modality's own head."""
-        return cast(nn.Linear, self.heads[column])
+    def answers(self, features: Sequence[Tensor], joined: Sequence[Tensor]) -> list[Answers]:
+        """Return what is answered to every question."""
+        return [
+            (of.unimodal_logits(features), self.multimodal_logits(joined, of))
+            for of in self.questions
+        ]
 
-    def multimodal_logits(self, joined: Sequence[Tensor]) -> Tensor:
-        """Return multimodal logits (B, K)."""
-        return self.bound(self.fused(joined, self.lent))
-
-    def bound(self, logits: Tensor) -> Tensor:
-        """Squeeze a regression value into [-1, 1], half ranges around the midpoint (AV-MC)."""
-        return 2 * logits.sigmoid() - 1 if self.bounded else logits
-
-    def forward(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """Return unimodal logits, a list of (B, K_m), and multimodal logits (B, K)."""
+    def answer(self, batch: Batch) -> list[Answers]:
+        """Return what is answered to every question about a batch."""
         encoded = self.encode(batch)
         features = self.features(encoded.activations, encoded.present)
         features = list(self.drop(features, self.training))
-        return self.unimodal_logits(features), self.multimodal_logits(
-            self.joined(encoded, features)
-        )
+        return self.answers(features, self.joined(encoded, features))
 
-
-def outputs_of(target: Target) -> int:
-    """Return the number of logits a target needs."""
-    return max(1, len(target.classes))
+    def forward(self, batch: Batch) -> Answers:
+        """Return unimodal logits, a list of (B, K_m), and multimodal logits (B, K)."""
+        return self.answer(batch)[0]
 
 
 def _encoder(

@@ -62,13 +62,16 @@ def train(
             scaled; by default the labelled ones.
 
     Returns:
-        The trained model. Where labels were held back, by the preset or in folds,
+        The trained model; questions that have too few labels yet wait: its schema lacks them, and
+        `metadata["waiting"]` names them. Where labels were held back, by the preset or in folds,
         `metadata["metrics"]` has what they measured; `metadata["epochs"]` counts the epochs.
 
     Raises:
-        NotEnoughLabels: no sample has a label of the multimodal target and a readable modality.
+        NotEnoughLabels: no sample has a label of any question and a readable modality.
     """
     truth = labelling.check(labels, schema, inputs.size)
+    waiting = labelling.waiting(schema, truth)
+    schema = schema.without(waiting)
     where = devices.resolve(device)
     with (
         torch.random.fork_rng(devices=[where] if where.type == "cuda" else []),
@@ -82,6 +85,8 @@ def train(
         metrics = _fitted(model, inputs, truth, used, seed, progress)
     model.network.eval()
     model.metadata.update(seed=seed, n_labels=int(used.size), versions=_versions())
+    if waiting:
+        model.metadata["waiting"] = waiting
     model.metadata["pretrained"] = _pretrained(schema, preset.preparation)
     model.metadata["metrics"] = metrics
     return model
@@ -114,8 +119,10 @@ def _pretrained(schema: Schema, preparation: Preparation) -> bool:
 def _metrics(
     model: Model, inputs: Inputs, truth: Mapping[str, Array], held: Array
 ) -> dict[str, float]:
-    target = model.schema.multimodal
-    if not held.size or not labelling.known(target, truth[target.name][held]).any():
+    if not held.size:
+        return {}
+    questions = model.schema.questions
+    if not any(labelling.known(q, truth[q.name][held]).any() for q in questions):
         return {}
     return evaluate(model, inputs.take(held), {k: values[held] for k, values in truth.items()})
 
