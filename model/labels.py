@@ -75,13 +75,14 @@ def waiting(schema: Schema, labels: Labels) -> list[str]:
         schema: the questions.
         labels: as `check` returns them.
     """
-    few = [q.name for q in schema.questions if not _enough(q, labels[q.name])]
+    few = [q.name for q in schema.questions if not enough(q, labels[q.name])]
     if len(few) < len(schema.questions):
         return few
     return [q.name for q in schema.questions if not known(q, labels[q.name]).any()]
 
 
-def _enough(question: Target, values: Array) -> bool:
+def enough(question: Target, values: Array) -> bool:
+    """Tell whether a question has enough labels to be learned: two classes, or any other label."""
     here = known(question, values)
     if question.kind is TargetKind.CLASSIFICATION:
         return len(np.unique(hard(values[here]))) > 1

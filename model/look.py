@@ -71,7 +71,8 @@ def look(
         ValueError: the network cannot give what is needed; the message says what can be done.
     """
     _check(model, needs, labelled, pseudo_label)
-    names, target = model.schema.names, model.schema.multimodal
+    names, questions = model.schema.names, model.schema.questions
+    first = questions.index(model.schema.ranking)
     arrays = _Arrays(inputs.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -86,17 +87,17 @@ def look(
     return Pool(
         size=inputs.size,
         modalities=names,
-        target=target.kind,
-        probabilities=found.get("probabilities:0"),
+        target=questions[first].kind,
+        probabilities=found.get(f"probabilities:{first}"),
         features=_by_modality(found, "features", names),
         present=model.fitting(inputs).present,
         coalitions=_coalitions_of(found, names),
         gradients=_gradients_of(found, names),
-        mc_probabilities=_passes_first(found.get("mc:0")),
+        mc_probabilities=_passes_first(found.get(f"mc:{first}")),
         labelled_features=None if known is None else _by_modality(known, "features", names),
         fused_features=found.get("fused"),
         labelled_fused_features=None if known is None else known.get("fused"),
-        linear_head=_linear_head(model, 0, found),
+        linear_head=_linear_head(model, first, found),
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
         labelled_count=labelled_count,
@@ -107,15 +108,15 @@ def look(
                 _passes_first(found.get(f"mc:{place}")),
                 _linear_head(model, place, found),
             )
-            for place, question in enumerate(model.schema.questions)
-            if place
+            for place, question in enumerate(questions)
+            if place != first
         ),
     )
 
 
 def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
     built = model.preset.network
-    kind = model.schema.multimodal.kind
+    kind = model.schema.ranking.kind
     if Need.COALITIONS in needs and kind is TargetKind.REGRESSION:
         raise ValueError(
             "coalition values V(S) are the probability of a pseudo-class and are not defined for "

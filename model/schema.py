@@ -84,18 +84,21 @@ class Schema:
 
     @property
     def questions(self) -> tuple[Target, ...]:
-        """The targets about the whole task, those with classes first.
-
-        Whatever has probabilities can be ranked by more strategies than a number, so that a number
-        is only the first where all are numbers.
-        """
-        whole = [target for target in self.targets if target.modality is None]
-        return tuple(sorted(whole, key=lambda t: t.kind is TargetKind.REGRESSION))
+        """The targets about the whole task."""
+        return tuple(target for target in self.targets if target.modality is None)
 
     @property
     def multimodal(self) -> Target:
         """The first question: the one that modalities' own targets go with."""
         return self.questions[0]
+
+    @property
+    def ranking(self) -> Target:
+        """The question whose kind decides which strategies there are: the first with classes.
+
+        Whatever has probabilities can be ranked by more strategies than a number.
+        """
+        return min(self.questions, key=lambda q: q.kind is TargetKind.REGRESSION)
 
     def about(self, question: Target) -> Schema:
         """Return the schema of one question; own targets of modalities go with the first."""

@@ -68,7 +68,7 @@ def run_round(run: Run) -> Fetched:
 def _train_and_rank(run: Run, fetched: Fetched) -> None:
     check_labels(fetched)
     schema = fetched.config.schema
-    check_strategy(run.options.strategy, schema.multimodal.kind)  # before anything is trained
+    check_strategy(run.options.strategy, schema.ranking.kind)  # before anything is trained
     with run.phase("encode"):
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
@@ -81,7 +81,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        metrics = measured(run, model, known, labels, fetched.config, inputs)
+        metrics = measured(run, model, known, labels, schema, inputs)
     model.metadata.update(
         {"round": run.round.number, "version": run.round.version, "metrics": metrics}
     )

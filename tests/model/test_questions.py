@@ -227,9 +227,16 @@ def test_metrics_name_their_question() -> None:
     assert {"n@size", "mae@size", "macro_f1@marks"} <= folds.keys()
 
 
-def test_questions_with_classes_come_first() -> None:
-    schema = Schema(vector_schema(NAMES, CLASS).modalities, (NUMBER, SEVERAL, CLASS))
-    assert [q.name for q in schema.questions] == ["marks", "kind", "size"]
-    assert schema.multimodal is SEVERAL
-    assert schema.about(NUMBER).targets == (NUMBER,)
+def test_a_pool_begins_with_a_question_that_has_classes() -> None:
+    schema = vector_schema(NAMES, NUMBER, SEVERAL, CLASS)
+    assert [q.name for q in schema.questions] == ["size", "marks", "kind"]
+    assert (schema.multimodal, schema.ranking) == (NUMBER, SEVERAL)
+    assert schema.about(SEVERAL).targets == (SEVERAL,)
     assert Schema.from_json(schema.to_json()) == schema
+    needs = frozenset({Need.PROBABILITIES, Need.COALITIONS})
+    pool = look(fitted("auto", NUMBER, SEVERAL, CLASS), inputs(), needs)
+    assert pool.target is SEVERAL.kind
+    assert [one.target for one in pool.further] == [NUMBER.kind, CLASS.kind]
+    expected = look(fitted("auto"), inputs(), needs)
+    np.testing.assert_array_equal(pool.probabilities, expected.further[0].probabilities)
+    np.testing.assert_allclose(pool.coalitions[frozenset("t")], expected.coalitions[frozenset("t")])

@@ -39,7 +39,7 @@ def trained(size: int) -> tuple[Model, Inputs, dict[str, Any]]:
 @pytest.mark.parametrize(("size", "shown"), [(49, False), (50, True)])
 def test_folds_are_what_is_shown_from_50_labels_on(size: int, shown: bool) -> None:
     model, inputs, labels = trained(size)
-    found = measured(None, model, inputs, labels, None, inputs)  # type: ignore[arg-type]
+    found = measured(None, model, inputs, labels, SCHEMA, inputs)  # type: ignore[arg-type]
     assert bool(found) == shown
     if shown:
         assert found["holdout"] == found["n"] == size
