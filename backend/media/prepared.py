@@ -11,14 +11,14 @@ from backend.media.decode_log import DecodeLog
 from backend.media.task_media import MediaSource
 from backend.settings import Settings
 from model.cache import FeatureCache
+from model.options import Preparation
 from model.preparation import Inputs, Progress, prepare
-from model.presets import Preset
 
 
 def prepared(
     tasks: Sequence[dict[str, Any]],
     config: LabelConfig,
-    preset: Preset,
+    preparation: Preparation,
     *,
     studio: LabelStudio,
     settings: Settings,
@@ -33,7 +33,7 @@ def prepared(
     Args:
         tasks: N tasks as Label Studio shows them.
         config: which of their values are modalities.
-        preset: names the encoders.
+        preparation: names the encoders.
         studio: Label Studio, for its media.
         settings: other hosts, limits, and the folder of the cache.
         decode_log: this process's, opened.
@@ -48,7 +48,7 @@ def prepared(
     return prepare(
         [source.sample(task, config) for task in tasks],
         config.schema,
-        preset,
+        preparation,
         FeatureCache(settings.cache),
         workers=workers or settings.workers,
         progress=progress,

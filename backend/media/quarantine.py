@@ -27,7 +27,7 @@ from backend.logs import configure
 from backend.media.decode_log import DecodeLog
 from backend.media.prepared import prepared
 from backend.settings import settings
-from model.presets import Preset
+from model.options import Preparation
 
 log = structlog.get_logger(__name__)
 _STRIKES = 2
@@ -37,7 +37,7 @@ _STRIKES = 2
 def carefully(
     tasks: Sequence[dict[str, Any]],
     label_config: str,
-    preset: Preset,
+    preparation: Preparation,
     *,
     folder: Path,
     decode_log: DecodeLog,
@@ -49,7 +49,7 @@ def carefully(
     Args:
         tasks: tasks as Label Studio shows them.
         label_config: the project's.
-        preset: names the encoders.
+        preparation: names the encoders.
         folder: the round's, for the list of work.
         decode_log: of this process.
         decode_timeout: seconds that one file may take.
@@ -60,7 +60,11 @@ def carefully(
     """
     path = folder / "careful.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
+    work = {
+        "tasks": list(tasks),
+        "label_config": label_config,
+        "preparation": preparation.to_json(),
+    }
     path.write_text(json.dumps(work))
     strikes: Counter[str] = Counter()
     log.warning("a process died while decoding; this round decodes one file at a time")
@@ -129,7 +133,7 @@ def main(argv: list[str]) -> int:
         prepared(
             work["tasks"],
             parse(work["label_config"]),
-            Preset.from_json(work["preset"]),
+            Preparation.from_json(work["preparation"]),
             studio=studio,
             settings=config,
             decode_log=decode_log,

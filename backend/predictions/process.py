@@ -91,7 +91,7 @@ class Predictor:
             inputs = prepared(
                 tasks,
                 config,
-                model.preset,
+                model.preset.preparation,
                 studio=studio,
                 settings=self._settings,
                 decode_log=self._decode_log,

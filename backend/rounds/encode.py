@@ -9,12 +9,12 @@ from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
+from model.options import Preparation
 from model.preparation import Inputs
-from model.presets import Preset
 
 
 def encode(
-    run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preset | None = None
+    run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preparation | None = None
 ) -> Inputs:
     """Return prepared inputs of some tasks, in their order.
 
@@ -22,15 +22,15 @@ def encode(
         run: the round.
         fetched: what Label Studio holds.
         tasks: ids.
-        chosen: names the encoders; None: the project's preset.
+        chosen: names the encoders; None: the project's preparation.
     """
-    preset = chosen or run.preset
+    preparation = chosen or run.preset.preparation
     wanted = [fetched.tasks[task] for task in tasks]
     if run.decode_log.suspects():
         carefully(
             wanted,
             fetched.label_config,
-            preset,
+            preparation,
             folder=run.folder,
             decode_log=run.decode_log,
             decode_timeout=run.settings.decode_timeout,
@@ -47,7 +47,7 @@ def encode(
         inputs = prepared(
             wanted,
             fetched.config,
-            preset,
+            preparation,
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,
@@ -68,7 +68,7 @@ def warm_cache(run: Run, fetched: Fetched) -> None:
         prepared(
             list(fetched.tasks.values()),
             fetched.config,
-            run.preset,
+            run.preset.preparation,
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,

@@ -163,7 +163,7 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
         carefully(
             tasks,
             CONFIG,
-            run.preset,
+            run.preset.preparation,
             folder=run.folder,
             decode_log=run.decode_log,
             decode_timeout=settings.decode_timeout,
@@ -172,7 +172,9 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
         config = parse(CONFIG)
         source = MediaSource(client, settings, decode_log=run.decode_log)
         samples = [source.sample(task, config) for task in tasks]
-        inputs = prepare(samples, config.schema, run.preset, FeatureCache(settings.cache))
+        inputs = prepare(
+            samples, config.schema, run.preset.preparation, FeatureCache(settings.cache)
+        )
     assert inputs.present[:, 0].tolist() == [task != 9 for task in range(1, 11)]
     (failure,) = inputs.failures
     assert failure.reason == "took longer than 3 s to decode"
