@@ -40,6 +40,7 @@ def carefully(
     preset: Preset,
     *,
     folder: Path,
+    project: int,
     decode_log: DecodeLog,
     decode_timeout: float,
     alive: Callable[[], None],
@@ -51,6 +52,7 @@ def carefully(
         label_config: the project's.
         preset: names the encoders.
         folder: the round's, for the list of work.
+        project: whose tasks they are, and whose suspects are looked at.
         decode_log: of this process.
         decode_timeout: seconds that one file may take.
         alive: called five times a second; what it raises ends the work.
@@ -61,13 +63,15 @@ def carefully(
     path = folder / "careful.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
+    work["project"] = project
+    suspects = decode_log.suspects(project)
     path.write_text(json.dumps(work))
     strikes: Counter[str] = Counter()
     log.warning("a process died while decoding; this round decodes one file at a time")
     try:
         while not _try(path, strikes, decode_log, decode_timeout, alive):
             pass
-        decode_log.clear()
+        decode_log.clear(project, suspects)
     finally:
         path.unlink(missing_ok=True)
 
@@ -130,6 +134,7 @@ def main(argv: list[str]) -> int:
             work["tasks"],
             parse(work["label_config"]),
             Preset.from_json(work["preset"]),
+            project=work["project"],
             studio=studio,
             settings=config,
             decode_log=decode_log,

@@ -50,10 +50,13 @@ class Readable:
         return f"{text}, because {listed(self.reasons)}" if self.reasons else text
 
 
-def readable(tasks: Sequence[Json], label_config: str, preset: Preset) -> list[Readable]:
+def readable(
+    project: int, tasks: Sequence[Json], label_config: str, preset: Preset
+) -> list[Readable]:
     """Fetch and decode tasks, and say per modality what came of it.
 
     Args:
+        project: whose tasks they are.
         tasks: as Label Studio shows them.
         label_config: the project's.
         preset: names the encoders.
@@ -62,6 +65,7 @@ def readable(tasks: Sequence[Json], label_config: str, preset: Preset) -> list[R
         EquipoiseError: the process that decodes them died, or took too long.
     """
     work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
+    work["project"] = project
     try:
         done = subprocess.run(
             python_module("backend.media.readable"),
@@ -90,6 +94,7 @@ def _look(work: Json, config: Settings) -> list[Json]:
             work["tasks"],
             parsed,
             Preset.from_json(work["preset"]),
+            project=work["project"],
             studio=studio,
             settings=config,
             decode_log=decode_log,
