@@ -3,6 +3,7 @@
 #   make test ARGS="-k bmmal" run the tests
 #   make lint                 ruff, mypy, import contracts
 #   make faults               break everything on purpose, write docs/faults.md (hours)
+#   make templates            play 23 templates of Label Studio, two rounds each (ten minutes)
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make upgrade              move every pin to the newest allowed version, then run the tests
@@ -14,13 +15,13 @@ export EQUIPOISE_UV := $(UV)
 # Every round is a process of its own: without bytecode on disk each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format evidence faults mutants upgrade clean
+.PHONY: demo test lint format evidence faults templates mutants upgrade clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
 
 test: $(UV)
-	$(UV) run --extra postgres pytest $(ARGS)
+	$(UV) run --extra postgres pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 lint: $(UV)
 	$(UV) run ruff check .
@@ -37,6 +38,9 @@ evidence: $(UV)
 
 mutants: $(UV)
 	nice $(UV) run --extra postgres python -m tests.mutants $(ARGS)
+
+templates: $(UV)
+	EQUIPOISE_TEMPLATES=all $(UV) run --extra postgres pytest tests/e2e/test_levels.py $(ARGS)
 
 FAULTS := build/faults.jsonl
 faults: $(UV)

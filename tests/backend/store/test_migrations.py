@@ -178,7 +178,7 @@ def postgres(tmp_path: Path) -> Iterator[str]:
     as_user = []
     if os.geteuid() == 0:  # the server refuses to run as root
         shutil.chown(data, "nobody")
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+        for folder in (tmp_path, *tmp_path.parents[:-2]):  # all below /tmp
             folder.chmod(0o755)
         as_user = ["runuser", "-u", "nobody", "--"]
     run = [*as_user, str(programs[-1] / "initdb"), "-D", str(data), "-A", "trust", "-U", "eq"]
