@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 from PIL import Image
 
 from benchmarks._report import Row, arguments, run
@@ -67,12 +69,10 @@ def sounds(quick: bool) -> list[Row]:
 
 def start(quick: bool) -> list[Row]:
     """A pool's first answer, and what its processes keep in memory."""
-    from pebble import ProcessPool
-
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, "PNG")
     began = time.perf_counter()
-    with ProcessPool(WORKERS, context=multiprocessing.get_context("spawn")) as pool:
+    with _pool() as pool:
         both = [pool.schedule(decode, args=("image", file.getvalue())) for _ in range(WORKERS)]
         for future in both:
             future.result()
@@ -86,6 +86,17 @@ def start(quick: bool) -> list[Row]:
     ]
 
 
+def _pool() -> Any:
+    from pebble import ProcessPool
+
+    return ProcessPool(
+        WORKERS,
+        context=multiprocessing.get_context("spawn"),
+        initializer=torch.set_num_threads,  # as in devices.decoders
+        initargs=[1],
+    )
+
+
 def _anonymous(process: int | None) -> int:
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
@@ -94,9 +105,7 @@ def _anonymous(process: int | None) -> int:
 
 
 def _rows(what: str, kind: str, files: Sequence[bytes]) -> list[Row]:
-    from pebble import ProcessPool
-
-    with ProcessPool(WORKERS, context=multiprocessing.get_context("spawn")) as pool:
+    with _pool() as pool:
 
         def apart(content: bytes) -> Callable[[], Array]:
             return pool.schedule(decode, args=(kind, content), timeout=60).result

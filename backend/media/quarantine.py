@@ -62,8 +62,12 @@ def carefully(
     """
     path = folder / "careful.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
-    work["project"] = project
+    work = {
+        "project": project,
+        "tasks": list(tasks),
+        "label_config": label_config,
+        "preset": preset.to_json(),
+    }
     suspects = decode_log.suspects(project)
     path.write_text(json.dumps(work))
     strikes: Counter[str] = Counter()

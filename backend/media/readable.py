@@ -64,8 +64,12 @@ def readable(
     Raises:
         EquipoiseError: the process that decodes them died, or took too long.
     """
-    work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
-    work["project"] = project
+    work = {
+        "project": project,
+        "tasks": list(tasks),
+        "label_config": label_config,
+        "preset": preset.to_json(),
+    }
     try:
         done = subprocess.run(
             python_module("backend.media.readable"),

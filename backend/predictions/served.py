@@ -161,7 +161,7 @@ class Serving:
         limit = self._settings.predict_timeout * (1 + (len(tasks) - 1) / 10)
         folder = self._store.path(found.checkpoint)
         box = self._unranked.ask(found.project, folder, tasks, label_config)
-        either = [box] if gone is None else [box, gone]
+        either: list[Future[Any]] = [box] if gone is None else [box, gone]
         try:
             wait(either, min(limit, _LONGEST), FIRST_COMPLETED)
             if gone is not None and gone.done():

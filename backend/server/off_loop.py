@@ -24,11 +24,9 @@ _LARGE = 2**17
 class _Request(Request):
     async def json(self) -> Any:
         body = await self.body()
-        return (
-            json.loads(body)
-            if len(body) < _LARGE
-            else await to_thread.run_sync(json_pieces.loads, body)
-        )
+        if len(body) < _LARGE:
+            return json.loads(body)
+        return await to_thread.run_sync(json_pieces.loads, body)
 
 
 class OffLoop(APIRoute):

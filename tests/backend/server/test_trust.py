@@ -215,9 +215,12 @@ def test_a_caller_that_hangs_up_is_worked_for_no_more(
 
 def test_a_large_body_keeps_nobody_waiting(live: str) -> None:
     """json.loads keeps every thread waiting until it is done: 2 s for 55 MB."""
-    task = {"id": 1, "data": {"text": "word " * 40}, "annotations": [{"result": [{"a": [1]}]}]}
+    task = {"id": 1, "data": {"text": "word " * 100}, "annotations": [{"result": [{"a": [1]}]}]}
     body = json.dumps({"tasks": [task] * 90_000, "label_config": "<View/>", "n": 1.5}).encode()
     waits: list[float] = []
+    begun = time.monotonic()
+    json.loads(body)
+    whole = time.monotonic() - begun
     with httpx.Client(trust_env=False, timeout=60) as http, ThreadPoolExecutor(1) as pool:
         header = {"Content-Type": "application/json"}
         asked = pool.submit(http.post, f"{live}/predict", content=body, headers=header)
@@ -226,8 +229,8 @@ def test_a_large_body_keeps_nobody_waiting(live: str) -> None:
             assert http.get(f"{live}/health").status_code == 200
             waits.append(time.monotonic() - begun)
         assert len(asked.result().json()["results"]) == 90_000
-    print(f"{len(body) / 1e6:.0f} MB: /health took {max(waits):.2f} s at most of {len(waits)}")
-    assert max(waits) < 1
+    print(f"{len(body) / 1e6:.0f} MB, json.loads {whole:.2f} s: /health {max(waits):.2f} s at most")
+    assert max(waits) < max(1.0, whole / 2)
 
 
 @pytest.mark.parametrize(
