@@ -20,8 +20,7 @@ NOT_RUN = """Not run here:
 - tests that say so themselves, above: most need Redis (two annotators ask in the same moment);
 - tests/ml/test_predict.py with ours: it wants the labels that its own mock predicts;
 - Label Studio's .tavern.yml tests, and those on PostgreSQL: the environment is SQLite's;
-- Label Studio's tests of other versions: the environment is made beside the pinned one only (but see
-  test_oldest.py)."""
+- Label Studio's tests of other versions (test_oldest.py runs a project in an old one)."""
 
 
 @pytest.fixture(scope="module")
