@@ -34,6 +34,7 @@ from model.preparation import prepare
 from model.presets import preset
 from model.sample import MediaError
 from tests.backend.media.test_networks import _everything_is_here
+from tests.backend.studio import FakeStudio
 
 CONFIG = parse(
     '<View><Image name="image" value="$image"/><Choices name="label" toName="image">'
@@ -177,6 +178,14 @@ def test_a_presigned_link_is_followed_without_the_token(bucket: Bucket, resolver
     assert fetch("s3://pictures/red one.png", 5) == bucket.content
     assert resolver.tokens == ["Token k"]
     assert bucket.asked == [("/red one.png", None)]
+
+
+def test_lists_of_tasks_keep_addresses_in_buckets() -> None:
+    """Label Studio would presign each, and each would be another file to the feature cache."""
+    with FakeStudio() as studio, LabelStudio(studio.url, "k") as client:
+        studio.data = {1: {"image": "s3://pictures/red one.png"}}
+        assert len(client.open_tasks(1)) == 10
+        assert "resolve_uri=false" in studio.query
 
 
 def test_a_bucket_that_is_not_allowed_is_named(bucket: Bucket, resolver: Resolver) -> None:

@@ -153,6 +153,21 @@ def test_setup_makes_no_rows_without_bound(
     assert store.project(3).label_config
 
 
+def test_a_stored_setting_that_is_refused_now_hides_no_other_project(
+    client: TestClient, store: Store
+) -> None:
+    """It made the page, and every project's status, answer 400."""
+    store.save_project(4, extra_params={"batch": "many"})
+    header = {"Host": "127.0.0.1:9090", "Accept": "text/html"}
+    assert client.get("/", headers=header).status_code == 200
+    told = {
+        found["project"]: found["problem"]
+        for found in client.get("/api/projects", headers=header).json()
+    }
+    assert "batch" in told[4]
+    assert told[3] == ""
+
+
 @pytest.fixture
 def live(store: Store, settings: Settings) -> Iterator[str]:
     """Run the application, and return its address."""
