@@ -36,6 +36,10 @@ from strategies.shapley import all_coalitions
 
 FOLDS = 5
 PASSES = 8
+_SETS = (
+    "avdigits:features=simple,avdigits:features=simple+split=speakers,mvsa:features=simple,"
+    "mosi:target=class"
+)
 STRENGTH = 10.0  # of logistic regression, C
 Matrix = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -59,7 +63,7 @@ class Vectors:
 def vectors(spec: str, root: Path) -> Vectors:
     """Read a named set and standardise its prepared arrays."""
     data = named(spec, root)
-    chosen = preset("quick", **dict(data.overrides)).preparation
+    chosen = preset("quick").preparation
     with TemporaryDirectory() as folder:
         inputs = prepare(data.samples, data.schema, chosen, FeatureCache(Path(folder)))
         pool = look_untrained(inputs, data.schema, chosen)
@@ -173,7 +177,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description="Orders on frozen vectors with a linear learner.")
     parser.add_argument("--root", type=Path, required=True, help="folder of the named sets")
-    parser.add_argument("--sets", default="avdigits,avdigits:split=speakers,mvsa,mosi:target=class")
+    parser.add_argument("--sets", default=_SETS)
     parser.add_argument("--strategies", default="random,margin,dbal,badge,bmmal,max_herding,auto")
     parser.add_argument("--labels", default="20,40,80,120,200,300,400")
     parser.add_argument("--first", default=LIVE, help="comma-separated: what chooses the first")

@@ -20,6 +20,7 @@ def prepared(
     config: LabelConfig,
     preparation: Preparation,
     *,
+    project: int,
     studio: LabelStudio,
     settings: Settings,
     decode_log: DecodeLog,
@@ -34,6 +35,7 @@ def prepared(
         tasks: N tasks as Label Studio shows them.
         config: which of their values are modalities.
         preparation: names the encoders.
+        project: whose tasks they are.
         studio: Label Studio, for its media.
         settings: other hosts, limits, and the folder of the cache.
         decode_log: this process's, opened.
@@ -43,7 +45,12 @@ def prepared(
         progress: called with (stage, done, total).
     """
     source = MediaSource(
-        studio, settings, attempts=attempts, decode_log=decode_log, suspects=suspects
+        studio,
+        settings,
+        attempts=attempts,
+        project=project,
+        decode_log=decode_log,
+        suspects=suspects,
     )
     return prepare(
         [source.sample(task, config) for task in tasks],

@@ -40,6 +40,7 @@ def carefully(
     preparation: Preparation,
     *,
     folder: Path,
+    project: int,
     decode_log: DecodeLog,
     decode_timeout: float,
     alive: Callable[[], None],
@@ -51,6 +52,7 @@ def carefully(
         label_config: the project's.
         preparation: names the encoders.
         folder: the round's, for the list of work.
+        project: whose tasks they are, and whose suspects are looked at.
         decode_log: of this process.
         decode_timeout: seconds that one file may take.
         alive: called five times a second; what it raises ends the work.
@@ -61,17 +63,19 @@ def carefully(
     path = folder / "careful.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     work = {
+        "project": project,
         "tasks": list(tasks),
         "label_config": label_config,
         "preparation": preparation.to_json(),
     }
+    suspects = decode_log.suspects(project)
     path.write_text(json.dumps(work))
     strikes: Counter[str] = Counter()
     log.warning("a process died while decoding; this round decodes one file at a time")
     try:
         while not _try(path, strikes, decode_log, decode_timeout, alive):
             pass
-        decode_log.clear()
+        decode_log.clear(project, suspects)
     finally:
         path.unlink(missing_ok=True)
 
@@ -134,6 +138,7 @@ def main(argv: list[str]) -> int:
             work["tasks"],
             parse(work["label_config"]),
             Preparation.from_json(work["preparation"]),
+            project=work["project"],
             studio=studio,
             settings=config,
             decode_log=decode_log,

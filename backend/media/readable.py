@@ -50,10 +50,13 @@ class Readable:
         return f"{text}, because {listed(self.reasons)}" if self.reasons else text
 
 
-def readable(tasks: Sequence[Json], label_config: str, preparation: Preparation) -> list[Readable]:
+def readable(
+    project: int, tasks: Sequence[Json], label_config: str, preparation: Preparation
+) -> list[Readable]:
     """Fetch and decode tasks, and say per modality what came of it.
 
     Args:
+        project: whose tasks they are.
         tasks: as Label Studio shows them.
         label_config: the project's.
         preparation: names the encoders.
@@ -62,6 +65,7 @@ def readable(tasks: Sequence[Json], label_config: str, preparation: Preparation)
         EquipoiseError: the process that decodes them died, or took too long.
     """
     work = {
+        "project": project,
         "tasks": list(tasks),
         "label_config": label_config,
         "preparation": preparation.to_json(),
@@ -94,6 +98,7 @@ def _look(work: Json, config: Settings) -> list[Json]:
             work["tasks"],
             parsed,
             Preparation.from_json(work["preparation"]),
+            project=work["project"],
             studio=studio,
             settings=config,
             decode_log=decode_log,

@@ -26,12 +26,13 @@ def encode(
     """
     preparation = chosen or run.preset.preparation
     wanted = [fetched.tasks[task] for task in tasks]
-    if run.decode_log.suspects():
+    if run.decode_log.suspects(run.project):
         carefully(
             wanted,
             fetched.label_config,
             preparation,
             folder=run.folder,
+            project=run.project,
             decode_log=run.decode_log,
             decode_timeout=run.settings.decode_timeout,
             alive=lambda: run.progress("decode", 0, 0),
@@ -48,6 +49,7 @@ def encode(
             wanted,
             fetched.config,
             preparation,
+            project=run.project,
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,
@@ -62,13 +64,14 @@ def encode(
 
 def warm_cache(run: Run, fetched: Fetched) -> None:
     """Encode every task before the first labels come, so that the first round need not."""
-    if run.decode_log.suspects():
+    if run.decode_log.suspects(run.project):
         return  # the next round looks carefully at what crashed a process
     with run.decode_log.open() as decode_log:
         prepared(
             list(fetched.tasks.values()),
             fetched.config,
             run.preset.preparation,
+            project=run.project,
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,
