@@ -7,7 +7,8 @@ import json
 from typer.testing import CliRunner
 
 from backend.commands.main import app
-from model.encoders import ENCODERS, available
+from model import available
+from model.encoders import ENCODERS
 from model.schema import ModalityKind
 
 
