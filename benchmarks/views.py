@@ -104,8 +104,10 @@ def table(name: str, data: Path, cache: FeatureCache, draws: int) -> None:
     for kind in kinds:
         modality = Modality(kind, ModalityKind(kind), kind)
         of = Schema((modality,), (Target("y", TargetKind.CLASSIFICATION, ("a", "b")),))
-        values = prepare(samples, of, preset("auto"), cache).columns[0].gather(slice(None))
-        parts = measured(encoder_for(modality, preset("auto")).views, values.shape[1])
+        values = (
+            prepare(samples, of, preset("auto").preparation, cache).columns[0].gather(slice(None))
+        )
+        parts = measured(encoder_for(modality, preset("auto").preparation).views, values.shape[1])
         for view, place in zip(parts, columns(parts).values(), strict=True):
             views[view.name] = reduced(values[:, place], view, pool)
     print(f"{name}: accuracy / mean over classes with {counts} random labels, {draws} draws")

@@ -24,7 +24,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 
-from experiments.measuring import MAIN_METRIC
 from experiments.plan import LIVE, Contender
 from experiments.sets import named
 from model import metrics
@@ -64,7 +63,7 @@ class Vectors:
 def vectors(spec: str, root: Path) -> Vectors:
     """Read a named set and standardise its prepared arrays."""
     data = named(spec, root)
-    chosen = preset("quick")
+    chosen = preset("quick").preparation
     with TemporaryDirectory() as folder:
         inputs = prepare(data.samples, data.schema, chosen, FeatureCache(Path(folder)))
         pool = look_untrained(inputs, data.schema, chosen)
@@ -188,7 +187,9 @@ def main() -> None:
     labels = [int(part) for part in said.labels.split(",")]
     for spec in said.sets.split(","):
         data, base = vectors(spec, said.root), None
-        print(f"{data.name}: {MAIN_METRIC[data.kind]} with {said.labels} labels", flush=True)
+        print(
+            f"{data.name}: {metrics.MAIN_METRIC[data.kind]} with {said.labels} labels", flush=True
+        )
         for first in said.first.split(","):
             for text in said.strategies.split(","):
                 order = Contender.read(text)

@@ -19,8 +19,8 @@ from experiments.dataset import DataError, Dataset
 from model.cache import FeatureCache
 from model.inputs import Column, Inputs
 from model.labels import Labels
+from model.options import Preparation
 from model.preparation import Progress, prepare
-from model.presets import Preset
 from model.schema import Schema
 from strategies.pool import IntArray
 
@@ -63,7 +63,7 @@ class Prepared:
 
 def write(
     dataset: Dataset,
-    preset: Preset,
+    preparation: Preparation,
     folder: Path,
     *,
     cache: Path | None = None,
@@ -73,7 +73,7 @@ def write(
 
     Args:
         dataset: what to prepare.
-        preset: names the encoders.
+        preparation: names the encoders.
         folder: where it goes.
         cache: folder of prepared values that several data sets share; None keeps none.
         progress: told how far it is.
@@ -87,7 +87,7 @@ def write(
         store = FeatureCache(cache or beside / "cache")
         workers = max(1, len(os.sched_getaffinity(0)))
         inputs = prepare(
-            dataset.samples, dataset.schema, preset, store, workers=workers, progress=progress
+            dataset.samples, dataset.schema, preparation, store, workers=workers, progress=progress
         )
         _check_present(dataset, inputs)
         for number, column in enumerate(inputs.columns):

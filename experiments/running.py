@@ -51,7 +51,9 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
     if not (folder / DATA).exists():
-        notes = prepared.write(dataset, preset, folder / DATA, cache=cache, progress=progress)
+        notes = prepared.write(
+            dataset, preset.preparation, folder / DATA, cache=cache, progress=progress
+        )
     data = prepared.read(folder / DATA)
     plan = Plan(
         dataset.name,

@@ -68,7 +68,7 @@ def run_round(run: Run) -> Fetched:
 def _train_and_rank(run: Run, fetched: Fetched) -> None:
     check_labels(fetched)
     schema = fetched.config.schema
-    check_strategy(run.options.strategy, schema.multimodal.kind)  # before anything is trained
+    check_strategy(run.options.strategy, schema.ranking.kind)  # before anything is trained
     with run.phase("encode"):
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
@@ -77,11 +77,11 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         raise NotEnoughLabels(
             f"No labelled task has a modality that can be read: {absent.listed(run.absent)}."
         )
-    labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
+    labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.training.soft_labels)
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        metrics = measured(run, model, known, labels, fetched.config, inputs)
+        metrics = measured(run, model, known, labels, schema, inputs)
     model.metadata.update(
         {"round": run.round.number, "version": run.round.version, "metrics": metrics}
     )
@@ -108,7 +108,7 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
     )
     tasks = [item.task for item in fetched.labelled] + fetched.pool
     with run.phase("encode"):
-        inputs = encode(run, fetched, tasks, model.preset)
+        inputs = encode(run, fetched, tasks, model.preset.preparation)
     count = len(fetched.labelled)
     _rank_and_publish(
         run,
@@ -135,7 +135,7 @@ def _cold(run: Run, fetched: Fetched) -> None:
     if run.round.strategy != "random":
         with run.phase("encode"):
             inputs = encode(run, fetched, done + fetched.pool)
-        pool = covering(inputs, len(done), schema, run.preset)
+        pool = covering(inputs, len(done), schema, run.preset.preparation)
     strategy = cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     constant = {**facts(run, 0), "strategy": strategy.name}

@@ -71,7 +71,7 @@ def test_media_are_handed_over_as_they_are(tmp_path: Path) -> None:
     for data in (digits, tweets):
         rows = np.array([0, 1, len(data.samples) - 1])
         samples = [data.samples[row] for row in rows]
-        inputs = prepare(samples, data.schema, preset("quick"), FeatureCache(tmp_path))
+        inputs = prepare(samples, data.schema, preset("quick").preparation, FeatureCache(tmp_path))
         assert inputs.present.all(), inputs.failures
     clean, noisy = (
         sound(read(spec).samples[0]["audio"]) for spec in ("avdigits", "avdigits:audio_noise=0.5")

@@ -29,7 +29,7 @@ def trained(size: int) -> tuple[Model, Inputs, dict[str, Any]]:
     truth = np.arange(size) % 2
     values = rng.normal(size=(size, 14)).astype(np.float32)
     values[:, 3] += 3 * truth
-    print_ = encoder_for(SCHEMA.modalities[0], chosen).fingerprint
+    print_ = encoder_for(SCHEMA.modalities[0], chosen.preparation).fingerprint
     column = Column(print_, (14,), (values,), np.zeros(size, np.int32), np.arange(size))
     inputs = Inputs(size, np.ones((size, 1), bool), (), (column,))
     labels = {"kind": truth}
@@ -39,7 +39,7 @@ def trained(size: int) -> tuple[Model, Inputs, dict[str, Any]]:
 @pytest.mark.parametrize(("size", "shown"), [(49, False), (50, True)])
 def test_folds_are_what_is_shown_from_50_labels_on(size: int, shown: bool) -> None:
     model, inputs, labels = trained(size)
-    found = measured(None, model, inputs, labels, None, inputs)  # type: ignore[arg-type]
+    found = measured(None, model, inputs, labels, SCHEMA, inputs)  # type: ignore[arg-type]
     assert bool(found) == shown
     if shown:
         assert found["holdout"] == found["n"] == size

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,3 +219,17 @@ def upgrade_to_first(attributes: dict[str, Any]) -> None:
     config.set_main_option("script_location", "backend.store:migrations")
     config.attributes.update(attributes)
     command.upgrade(config, "0001")
+
+
+def test_leases_are_judged_by_the_database_s_clock(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose clock is an hour ahead took every round from the others."""
+    store = Store(postgres, tmp_path)
+    store.save_project(1)
+    assert store.claim(1, Kind.TRAIN, "bmmal", "test", {}) is not None
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3600)
+    assert store.claim(1, Kind.TRAIN, "bmmal", "test", {}) is None
+    assert store.running(1) is not None
+    store.close()
