@@ -64,6 +64,11 @@ class Member:
         self.annotator.submit(int(task["id"]), choice)
         self.given.append((time.time(), int(task["id"])))
 
+    @property
+    def trained(self) -> bool:
+        """Whether a training has ended."""
+        return any(found.kind == "train" for found in self.rounds)
+
     def look(self) -> None:
         """Note rounds that have ended, and that a trained one knows all labels before it."""
         known = {found.id for found in self.rounds}
@@ -190,6 +195,8 @@ class Used:
 
     def __str__(self) -> str:
         quarter = len(self.memory) // 4
+        if not quarter:
+            return "too short to tell what it used"
         early, late = max(self.memory[quarter : 2 * quarter]), max(self.memory[-quarter:])
         return (
             f"memory {early / 1e6:.0f} MB at most in the second quarter, {late / 1e6:.0f} in the "
@@ -201,14 +208,15 @@ def work(members: list[Member]) -> Used:
     """Label for the whole time, look meanwhile, and return what the server used."""
     used, server = Used(), members[0].stand.server
     begun = time.monotonic()
-    given = 0
+    given, looked = 0, 0.0
     while (passed := time.monotonic() - begun) < MINUTES * 60:
         if given < passed * LABELS_A_MINUTE / 60:
             members[given % len(members)].label()
             given += 1
         for member in members:
             member.look()
-        if len(used.memory) < passed / 5:
+        if passed - looked > 5 and all(member.trained for member in members):
+            looked = passed  # the process that predicts loads after the first training
             used.memory.append(server.memory())
             used.disk.append(size_of(server.data))
         time.sleep(0.2)
@@ -238,14 +246,15 @@ def check(
     assert max(beside) < PATIENCE
     assert counts["somebody else's"] == foreign, "they are not ours to delete"
     settled = MINUTES >= 15  # the second quarter has as many rounds on disk as are kept
-    check_flat(used.memory, used.disk if settled else [0] * len(used.disk), [])
+    flat = check_flat(used.memory, used.disk if settled else [0] * len(used.disk), [])
+    if flat.endswith("flat"):
+        flat = "memory and disk flat" if settled else "memory flat, too short to tell of the disk"
     note(
         "team",
         f"{LABELS_A_MINUTE} labels a minute for {MINUTES:g} minutes in two projects, a third "
         f"silent, {foreign:,} foreign predictions",
         labels,
-        "every label in the next round, no round waits for anything but trainings; memory "
-        + ("and disk flat" if settled else "flat"),
+        f"every label in the next round, no round waits for anything but trainings; {flat}",
         f"{len(trained)} rounds, due for {max(waits):.1f} s at most before they began "
         f"({sorted(waits)[len(waits) // 2]:.1f} s as a rule), {max(beside):.1f} s at most beside "
         f"training; {used}; the silent project was asked about {hits} times; "
