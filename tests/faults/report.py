@@ -16,7 +16,7 @@ ORDER = (
     *("kill-worker", "kill-server", "studio", "gone", "restart"),
     *("disk-full", "disk-read-only", "clock-back", "clock-ahead"),
     *("storm", "predict", "fuzz-endpoints", "fuzz-bodies", "fuzz-configs", "fuzz-media", "media"),
-    *("two-servers", "two-servers-postgresql", "soak", "checker"),
+    *("two-servers", "two-servers-postgresql", "soak", "team", "checker"),
 )
 PROMISED = {
     "kill-worker": 50,
@@ -28,6 +28,7 @@ PROMISED = {
     "two-servers": 20,
     "two-servers-postgresql": 20,
     "soak": 200,
+    "team": 600,
 }
 """How often a full run injects a fault that is injected more than once."""
 HEAD = """# Faults

@@ -23,7 +23,7 @@ from tests.faults.build import connect
 from tests.faults.plan import full_only, note, rng
 from tests.faults.proxy import Proxy
 from tests.faults.stand import CLASSES, Stand, plain
-from tests.faults.test_soak import check_flat
+from tests.faults.test_soak import check_flat, size_of
 from tests.stopwatch import Stopwatch
 
 MINUTES = float(os.environ.get("EQUIPOISE_SOAK_MINUTES", "30"))
@@ -63,6 +63,11 @@ class Member:
         choice = str(task["data"]["text"]).split()[0]
         self.annotator.submit(int(task["id"]), choice)
         self.given.append((time.time(), int(task["id"])))
+
+    @property
+    def trained(self) -> bool:
+        """Whether a training has ended."""
+        return any(found.kind == "train" for found in self.rounds)
 
     def look(self) -> None:
         """Note rounds that have ended, and that a trained one knows all labels before it."""
@@ -167,13 +172,13 @@ def test_a_team_labels_for_half_an_hour(make_stand: Callable[..., Stand], proxy:
         ) as rule,
     ):
         members = [Member(s, Annotator(s.client, s.project)) for s in (stand, second)]
-        memory = work(members)
+        used = work(members)
         for member in members:
             member.stand.settle()
             member.look()
         hits = rule.hits
         counts = stand.client.get(f"/api/projects/{stand.project}/model-versions").json()
-    check(members, memory, hits, counts, foreign, whole)
+    check(members, used, hits, counts, foreign, whole)
 
 
 def about(stand: Stand) -> str:
@@ -181,27 +186,47 @@ def about(stand: Stand) -> str:
     return rf"/projects/{stand.project}\b|[?&]project={stand.project}\b"
 
 
-def work(members: list[Member]) -> list[int]:
-    """Label for the whole time, look meanwhile, and return the server's memory every 5 s."""
-    memory: list[int] = []
+@dataclass
+class Used:
+    """What the server used, every 5 s: bytes of memory, bytes on disk without the cache."""
+
+    memory: list[int] = field(default_factory=list)
+    disk: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        quarter = len(self.memory) // 4
+        if not quarter:
+            return "too short to tell what it used"
+        early, late = max(self.memory[quarter : 2 * quarter]), max(self.memory[-quarter:])
+        return (
+            f"memory {early / 1e6:.0f} MB at most in the second quarter, {late / 1e6:.0f} in the "
+            f"last; data {self.disk[quarter] / 1e6:.1f} -> {self.disk[-1] / 1e6:.1f} MB"
+        )
+
+
+def work(members: list[Member]) -> Used:
+    """Label for the whole time, look meanwhile, and return what the server used."""
+    used, server = Used(), members[0].stand.server
     begun = time.monotonic()
-    given = 0
+    given, looked = 0, 0.0
     while (passed := time.monotonic() - begun) < MINUTES * 60:
         if given < passed * LABELS_A_MINUTE / 60:
             members[given % len(members)].label()
             given += 1
         for member in members:
             member.look()
-        if len(memory) < passed / 5:
-            memory.append(members[0].stand.server.memory())
+        if passed - looked > 5 and all(member.trained for member in members):
+            looked = passed  # the process that predicts loads after the first training
+            used.memory.append(server.memory())
+            used.disk.append(size_of(server.data))
         time.sleep(0.2)
     assert given >= 0.9 * MINUTES * LABELS_A_MINUTE, f"Label Studio took {given} labels only"
-    return memory
+    return used
 
 
 def check(
     members: list[Member],
-    memory: list[int],
+    used: Used,
     hits: int,
     counts: dict[str, Any],
     foreign: int,
@@ -220,7 +245,10 @@ def check(
     assert max(waits) < PATIENCE
     assert max(beside) < PATIENCE
     assert counts["somebody else's"] == foreign, "they are not ours to delete"
-    flat = check_flat(memory, [0] * len(memory), [])
+    settled = MINUTES >= 15  # the second quarter has as many rounds on disk as are kept
+    flat = check_flat(used.memory, used.disk if settled else [0] * len(used.disk), [])
+    if flat.endswith("flat"):
+        flat = "memory and disk flat" if settled else "memory flat, too short to tell of the disk"
     note(
         "team",
         f"{LABELS_A_MINUTE} labels a minute for {MINUTES:g} minutes in two projects, a third "
@@ -229,8 +257,7 @@ def check(
         f"every label in the next round, no round waits for anything but trainings; {flat}",
         f"{len(trained)} rounds, due for {max(waits):.1f} s at most before they began "
         f"({sorted(waits)[len(waits) // 2]:.1f} s as a rule), {max(beside):.1f} s at most beside "
-        f"training; server {memory[len(memory) // 4] / 1e6:.0f} -> {memory[-1] / 1e6:.0f} MB; the "
-        f"silent project was asked about {hits} times; "
+        f"training; {used}; the silent project was asked about {hits} times; "
         f"{sum(counts.values()) - foreign} predictions of ours",
         whole,
     )
