@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from backend.errors import EquipoiseError
-from backend.hosts import bracketed, checked_url, is_loopback
+from backend.hosts import bracketed, checked_url
 from backend.options import ProjectSettings
 from backend.secret import kept_secret
 
@@ -263,28 +263,6 @@ class Settings(BaseSettings):
                 "(Label Studio > Account & Settings > Personal Access Token)."
             )
         return self.api_key.get_secret_value()
-
-    def refuse_open_listening(self, *, guarded: bool = True) -> None:
-        """Raise EquipoiseError when anybody on the network could reach an open server.
-
-        Args:
-            guarded: whether the server asks for the password at all.
-        """
-        if self.allow_open or is_loopback(self.host):
-            return
-        if not guarded:
-            raise EquipoiseError(
-                f"Refusing to listen on {self.host}: this generation of label-studio-ml's server "
-                "asks for no password. Listen on 127.0.0.1, run `equipoise serve`, or set "
-                "EQUIPOISE_ALLOW_OPEN=true if the network itself is trusted."
-            )
-        if self.basic_auth:
-            return
-        raise EquipoiseError(
-            f"Refusing to listen on {self.host} without a password: set "
-            "EQUIPOISE_BASIC_AUTH_USER and EQUIPOISE_BASIC_AUTH_PASS, listen on 127.0.0.1, or "
-            "set EQUIPOISE_ALLOW_OPEN=true if the network itself is trusted."
-        )
 
     def for_project(
         self, project: int | None, extra_params: dict[str, Any], overrides: dict[str, Any]

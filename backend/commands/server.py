@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from backend.logs import configure
+from backend.server.access import refuse_open_listening
 from backend.settings import Settings, settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
@@ -33,7 +34,7 @@ def plugin(host: Host = None, port: Port = None) -> None:
     config = _listening(host, port)
     from backend.server.label_studio_ml import V2, wsgi
 
-    config.refuse_open_listening(guarded=V2)
+    refuse_open_listening(config, guarded=V2)
     wsgi().run(host=config.host, port=config.port, threaded=True)
 
 
@@ -45,5 +46,5 @@ def _listening(host: str | None, port: int | None) -> Settings:
         os.environ["EQUIPOISE_PORT"] = str(port)
     config = settings()
     configure(config.log_level)
-    config.refuse_open_listening()
+    refuse_open_listening(config)
     return config

@@ -6,10 +6,8 @@ requests themselves are plain JSON, because the SDK has no bulk call for most of
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
 import httpx
 from label_studio_sdk.core.api_error import ApiError
@@ -23,6 +21,7 @@ from tenacity import (
 
 from backend.errors import LabelStudioError
 from backend.labelstudio import reach
+from backend.labelstudio.addresses import Addresses
 from backend.labelstudio.circuit import LONGEST_DELAY, Circuit
 from backend.settings import Settings
 
@@ -59,7 +58,7 @@ class Connection:
         """
         self.url = url.rstrip("/")
         self.http = http or httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False)
-        self._bases = [self.url, *(alias.rstrip("/") for alias in aliases)]
+        self.addresses = Addresses(self.url, aliases)
         self._key = key
         self._attempts = attempts
         self._circuit = circuit
@@ -151,38 +150,6 @@ class Connection:
             return self.http.get(self.url + "/health", timeout=5).status_code < 500
         except httpx.HTTPError:
             return False
-
-    def own(self, url: str) -> str | None:
-        """Return an absolute URL as this server is reached; None where it is not on this server.
-
-        It is where scheme, host and port are the same, and its path is below Label Studio's own:
-        other applications on the host are not to see the token.
-        """
-        theirs = urlsplit(url)
-        for base in self._bases:
-            ours = urlsplit(base)
-            if (ours.scheme, ours.hostname, _port(ours)) != (
-                theirs.scheme,
-                theirs.hostname,
-                _port(theirs),
-            ):
-                continue
-            path = _clean(theirs.path)
-            if path == ours.path or path.startswith(ours.path + "/"):
-                return (
-                    self.url
-                    + theirs._replace(
-                        scheme="", netloc="", path=theirs.path[len(ours.path) :]
-                    ).geturl()
-                )
-        return None
-
-    def absolute(self, path: str) -> str:
-        """Return the address of a path that a task holds, with Label Studio's sub-path or not."""
-        base = urlsplit(self.url)
-        if base.path and _clean(urlsplit(path).path).startswith(base.path + "/"):
-            return f"{base.scheme}://{base.netloc}{path}"
-        return self.url + path
 
     def call(self, method: str, path: str, *, repeat: bool | None = None, **kwargs: Any) -> Any:
         """Send one request and return its JSON (None for an empty body).
@@ -278,13 +245,3 @@ def _token_help(url: str) -> str:
         "access token (Account & Settings > Personal Access Token); legacy tokens work only "
         "where the organization allows them."
     )
-
-
-def _clean(path: str) -> str:
-    """Return a path without `..`, however it is written."""
-    cleaned = posixpath.normpath("/" + unquote(path).replace("\\", "/").lstrip("/"))
-    return cleaned + ("/" if path.endswith("/") and cleaned != "/" else "")
-
-
-def _port(parts: Any) -> int:
-    return int(parts.port or (443 if parts.scheme == "https" else 80))

@@ -78,7 +78,7 @@ class Download:
 
     def _one(self, url: str, deadline: float) -> bytes | str:
         """Fetch one address as often as is worth it; Label Studio's faults are no task's."""
-        own = self._studio.own(url)
+        own = self._studio.addresses.own(url)
         try:
             return self._patiently(own or url, deadline, own is not None)
         except _Unauthorized:

@@ -66,7 +66,7 @@ class SafeFetch:
         if scheme in ("http", "https"):
             return self._download(value)
         if value.startswith("/") and not value.startswith("//"):
-            return self._download(self._studio.absolute(value))
+            return self._download(self._studio.addresses.absolute(value))
         raise MediaError(f"not an address: {value[:80]!r}")
 
     def local_file(self, value: str) -> Path | None:

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.hosts import fits_host
-from backend.settings import SECRET_HEADER
+from backend.errors import EquipoiseError
+from backend.hosts import fits_host, is_loopback
+from backend.settings import SECRET_HEADER, Settings
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 EVENT_PATHS = frozenset({"/webhook", "/train"})
@@ -151,3 +152,27 @@ async def _answer(send: Send, status: int, detail: str) -> None:
     body: dict[str, Any] = {"detail": detail}
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+def refuse_open_listening(settings: Settings, *, guarded: bool = True) -> None:
+    """Raise EquipoiseError when anybody on the network could reach an open server.
+
+    Args:
+        settings: where to listen, and what is asked of who comes.
+        guarded: whether the server asks for the password at all.
+    """
+    if settings.allow_open or is_loopback(settings.host):
+        return
+    if not guarded:
+        raise EquipoiseError(
+            f"Refusing to listen on {settings.host}: this generation of label-studio-ml's server "
+            "asks for no password. Listen on 127.0.0.1, run `equipoise serve`, or set "
+            "EQUIPOISE_ALLOW_OPEN=true if the network itself is trusted."
+        )
+    if settings.basic_auth:
+        return
+    raise EquipoiseError(
+        f"Refusing to listen on {settings.host} without a password: set "
+        "EQUIPOISE_BASIC_AUTH_USER and EQUIPOISE_BASIC_AUTH_PASS, listen on 127.0.0.1, or "
+        "set EQUIPOISE_ALLOW_OPEN=true if the network itself is trusted."
+    )

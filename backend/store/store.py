@@ -13,11 +13,11 @@ from sqlalchemy.orm import sessionmaker
 from backend.errors import EquipoiseError
 from backend.settings import ProjectSettings, Settings
 from backend.store import lease
+from backend.store.claims import Claim, Claims
 from backend.store.engine import make_writable, open_engine
 from backend.store.files import Files
 from backend.store.lease import LEASE_SECONDS
 from backend.store.migrations import bring_up_to_date
-from backend.store.rounds import Claim
 from backend.store.tables import Project
 
 __all__ = ["INITIAL_VERSION", "Claim", "Store", "effective", "open_store"]
@@ -25,7 +25,7 @@ INITIAL_VERSION = "equipoise-r0000"
 """What serves before the first round is committed."""
 
 
-class Store(Files):
+class Store(Claims, Files):
     """All reads and writes of the store."""
 
     def __init__(self, url: str, files: Path) -> None:

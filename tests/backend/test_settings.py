@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backend.errors import EquipoiseError
+from backend.server.access import refuse_open_listening
 from backend.settings import Settings
 
 
@@ -48,13 +49,13 @@ def test_wrong_values_are_refused_and_named(field: str, value: object, named: st
 
 
 def test_an_open_server_listens_on_loopback_only() -> None:
-    Settings(host="127.0.0.1").refuse_open_listening()
-    Settings(host="::1").refuse_open_listening()
-    Settings(host="0.0.0.0", allow_open=True).refuse_open_listening()
-    Settings(host="0.0.0.0", basic_auth_user="u", basic_auth_pass="p").refuse_open_listening()
+    refuse_open_listening(Settings(host="127.0.0.1"))
+    refuse_open_listening(Settings(host="::1"))
+    refuse_open_listening(Settings(host="0.0.0.0", allow_open=True))
+    refuse_open_listening(Settings(host="0.0.0.0", basic_auth_user="u", basic_auth_pass="p"))
     for host in ("0.0.0.0", "192.168.1.5", "::", "example.org"):
         with pytest.raises(EquipoiseError, match="BASIC_AUTH"):
-            Settings(host=host).refuse_open_listening()
+            refuse_open_listening(Settings(host=host))
 
 
 def test_secrets_do_not_show() -> None:

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from backend.errors import Busy, NoRoom, NotConnected, RoundLost, StoreError
+from backend.store import claims as store_module
 from backend.store import disk, lease
-from backend.store import rounds as store_module
 from backend.store.store import Claim, Store
 from backend.store.tables import Kind, State
 

@@ -14,7 +14,7 @@ from backend.labelstudio.config import LabelConfig, Level, parse
 from backend.media.values import sample_of
 from model.sample import Reference
 from strategies.pool import TargetKind
-from tests.backend.templates import FOLDER, PAGE, page, templates
+from tests.backend.labelstudio.templates import FOLDER, PAGE, page, templates
 
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="no Label Studio in .labelstudio")
 CONFIGS = [
@@ -74,5 +74,5 @@ def test_a_sample_task_gives_every_modality_a_value(text: str) -> None:
 
 
 def test_the_page_says_what_is_done() -> None:
-    """The numbers per level are on the page; write it anew with tests/backend/templates.py."""
+    """The numbers per level are on the page; templates.py beside this file writes it."""
     assert PAGE.read_text(encoding="utf-8") == page()

@@ -1,6 +1,7 @@
 """The project templates that Label Studio ships: what each comes to, as docs/templates.md.
 
-`python -m tests.backend.templates` writes that page from the Label Studio installed for the demo.
+`python -m tests.backend.labelstudio.templates` writes that page from the Label Studio installed
+for the demo.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import yaml
 from backend.labelstudio.config import LabelConfig, Level, parse
 from demo.installation import LABEL_STUDIO_VERSION
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "templates.md"
 _INSTALLED = ".labelstudio/*/venv/lib/python3*/site-packages/label_studio/annotation_templates"
 FOLDER = next(iter(sorted(ROOT.glob(_INSTALLED))), None)
 _HEAD = """# The templates of Label Studio
 
 What Equipoise makes of each of the {count} project templates in Label Studio {version}, written by
-`python -m tests.backend.templates` and held true by `tests/backend/test_templates.py`.
+`python -m tests.backend.labelstudio.templates` and held true by the tests beside it.
 
 - **learned** ({learned}): a question is learned, pre-annotated, and orders the queue.
 - **presence** ({presence}): which labels occur in a task is learned and orders the queue; nothing

@@ -20,7 +20,7 @@ from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Kind, State
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def exported() -> set[str]:

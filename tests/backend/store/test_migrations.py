@@ -80,7 +80,7 @@ def test_a_new_store_is_what_migrating_makes(tmp_path: Path) -> None:
 
 
 def test_the_code_names_the_newest_migration() -> None:
-    folder = Path(__file__).parents[2] / "backend" / "store" / "migrations" / "versions"
+    folder = Path(__file__).parents[3] / "backend" / "store" / "migrations" / "versions"
     files = folder.glob("r*.py")
     assert max(path.stem[1:] for path in files) == HEAD
 

@@ -91,7 +91,7 @@ def settings(studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Return settings that other processes read from the environment, with a broken decoder."""
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "sitecustomize.py").write_text(BROKEN_DECODER)
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'first'}{os.pathsep}{root}")
     values = {
         "label_studio_url": studio.url,

@@ -23,7 +23,7 @@ from backend.server.app import create_app
 from backend.settings import Settings
 from backend.store import rankings
 from backend.store.store import Store
-from tests.backend.test_protocol import commit_ranking, predict_body, setup_body
+from tests.backend.server.test_protocol import commit_ranking, predict_body, setup_body
 
 
 @pytest.fixture
