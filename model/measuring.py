@@ -16,6 +16,8 @@ from strategies.pool import FloatArray, IntArray, TargetKind
 
 ENOUGH = 20
 """Labels by chance from which on a figure is told at all."""
+PER_CLASS = 10
+"""Labels by chance per class from which on means over classes are told: of fewer they lie."""
 MAIN = {
     TargetKind.CLASSIFICATION: "accuracy",
     TargetKind.MULTILABEL: "exact",
@@ -34,7 +36,8 @@ def measure(target: Target, predicted: Array, truth: Array) -> dict[str, Any]:
 
     Returns:
         {} with fewer than `ENOUGH` known ones. Else `n` and value, low and high of: `accuracy`,
-        `macro_accuracy`, `f1` (macro) and `overconfidence` (mean top probability less accuracy)
+        `macro_accuracy` and `f1` (macro), both from `PER_CLASS` labels a class on, and
+        `overconfidence` (mean top probability less accuracy)
         for a class; `exact`, `accuracy` (per label), `f1` (micro) and `overconfidence` for several;
         `mae` and `corr` for a number. `classes` has for each class that occurs how many samples
         have it (`n`) and the share of them that was found (`found`).
@@ -70,14 +73,22 @@ def _class(target: Target, p: FloatArray, truth: IntArray) -> dict[str, Any]:
     hit = p.argmax(axis=1) == truth
     return {
         "accuracy": _rounded(wilson(hit)),
-        "macro_accuracy": _rounded(_again(metrics.macro_accuracy, p, truth)),
-        "f1": _rounded(_again(metrics.macro_f1, p, truth)),
+        **_over_classes(p, truth),
         "overconfidence": _rounded(mean(p.max(axis=1).astype(np.float64) - hit)),
         "classes": {
             name: {"n": int((truth == i).sum()), "found": _rounded(wilson(hit[truth == i]))}
             for i, name in enumerate(target.classes)
             if (truth == i).any()
         },
+    }
+
+
+def _over_classes(p: FloatArray, truth: IntArray) -> dict[str, list[float]]:
+    if len(truth) < PER_CLASS * p.shape[1]:
+        return {}
+    return {
+        "macro_accuracy": _rounded(_again(metrics.macro_accuracy, p, truth)),
+        "f1": _rounded(_again(metrics.macro_f1, p, truth)),
     }
 
 

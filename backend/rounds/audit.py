@@ -1,0 +1,159 @@
+"""Tasks that chance chooses, in a round: served among the others, and what is measured on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backend.rounds.context import Run
+from backend.rounds.fetch import Fetched
+from backend.rounds.learn import learn
+from model import measuring
+from model.arrays import Array
+from model.inputs import Inputs
+from model.intervals import LEVEL
+from model.labels import hard
+from model.measuring import ENOUGH
+from model.model import Model
+from model.schema import Target
+from strategies import Selection, TargetKind
+from strategies.audit import places, sample, with_drawn
+from strategies.pool import BoolArray, IntArray
+
+_MOST_HELD = 0.2
+"""Share of the labels that a training may miss, where there are no folds to measure on."""
+
+
+def serve(run: Run, fetched: Fetched, selection: Selection, strategy: str) -> tuple[Selection, Any]:
+    """Put tasks that chance chooses among those that the strategy did.
+
+    Returns:
+        The ranking to serve, and the pool's rows (d,) that were drawn.
+    """
+    share = 1.0 if strategy == "random" else run.options.audit_share
+    if not fetched.config.schema.targets or not run.options.audit_share:
+        return selection, np.zeros(0, np.int64)
+    # Those that were skipped stay at the end: they are no part of what can be measured.
+    asked = ~np.isin(np.asarray(fetched.pool)[selection.order], list(fetched.skipped))
+    start = np.random.default_rng([run.options.seed, run.round.id]).random()
+    order, drawn = with_drawn(
+        selection.order[asked],
+        places(fetched.pool, _key(run)),
+        share,
+        run.options.published,
+        start,
+    )
+    return replace(selection, order=np.concatenate([order, selection.order[~asked]])), drawn
+
+
+def measured(
+    run: Run,
+    model: Model,
+    known: Inputs,
+    labels: Mapping[str, Array],
+    fetched: Fetched,
+    all_: Inputs,
+) -> dict[str, Any]:
+    """Measure a model on the labels that chance chose.
+
+    Every label is predicted by a member that had not seen it. A network without members is trained
+    once more, without these labels.
+
+    Returns:
+        `audited`, how many labels by chance there are; `needed`, how many it takes; `level` of the
+        intervals; `questions` and `modalities`: name -> what `model.measuring` says, left out
+        while there are too few; `counts`: class -> labelled tasks.
+    """
+    target = fetched.config.schema.multimodal
+    rows = audited(run, fetched)
+    found: dict[str, Any] = {
+        "audited": int(rows.sum()),
+        "needed": ENOUGH,
+        "level": LEVEL,
+        "questions": {},
+        "modalities": {},
+        "counts": _counts(target, labels[target.name]),
+    }
+    if rows.sum() < ENOUGH:
+        return found
+    predicted, alone, truth, present = _predictions(run, model, known, labels, all_, rows)
+    if said := measuring.measure(target, predicted, truth[target.name]):
+        found["questions"][target.name] = {"kind": target.kind.value, **said}
+    for column, name in enumerate(model.schema.names):
+        own, here = model.schema.unimodal(name), present[:, column]
+        if name in alone and (
+            said := measuring.main(own, alone[name][here], truth[own.name][here])
+        ):
+            found["modalities"][name] = said
+    return found
+
+
+def audited(run: Run, fetched: Fetched) -> BoolArray:
+    """Return which labelled tasks (n,) are a uniform sample of the project."""
+    labelled = [item.task for item in fetched.labelled]
+    tasks = np.asarray(labelled + [t for t in fetched.pool if t not in fetched.skipped], np.int64)
+    done = np.arange(len(tasks)) < len(labelled)
+    drawn = np.isin(tasks, list(run.store.drawn(run.project)))
+    return sample(places(tasks, _key(run)), done, drawn)[: len(labelled)]
+
+
+def _key(run: Run) -> tuple[int, int]:
+    return run.options.seed, run.project
+
+
+def _predictions(
+    run: Run,
+    model: Model,
+    known: Inputs,
+    labels: Mapping[str, Array],
+    all_: Inputs,
+    rows: BoolArray,
+) -> tuple[Array, Mapping[str, Array], dict[str, Array], BoolArray]:
+    """Return what models say that had not seen the labels, the labels, and what is present."""
+    folds = model.out_of_fold
+    if folds is not None:
+        chosen = np.flatnonzero(rows[folds.indices])
+        of = folds.indices[chosen]
+        alone = {name: values[chosen] for name, values in folds.alone.items()}
+        return folds.predicted[chosen], alone, _of(labels, of), known.present[of]
+    of = _held(run, model.schema.multimodal, labels, rows)
+    if not len(of):
+        return np.zeros(0), {}, _of(labels, of), known.present[of]
+    rest = np.setdiff1d(np.arange(known.size), of)
+    other = learn(run, known.take(rest), _of(labels, rest), model.schema, all_)
+    target = model.schema.multimodal.name
+    held = known.take(of)
+    return other.predict(held)[target], other.predict_unimodal(held), _of(labels, of), held.present
+
+
+def _held(run: Run, target: Target, labels: Mapping[str, Array], rows: BoolArray) -> IntArray:
+    """Return the labels that the second training leaves out: by chance, and not too many."""
+    found = np.flatnonzero(rows)
+    most = int(len(rows) * _MOST_HELD)
+    if len(found) > most:
+        found = np.random.default_rng(run.options.seed).permutation(found)[:most]
+    rest = np.setdiff1d(np.arange(len(rows)), found)
+    if target.kind is TargetKind.CLASSIFICATION:
+        answers = hard(labels[target.name][rest])
+        if len(set(answers[answers >= 0].tolist())) < 2:
+            return np.zeros(0, np.int64)
+    return np.sort(found) if len(found) >= ENOUGH else np.zeros(0, np.int64)
+
+
+def _of(labels: Mapping[str, Array], rows: IntArray) -> dict[str, Array]:
+    return {name: values[rows] for name, values in labels.items()}
+
+
+def _counts(target: Target, values: Array) -> dict[str, int]:
+    if target.kind is TargetKind.REGRESSION:
+        return {}
+    if target.kind is TargetKind.MULTILABEL:
+        sums = (np.nan_to_num(values) >= 0.5).sum(axis=0)
+    else:
+        answers = np.nan_to_num(values, nan=0.0)
+        known = values.sum(axis=1) > 0 if values.ndim == 2 else values >= 0
+        sums = np.bincount(hard(answers)[known], minlength=len(target.classes))
+    return {name: int(count) for name, count in zip(target.classes, sums, strict=True)}
