@@ -22,12 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.alarms import TOLERANCE
 from experiments.page import Table, markdown
 from experiments.sets import avdigits
 from model import metrics
 from model.intervals import LEVEL
-from model.measuring import measure
+from model.measuring import ENOUGH, measure
 from model.schema import Target
+from model.stopping import Step, compare, hint
 from model.vectors.folds import divide
 from model.vectors.heads import fit_head
 from strategies import STRATEGIES, Pool, TargetKind
@@ -35,6 +37,8 @@ from strategies.audit import places, sample, with_drawn
 from strategies.pool import FloatArray, IntArray
 
 PROJECT, STEP, PUBLISHED, WIDTH = 2000, 20, 200, 24
+MEASURED, PARTS = 100, 3
+"""Every so many labels the model is measured, by so many fits."""
 TARGET = Target("digit", TargetKind.CLASSIFICATION, tuple("0123456789"))
 BANDS = ((20, 29), (30, 39), (40, 10_000))
 
@@ -50,6 +54,7 @@ class Moment:
         today: out-of-fold accuracy on all labels.
         audited: labels by chance.
         found: accuracy on them, low, high; () while there are too few.
+        step: how it compares with the model before.
     """
 
     share: float
@@ -58,6 +63,7 @@ class Moment:
     today: float
     audited: int
     found: tuple[float, ...]
+    step: Step | None = None
 
 
 def vectors(folder: Path, noise: float) -> tuple[FloatArray, IntArray]:
@@ -87,7 +93,7 @@ def replay(x: FloatArray, truth: IntArray, share: float, most: int, seed: int) -
     x, truth, outside = x[ours], truth[ours], (x[others], truth[others])
     place = places(np.arange(PROJECT), (seed, 1))
     labelled, drawn = np.zeros((2, PROJECT), dtype=bool)
-    order = rng.permutation(PROJECT)
+    order, before = rng.permutation(PROJECT), np.full(PROJECT, -1)
     while labelled.sum() < most:
         order, chosen = with_drawn(order, place, share, PUBLISHED, rng.random())
         drawn[chosen] = True
@@ -98,17 +104,35 @@ def replay(x: FloatArray, truth: IntArray, share: float, most: int, seed: int) -
             order = free[rng.permutation(len(free))]
             continue
         every, said = _said(x[known], truth[known], folds, [x[free], outside[0]])
-        audit = sample(place, labelled, drawn)[known]
-        found = measure(TARGET, every[audit], truth[known][audit])
+        audit = known[sample(place, labelled, drawn)[known]]
+        told = share > 0 and len(audit) >= ENOUGH and len(known) % MEASURED == 0
+        found = _measured(x, truth, known, audit, seed) if told else {}
+        step, said_now = None, said[0].argmax(axis=1)
+        if (before >= 0).any():
+            step = Step(len(known), *compare(TARGET.kind, before[free], said_now))
+        before[free] = said_now
         yield Moment(
             share,
             len(known),
             metrics.accuracy(said[1], outside[1]),
             float((every.argmax(axis=1) == truth[known]).mean()),
-            int(audit.sum()),
+            len(audit),
             tuple(found.get("accuracy", ())),
+            step,
         )
         order = free[STRATEGIES["margin"](Pool(len(free), probabilities=said[0]), STEP, rng).order]
+
+
+def _measured(
+    x: FloatArray, truth: IntArray, known: IntArray, audit: IntArray, seed: int
+) -> dict[str, Any]:
+    """Measure on audit tasks, by models that lack a part of these alone, as a round does."""
+    said = []
+    for part in np.array_split(audit, PARTS):
+        rest = np.setdiff1d(known, part)
+        folds = divide(TARGET, truth[rest], seed)
+        said.append(_said(x[rest], truth[rest], folds, [x[part]])[1][0])
+    return measure(TARGET, np.concatenate(said), truth[audit])
 
 
 def _said(
@@ -137,7 +161,7 @@ def one(x: FloatArray, truth: IntArray, most: int, seed: int) -> list[Moment]:
 
 def report(found: list[Moment]) -> str:
     """Say how often the intervals held the truth, and what measuring cost."""
-    return "\n\n".join([_coverage(found), _cost(found)])
+    return "\n\n".join([_coverage(found), _cost(found), _alarms(found)])
 
 
 def _coverage(found: list[Moment]) -> str:
@@ -173,6 +197,32 @@ def _cost(found: list[Moment]) -> str:
     return "Accuracy by audit_share (mean ± standard error)\n\n" + markdown(
         Table(["labels", "0", "0.1"], rows)
     )
+
+
+def _alarms(found: list[Moment]) -> str:
+    """Count hints to stop after which the mean curve still rose by more than a point."""
+    ours = [m for m in found if m.share == 0.1]
+    sizes = {m.labels for m in ours}
+    curve = {n: float(np.mean([m.truth for m in ours if m.labels == n])) for n in sizes}
+    counts = {True: [0, 0], False: [0, 0]}
+    steps: list[Step] = []
+    for m in ours:
+        steps = [*steps, m.step] if m.step is not None else []  # the first model of a replay: []
+        left = [value for labels, value in curve.items() if labels > m.labels]
+        said = hint(steps)
+        if said is None or not left or not said.flattened:
+            continue
+        for asked in (True, False) if m.audited >= ENOUGH else (False,):
+            counts[asked][0] += 1
+            counts[asked][1] += int(max(left) - curve[m.labels] > TOLERANCE)
+    told = [
+        f"{wrong} of {given} wrong {how}"
+        for how, (given, wrong) in (
+            ("by agreement alone", counts[False]),
+            ("where the accuracy is known, too", counts[True]),
+        )
+    ]
+    return f"Hints that the curve is flat: {'; '.join(told)}."
 
 
 def main() -> None:
