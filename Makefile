@@ -3,6 +3,8 @@
 #   make test ARGS="-k bmmal" run the tests
 #   make lint                 ruff, mypy, import contracts
 #   make faults               break everything on purpose, write docs/faults.md (hours)
+#   make templates            play 23 templates of Label Studio, two rounds each (ten minutes)
+#   make compat               upstream's and Label Studio's own tests against us (10 minutes)
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make upgrade              move every pin to the newest allowed version, then run the tests
@@ -14,13 +16,13 @@ export EQUIPOISE_UV := $(UV)
 # Every round is a process of its own: without bytecode on disk each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format evidence faults mutants upgrade clean
+.PHONY: demo test lint format evidence faults templates compat mutants upgrade clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
 
 test: $(UV)
-	$(UV) run --extra postgres pytest $(ARGS)
+	$(UV) run --extra postgres pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 lint: $(UV)
 	$(UV) run ruff check .
@@ -38,12 +40,18 @@ evidence: $(UV)
 mutants: $(UV)
 	nice $(UV) run --extra postgres python -m tests.mutants $(ARGS)
 
+templates: $(UV)
+	EQUIPOISE_TEMPLATES=all $(UV) run --extra postgres pytest tests/e2e/test_levels.py $(ARGS)
+
 FAULTS := build/faults.jsonl
 faults: $(UV)
 	mkdir -p build && rm -f $(FAULTS)
 	EQUIPOISE_FAULTS=full EQUIPOISE_FAULTS_REPORT=$(CURDIR)/$(FAULTS) \
 	  $(UV) run --extra postgres pytest tests/faults -s $(ARGS)
 	$(UV) run python -m tests.faults.report $(FAULTS)
+
+compat: $(UV)
+	EQUIPOISE_COMPAT=1 $(UV) run --extra postgres pytest tests/compat -s $(ARGS)
 
 upgrade: $(UV)
 	$(PYTHON) .ci/upgrade.py "$(UV)"

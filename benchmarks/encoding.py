@@ -56,7 +56,7 @@ def resnet(quick: bool) -> list[Row]:
         weights = Path(folder) / "resnet18.safetensors"
         save_file(torchvision.models.resnet18(weights=None).state_dict(), weights)
         chosen = preset("quick", encoders={ModalityKind.IMAGE: f"resnet18:{weights}"})
-        encoder = encoder_for(Modality("x", ModalityKind.IMAGE, "x"), chosen)
+        encoder = encoder_for(Modality("x", ModalityKind.IMAGE, "x"), chosen.preparation)
         decoded = np.stack([encoder.decode(data) for data in files])
         embed, size = encoder.embed, encoder.batch_size
         assert embed is not None
@@ -73,7 +73,7 @@ def pictures(quick: bool) -> list[Row]:
     """`vector` on JPEG files of 640x480; bare: EfficientNet-Lite0 alone, on pixels."""
     count = 64 if quick else 256
     files = [_jpeg(number, 640, 480) for number in range(count)]
-    encoder = encoder_for(Modality("x", ModalityKind.IMAGE, "x"), preset("auto"))
+    encoder = encoder_for(Modality("x", ModalityKind.IMAGE, "x"), preset("auto").preparation)
     decoded = np.stack([encoder.decode(data) for data in files])
     values: list[RawValue] = [Reference(str(n), _reader(data)) for n, data in enumerate(files)]
     net = resident("efficientnet", Pictures)
@@ -196,7 +196,7 @@ def _encoding(
 
 def _forward(kind: ModalityKind, chosen: Preset, arrays: Iterable[Array]) -> None:
     """Run what is on top of prepared arrays, 64 at a time."""
-    encoder, waiting = encoder_for(Modality("x", kind, "x"), chosen), iter(arrays)
+    encoder, waiting = encoder_for(Modality("x", kind, "x"), chosen.preparation), iter(arrays)
     module = None
     while some := list(islice(waiting, 64)):
         batch = torch.from_numpy(np.stack(some)).float()
@@ -210,7 +210,9 @@ def _preparing(
 ) -> Callable[[], Inputs]:
     of = Schema((Modality("x", kind, "x"),), (Target("y", TargetKind.CLASSIFICATION, ("a", "b")),))
     samples = [{"x": value} for value in values]
-    return lambda: prepare(samples, of, chosen, FeatureCache(Path(folder)), workers=WORKERS)
+    return lambda: prepare(
+        samples, of, chosen.preparation, FeatureCache(Path(folder)), workers=WORKERS
+    )
 
 
 def _reader(data: bytes) -> Callable[[], bytes]:

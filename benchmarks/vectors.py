@@ -76,12 +76,12 @@ def _filled(
     cache = FeatureCache(folder)
     samples = [{n: Reference(f"{n}{row}", _unread) for n in of.names} for row in range(size)]
     for modality in of.modalities:
-        store = cache.store(encoder_for(modality, chosen).fingerprint)
+        store = cache.store(encoder_for(modality, chosen.preparation).fingerprint)
         for start in range(0, size, _ROWS):
             rows = range(start, min(start + _ROWS, size))
             keys = [content_key(samples[row][modality.name]) or b"" for row in rows]
             store.append(keys, draw(modality.name, len(rows)))
-    return prepare(samples, of, chosen, cache)
+    return prepare(samples, of, chosen.preparation, cache)
 
 
 def _unread() -> bytes:

@@ -8,9 +8,6 @@ DATA holds avdigits/avdigits_raw.tar.gz and mvsa/mvsa_raw96.tar.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,26 +15,26 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import LogisticRegression
 
+from experiments.sets.archive import Row, reference, unpacked
 from model.arrays import Array
 from model.cache import FeatureCache
 from model.encoders import View, columns, encoder_for, measured
 from model.preparation import prepare
 from model.presets import preset
-from model.sample import Reference, Sample
+from model.sample import Sample
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies.pool import TargetKind
 
 REDUCED = 128
-Rows = list[dict[str, str]]
 Data = tuple[list[Sample], Array, Array, Array]
 """Samples, classes (N,), rows that may be labelled, rows that measure."""
 
 
 def avdigits(folder: Path) -> Data:
     """Handwritten and spoken digits, the official split of the recordings."""
-    rows, files = _archive(folder / "avdigits" / "avdigits_raw.tar.gz", "avdigits/")
+    rows, files = unpacked(folder / "avdigits" / "avdigits_raw.tar.gz", "avdigits/")
     samples: list[Sample] = [
-        {"image": _reference(files, row["png"]), "audio": _reference(files, row["wav"])}
+        {"image": reference(files, row["png"]), "audio": reference(files, row["wav"])}
         for row in rows
     ]
     return samples, *_labels(rows, "fsdd_official", "official_")
@@ -45,9 +42,9 @@ def avdigits(folder: Path) -> Data:
 
 def mvsa(folder: Path) -> Data:
     """Tweets of a text and a picture."""
-    rows, files = _archive(folder / "mvsa" / "mvsa_raw96.tar", "mvsa/")
+    rows, files = unpacked(folder / "mvsa" / "mvsa_raw96.tar", "mvsa/")
     samples: list[Sample] = [
-        {"image": _reference(files, row["image"]), "text": row["text"]} for row in rows
+        {"image": reference(files, row["image"]), "text": row["text"]} for row in rows
     ]
     return samples, *_labels(rows, "split", "")
 
@@ -107,8 +104,10 @@ def table(name: str, data: Path, cache: FeatureCache, draws: int) -> None:
     for kind in kinds:
         modality = Modality(kind, ModalityKind(kind), kind)
         of = Schema((modality,), (Target("y", TargetKind.CLASSIFICATION, ("a", "b")),))
-        values = prepare(samples, of, preset("auto"), cache).columns[0].gather(slice(None))
-        parts = measured(encoder_for(modality, preset("auto")).views, values.shape[1])
+        values = (
+            prepare(samples, of, preset("auto").preparation, cache).columns[0].gather(slice(None))
+        )
+        parts = measured(encoder_for(modality, preset("auto").preparation).views, values.shape[1])
         for view, place in zip(parts, columns(parts).values(), strict=True):
             views[view.name] = reduced(values[:, place], view, pool)
     print(f"{name}: accuracy / mean over classes with {counts} random labels, {draws} draws")
@@ -122,21 +121,7 @@ def table(name: str, data: Path, cache: FeatureCache, draws: int) -> None:
         print(f"  {combination:48s}{shown}", flush=True)
 
 
-def _archive(path: Path, root: str) -> tuple[Rows, dict[str, bytes]]:
-    with tarfile.open(path) as archive:
-        files = {
-            member.name.removeprefix(root): file.read()
-            for member in archive
-            if (file := archive.extractfile(member)) is not None
-        }
-    return list(csv.DictReader(io.StringIO(files["index.csv"].decode()))), files
-
-
-def _reference(files: dict[str, bytes], name: str) -> Reference:
-    return Reference(name, lambda: files[name])
-
-
-def _labels(rows: Rows, column: str, prefix: str) -> tuple[Array, Array, Array]:
+def _labels(rows: list[Row], column: str, prefix: str) -> tuple[Array, Array, Array]:
     part = np.array([row[column] for row in rows])
     classes = np.array([int(row["label"]) for row in rows])
     return (

@@ -91,7 +91,7 @@ class Judge:
             self._inputs[what] = prepare(
                 [sample(digit, model.schema) for digit in digits],
                 model.schema,
-                model.preset,
+                model.preset.preparation,
                 self._cache,
                 progress=lambda _, done, total: self._say(f"Reading {what}: {done} of {total}"),
             )

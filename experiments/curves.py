@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from experiments.cells import Cell, Cells
 from experiments.dataset import DataError
-from experiments.measuring import LOWER_IS_BETTER, MAIN_METRIC
 from experiments.plan import RANDOM, Plan
 from experiments.prepared import Prepared, read
 from experiments.replay import DATA
+from model.metrics import LOWER_IS_BETTER, MAIN_METRIC
 from model.schema import Schema
 from strategies.pool import TargetKind
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +32,6 @@ class Dataset:
         schema: modalities and targets.
         train: rows that may be labelled.
         test: rows that only measure.
-        overrides: preset values that suit these data, e.g. fewer epochs on cached features.
     """
 
     name: str
@@ -44,7 +41,6 @@ class Dataset:
     schema: Schema
     train: IntArray
     test: IntArray
-    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.train) or not len(self.test):

@@ -59,19 +59,61 @@ class Setting:
 _NUMBERS = "all,grace:pseudo_label=mc_mean,grace:pseudo_label=teacher"
 
 SETTINGS = (
-    Setting("avdigits-official", "avdigits", 20, 20, 8, 1000),
-    Setting("avdigits-official-image-noise-1", "avdigits:image_noise=1", 20, 20, 8, 1000),
-    Setting("avdigits-speakers", "avdigits:split=speakers", 20, 20, 8, 1000),
-    Setting("mosi-two-number", "mosi", 100, 100, 8, 0, _NUMBERS),
-    Setting("mvsa-own-class", "mvsa:labels=own", 100, 100, 8, 1500, overrides=_LONGER),
+    Setting("avdigits-official-simple", "avdigits:features=simple", 20, 20, 8, 1000),
     Setting(
-        "mvsa-own-number", "mvsa:labels=own+target=number", 100, 100, 8, 1500, _NUMBERS, 6, _LONGER
+        "avdigits-official-image-noise-1-simple",
+        "avdigits:features=simple+image_noise=1",
+        20,
+        20,
+        8,
+        1000,
+    ),
+    Setting("avdigits-speakers-simple", "avdigits:features=simple+split=speakers", 20, 20, 8, 1000),
+    Setting("mosi-two-number", "mosi", 100, 100, 8, 0, _NUMBERS),
+    Setting(
+        "mvsa-own-class-simple",
+        "mvsa:features=simple+labels=own",
+        100,
+        100,
+        8,
+        1500,
+        overrides=_LONGER,
+    ),
+    Setting(
+        "mvsa-own-number-simple",
+        "mvsa:features=simple+labels=own+target=number",
+        100,
+        100,
+        8,
+        1500,
+        _NUMBERS,
+        6,
+        _LONGER,
     ),
     Setting("mosi-three-number", "mosi:modalities=three", 50, 40, 8, 0, _NUMBERS),
-    Setting("mvsa-shared-class", "mvsa", 100, 100, 8, 1500, overrides=_LONGER),
-    Setting("mvsa-shared-number", "mvsa:target=number", 100, 100, 8, 1500, _NUMBERS, 6, _LONGER),
+    Setting(
+        "mvsa-shared-class-simple", "mvsa:features=simple", 100, 100, 8, 1500, overrides=_LONGER
+    ),
+    Setting(
+        "mvsa-shared-number-simple",
+        "mvsa:features=simple+target=number",
+        100,
+        100,
+        8,
+        1500,
+        _NUMBERS,
+        6,
+        _LONGER,
+    ),
     Setting("mosi-three-class", "mosi:modalities=three+target=class", 50, 40, 8),
-    Setting("avdigits-official-audio-missing-0.3", "avdigits:audio_missing=0.3", 20, 20, 8, 1000),
+    Setting(
+        "avdigits-official-audio-missing-0.3-simple",
+        "avdigits:features=simple+audio_missing=0.3",
+        20,
+        20,
+        8,
+        1000,
+    ),
 )
 
 
@@ -86,7 +128,7 @@ def run(
         running.prepare(
             dataset,
             contenders(setting.strategies, dataset.schema.multimodal.kind),
-            preset("quick", **{**dataset.overrides, **QUICK, **setting.overrides}),
+            preset("quick", **{**QUICK, **setting.overrides}),
             folders[-1],
             initial=setting.initial,
             batch=setting.batch,

@@ -24,7 +24,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 
-from experiments.measuring import MAIN_METRIC
 from experiments.plan import LIVE, Contender
 from experiments.sets import named
 from model import metrics
@@ -37,6 +36,10 @@ from strategies.shapley import all_coalitions
 
 FOLDS = 5
 PASSES = 8
+_SETS = (
+    "avdigits:features=simple,avdigits:features=simple+split=speakers,mvsa:features=simple,"
+    "mosi:target=class"
+)
 STRENGTH = 10.0  # of logistic regression, C
 Matrix = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -60,7 +63,7 @@ class Vectors:
 def vectors(spec: str, root: Path) -> Vectors:
     """Read a named set and standardise its prepared arrays."""
     data = named(spec, root)
-    chosen = preset("quick", **dict(data.overrides))
+    chosen = preset("quick").preparation
     with TemporaryDirectory() as folder:
         inputs = prepare(data.samples, data.schema, chosen, FeatureCache(Path(folder)))
         pool = look_untrained(inputs, data.schema, chosen)
@@ -174,7 +177,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description="Orders on frozen vectors with a linear learner.")
     parser.add_argument("--root", type=Path, required=True, help="folder of the named sets")
-    parser.add_argument("--sets", default="avdigits,avdigits:split=speakers,mvsa,mosi:target=class")
+    parser.add_argument("--sets", default=_SETS)
     parser.add_argument("--strategies", default="random,margin,dbal,badge,bmmal,max_herding,auto")
     parser.add_argument("--labels", default="20,40,80,120,200,300,400")
     parser.add_argument("--first", default=LIVE, help="comma-separated: what chooses the first")
@@ -184,7 +187,9 @@ def main() -> None:
     labels = [int(part) for part in said.labels.split(",")]
     for spec in said.sets.split(","):
         data, base = vectors(spec, said.root), None
-        print(f"{data.name}: {MAIN_METRIC[data.kind]} with {said.labels} labels", flush=True)
+        print(
+            f"{data.name}: {metrics.MAIN_METRIC[data.kind]} with {said.labels} labels", flush=True
+        )
         for first in said.first.split(","):
             for text in said.strategies.split(","):
                 order = Contender.read(text)

@@ -19,12 +19,6 @@ from strategies import Pool, Selection
 from strategies.pool import Need, TargetKind
 from strategies.shapley import contributions, modulation_weights
 
-MAIN_METRIC = {
-    TargetKind.CLASSIFICATION: "macro_accuracy",  # the papers' Top-1
-    TargetKind.MULTILABEL: "f1",
-    TargetKind.REGRESSION: "mae",
-}
-LOWER_IS_BETTER = frozenset({"mae"})
 CRITERIA = ("informativeness", "representativeness", "easiness")
 
 
@@ -37,42 +31,27 @@ def measure(model: Model, data: Prepared) -> tuple[dict[str, float], dict[str, f
     """Measure a model on the test rows.
 
     Returns:
-        Metrics: `accuracy`, `accuracy:<modality>`, ..., `contribution:<modality>`; and the
-        multimodal accuracy within each class.
+        Metrics: those of `model.metrics` as `accuracy`, `accuracy:<modality>`, ...; of
+        `contribution:<modality>`; and the multimodal accuracy within each class.
     """
     test, schema = data.inputs.take(data.test), data.schema
     target = schema.multimodal
     outputs = model.predict(test)[target.name]
     truth = np.asarray(data.labels[target.name])[data.test]
     rows = known(target, truth)
-    found = _metrics(target, outputs[rows], truth[rows])
+    found = metrics.measure(target.kind, outputs[rows], truth[rows], model.ranges.get(target.name))
     for column, (name, alone) in enumerate(model.predict_unimodal(test).items()):
         own = schema.unimodal(name)
         truth_own = np.asarray(data.labels[own.name])[data.test]
         rows_own = known(own, truth_own) & test.present[:, column]
         if rows_own.any():
-            one = _metrics(own, alone[rows_own], truth_own[rows_own])
+            one = metrics.measure(
+                own.kind, alone[rows_own], truth_own[rows_own], model.ranges.get(own.name)
+            )
             found.update({f"{metric}:{name}": value for metric, value in one.items()})
     if explainable(target, len(schema.names)):
         found.update(_contributions(model, test))
     return found, _by_class(target, outputs[rows], truth[rows])
-
-
-def _metrics(target: Target, outputs: npt.NDArray, truth: npt.NDArray) -> dict[str, float]:
-    if target.kind is TargetKind.CLASSIFICATION:
-        return {
-            "accuracy": metrics.accuracy(outputs, truth),
-            "macro_accuracy": metrics.macro_accuracy(outputs, truth),
-        }
-    if target.kind is TargetKind.MULTILABEL:
-        guess, said = outputs >= 0.5, truth >= 0.5
-        sizes = guess.sum(axis=0) + said.sum(axis=0)
-        both = 2 * (guess & said).sum(axis=0)
-        return {"f1": float(np.mean(both[sizes > 0] / sizes[sizes > 0]))}
-    return {
-        "mae": float(np.abs(outputs - truth).mean()),
-        "corr": metrics.pearson(outputs, truth),
-    }
 
 
 def _by_class(target: Target, outputs: npt.NDArray, truth: npt.NDArray) -> dict[str, float]:

@@ -19,8 +19,8 @@ from experiments.dataset import DataError, Dataset
 from model.cache import FeatureCache
 from model.inputs import Column, Inputs
 from model.labels import Labels
+from model.options import Preparation
 from model.preparation import Progress, prepare
-from model.presets import Preset
 from model.schema import Schema
 from strategies.pool import IntArray
 
@@ -62,7 +62,7 @@ class Prepared:
 
 
 def write(
-    dataset: Dataset, preset: Preset, folder: Path, *, progress: Progress | None = None
+    dataset: Dataset, preparation: Preparation, folder: Path, *, progress: Progress | None = None
 ) -> list[str]:
     """Prepare a data set and write it, whole or not at all.
 
@@ -75,7 +75,7 @@ def write(
         cache = FeatureCache(beside / "cache")
         workers = max(1, len(os.sched_getaffinity(0)))
         inputs = prepare(
-            dataset.samples, dataset.schema, preset, cache, workers=workers, progress=progress
+            dataset.samples, dataset.schema, preparation, cache, workers=workers, progress=progress
         )
         _check_present(dataset, inputs)
         for number, column in enumerate(inputs.columns):

@@ -53,7 +53,7 @@ def _first_rows(data: Prepared, plan: Plan, seed: int) -> list[int]:
     rows = pool_rows(data, plan, seed)
     if plan.initial_strategy == RANDOM:
         return sorted(rows[: plan.initial].tolist())
-    pool = look_untrained(data.inputs.take(rows), data.schema, plan.preset)
+    pool = look_untrained(data.inputs.take(rows), data.schema, plan.preset.preparation)
     live = plan.initial_strategy == LIVE
     strategy = cold_start(pool) if live else STRATEGIES[plan.initial_strategy]
     selection = strategy(pool, plan.initial, np.random.default_rng([seed, 0, 1]))

@@ -70,7 +70,8 @@ def facts(found: Curves) -> list[tuple[str, str]]:
     plan = found.plan
     pool = "all training samples" if not plan.pool else f"{plan.pool} samples, drawn anew per seed"
     encoders = {
-        modality.name: plan.preset.encoder(modality) for modality in found.schema.modalities
+        modality.name: plan.preset.preparation.encoder(modality)
+        for modality in found.schema.modalities
     }
     finished = f"{len(found.seeds)} of {plan.seeds}"
     return [
@@ -84,7 +85,11 @@ def facts(found: Curves) -> list[tuple[str, str]]:
             "Repetitions",
             f"{finished} seeds; within a seed all start from the same labels and model",
         ),
-        ("Model", f"{plan.preset.name} preset, {plan.preset.mode}, fusion {plan.preset.fusion}"),
+        (
+            "Model",
+            f"{plan.preset.name} preset, {plan.preset.preparation.mode}, "
+            f"fusion {plan.preset.network.fusion}",
+        ),
         ("Encoders", ", ".join(f"{name}: {encoder}" for name, encoder in encoders.items())),
         ("Training", "from the initial weights in every round, last epoch kept"),
     ]

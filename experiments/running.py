@@ -50,7 +50,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
     if not (folder / DATA).exists():
-        notes = prepared.write(dataset, preset, folder / DATA, progress=progress)
+        notes = prepared.write(dataset, preset.preparation, folder / DATA, progress=progress)
     data = prepared.read(folder / DATA)
     plan = Plan(
         dataset.name,

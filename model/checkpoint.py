@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def load(folder: Path, *, device: str = "auto", expect: Schema | None = None) ->
                 "train a new model"
             )
         schema = Schema.from_json(content["schema"])
-        _same_schema(schema, expect)
+        _same_schema(schema, expect, content["metadata"].get("waiting", []))
         model = _model(content, schema, device)
         _same_preparation(model)
         model.network.load_state_dict(load_file(folder / _WEIGHTS), strict=True)
@@ -107,9 +108,10 @@ def _model(content: dict[str, Any], schema: Schema, device: str) -> Model:
     return Model(schema, preset, network, shapes, prints, ranges, metadata, where)
 
 
-def _same_schema(trained: Schema, expect: Schema | None) -> None:
+def _same_schema(trained: Schema, expect: Schema | None, waiting: Sequence[str]) -> None:
     if expect is None:
         return
+    expect = expect.without(waiting)
     changes = expect.changes_since(trained)
     if changes or expect.names != trained.names:
         listed = "; ".join(changes) or "the modalities are in another order"
@@ -120,7 +122,10 @@ def _same_preparation(model: Model) -> None:
     for modality in model.schema.modalities:
         if not model.shapes[modality.name]:  # it had no values to prepare
             continue
-        then, now = model.fingerprints[modality.name], encoder_for(modality, model.preset)
+        then, now = (
+            model.fingerprints[modality.name],
+            encoder_for(modality, model.preset.preparation),
+        )
         if then != now.fingerprint:
             raise CheckpointError(
                 f"modality {modality.name!r} was prepared as {then!r}, this version of Equipoise "

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from model import labels as labelling
-from model import metrics
 from model.arrays import Array
-from model.fusion import MOST_MODALITIES, Fusion, subsets
+from model.coalitions import coalitions_of, mean_contributions
+from model.fusion import MOST_MODALITIES
 from model.inputs import Inputs
 from model.labels import Labels
-from model.look import coalition_values
+from model.metrics import measure
 from model.model import Model
 from model.schema import Target
 from strategies.pool import BoolArray, TargetKind
-from strategies.shapley import contributions
 
 
 def evaluate(model: Model, inputs: Inputs, labels: Labels) -> dict[str, float]:
@@ -28,18 +26,34 @@ def evaluate(model: Model, inputs: Inputs, labels: Labels) -> dict[str, float]:
         and `contribution:<modality>`; for multilabel `accuracy` (per label), `exact`, `f1` (micro),
         `macro_f1`; for regression `mae`, `corr`, `acc2`, `acc3`, `acc5`, `acc7`, `f1` (weighted,
         of the two halves). Each modality's own prediction: the first metric with
-        `:<modality>` appended, e.g. `accuracy:image`.
+        `:<modality>` appended, e.g. `accuracy:image`. Other questions than the first: all metrics
+        with `@<question>` appended, e.g. `accuracy@colour`.
     """
     truth = labelling.check(labels, model.schema, inputs.size)
     target = model.schema.multimodal
-    predicted = model.predict(inputs)[target.name]
-    found = scores(model, truth, predicted, model.predict_unimodal(inputs), inputs.present)
+    predicted = model.predict(inputs)
+    alone = model.predict_unimodal(inputs)
+    found = scores(model, truth, predicted[target.name], alone, inputs.present)
+    for question in model.schema.questions[1:]:
+        found.update(of_further(model, question, predicted[question.name], truth[question.name]))
     if target.kind is TargetKind.CLASSIFICATION and len(model.schema.names) <= MOST_MODALITIES:
         known = np.flatnonzero(labelling.known(target, truth[target.name]))
-        fused = model.network.fused
-        values = coalitions_of(model, inputs.take(known), truth[target.name][known], fused)
-        found.update(mean_contributions(values, model.schema.names))
+        if known.size:
+            fused = model.network.fused
+            values = coalitions_of(model, inputs.take(known), truth[target.name][known], fused)
+            found.update(mean_contributions(values, model.schema.names))
     return found
+
+
+def of_further(model: Model, question: Target, predicted: Array, truth: Array) -> dict[str, float]:
+    """Return the metrics of another question than the first, named `<metric>@<question>`."""
+    rows = labelling.known(question, truth)
+    if not rows.any():
+        return {}
+    ends = model.ranges.get(question.name)
+    found = measure(question.kind, predicted[rows], truth[rows], ends)
+    named = {f"{metric}@{question.name}": value for metric, value in found.items()}
+    return {f"n@{question.name}": float(rows.sum()), **named}
 
 
 def scores(
@@ -61,47 +75,16 @@ def scores(
     target = model.schema.multimodal
     rows = labelling.known(target, truth[target.name])
     found = {"n": float(rows.sum())}
-    found.update(measure(model, target, predicted[rows], truth[target.name][rows]))
+    if rows.any():
+        ends = model.ranges.get(target.name)
+        found.update(measure(target.kind, predicted[rows], truth[target.name][rows], ends))
     for column, name in enumerate(model.schema.names):
         own = model.schema.unimodal(name)
         rows = labelling.known(own, truth[own.name]) & present[:, column]
         if rows.any():
-            of_one = measure(model, own, alone[name][rows], truth[own.name][rows])
+            of_one = measure(
+                own.kind, alone[name][rows], truth[own.name][rows], model.ranges.get(own.name)
+            )
             key = next(iter(of_one))
             found[f"{key}:{name}"] = of_one[key]
     return found
-
-
-def measure(model: Model, target: Target, predicted: Array, truth: Array) -> dict[str, float]:
-    """Return the metrics of one target, the main one first."""
-    if target.kind is TargetKind.REGRESSION:
-        return metrics.numbers(predicted, truth, *model.ranges[target.name])
-    if target.kind is TargetKind.MULTILABEL:
-        return metrics.label_sets(predicted, truth >= 0.5)
-    return metrics.classes(predicted, labelling.hard(truth))
-
-
-@torch.no_grad()
-def coalitions_of(model: Model, inputs: Inputs, truth: Array, fused: Fusion) -> Array:
-    """Return (N, 2^M) probabilities that a fused head's coalitions give the true classes."""
-    target, network = model.schema.multimodal, model.network
-    classes = torch.from_numpy(labelling.hard(truth)).to(model.device)
-    parts = []
-    for rows, batch in model.stream(inputs):
-        encoded = network.encode(batch)
-        features = network.features(encoded.activations, encoded.present)
-        joined = network.joined(encoded, features)
-        probabilities = model.activate(target, network.bound(fused(joined)))
-        values = coalition_values(model, joined, probabilities, classes[rows], fused)
-        parts.append(values.cpu().numpy())
-    return np.concatenate(parts)
-
-
-def mean_contributions(values: Array, names: Sequence[str]) -> dict[str, float]:
-    """Return each modality's mean contribution to the true class's probability.
-
-    Note: as in BMMAL's figures 2 and 3; while ranking, the pseudo-class takes the true one's place.
-    """
-    share = contributions({group: values[:, i] for i, group in enumerate(subsets(names))}, names)
-    means = share.mean(axis=0)
-    return {f"contribution:{name}": float(m) for name, m in zip(names, means, strict=True)}

@@ -8,14 +8,17 @@ layer are left to autograd.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from model import fusion, losses, pseudo_labels
+from model.heads import Answers, Heads
 from model.model import Model
-from model.network import Encoded
+from model.network import Encoded, Network
+from model.schema import Schema
 from strategies.pool import TargetKind
 
 
@@ -42,7 +45,7 @@ def write_layer_gradients(
     model: Model,
     encoded: Encoded,
     features: list[Tensor],
-    fused: Tensor,
+    answers: Sequence[Answers],
     into: Factors,
     rule: str,
     passes: int,
@@ -50,30 +53,65 @@ def write_layer_gradients(
     """Write d_k = dL_k/da_k and d_mk = dL_m/da_k for pre-activations a_k, (B, D_k) each.
 
     The losses are unweighted and the labels pseudo-labels; rows of absent modalities are zero.
+    Several questions meet at the same pre-activations: their gradients are added.
 
     Args:
         model: a model whose network has last layers.
         encoded: what its encoders gave.
         features: (B, D_k) z_k of them.
-        fused: (B, K) multimodal logits of those.
+        answers: to every question, of those.
         into: where the result goes.
         rule: pseudo-label rule for regression.
         passes: stochastic passes of the rule `mc_mean`.
     """
     network, schema = model.network, model.schema
-    own = network.unimodal_logits(features)
+    means: Sequence[Answers | None] = [None] * len(answers)
+    numbers = any(q.kind is TargetKind.REGRESSION for q in schema.questions)
+    if rule == "mc_mean" and numbers:
+        means = pseudo_labels.mean_of_passes(network, encoded, passes)
+    whole = into
+    for place, (question, of) in enumerate(zip(schema.questions, network.questions, strict=True)):
+        if place == 1:  # the first is written where it belongs, the others beside it
+            into = Factors(
+                [torch.empty_like(d) for d in whole.unimodal],
+                [torch.empty_like(d) for d in whole.multimodal],
+            )
+        about = schema.about(question)
+        truths = pseudo_labels.labels(about, answers[place], rule, means[place])
+        _write_question(network, of, about, encoded, features, answers[place], truths, into)
+        if place:
+            for total, part in zip(
+                [*whole.unimodal, *whole.multimodal],
+                [*into.unimodal, *into.multimodal],
+                strict=True,
+            ):
+                total += part
+
+
+def _write_question(
+    network: Network,
+    of: Heads,
+    schema: Schema,
+    encoded: Encoded,
+    features: list[Tensor],
+    answers: Answers,
+    truths: pseudo_labels.PseudoLabels,
+    into: Factors,
+) -> None:
+    own, fused = answers
     here = [None if network.rectified else p[:, None] for p in encoded.present.T]
-    truths = pseudo_labels.labels(model, encoded, own, fused, rule, passes)
     for column, name in enumerate(schema.names):
         residual = at_logits(schema.unimodal(name).kind, own[column], truths.unimodal[column])
-        weight = network.linear_head(column).weight
+        weight = of.linear_head(column).weight
         _write(into.unimodal[column], residual, weight, features[column], here[column])
-    if isinstance(network.fused, fusion.Additive) and not network.bounded:
-        residual = at_logits(schema.multimodal.kind, fused, truths.multimodal)
-        for column, weight in enumerate(network.fused.weight().split(network.widths, dim=1)):
+    kind = schema.multimodal.kind
+    if isinstance(of.fused, fusion.Additive) and not of.bounded:
+        residual = at_logits(kind, fused, truths.multimodal)
+        weights = of.fused.weight(network.lent_to(of)).split(network.widths, dim=1)
+        for column, weight in enumerate(weights):
             _write(into.multimodal[column], residual, weight, features[column], here[column])
     else:
-        found = _by_autograd(model, encoded, truths.multimodal)
+        found = _by_autograd(network, of, kind, encoded, truths.multimodal)
         for place, gradient in zip(into.multimodal, found, strict=True):
             place.copy_(gradient)
 
@@ -100,10 +138,11 @@ def _write(
         place.copy_(backward(residual @ weight, features, 0))
 
 
-def _by_autograd(model: Model, encoded: Encoded, truth: Tensor) -> list[Tensor]:
-    network = model.network
+def _by_autograd(
+    network: Network, of: Heads, kind: TargetKind, encoded: Encoded, truth: Tensor
+) -> list[Tensor]:
     leaves = [a.detach().requires_grad_() for a in encoded.activations]
     with torch.enable_grad():
-        fused = network.multimodal_logits(network.features(leaves, encoded.present))
-        loss = losses.per_sample(model.schema.multimodal.kind, fused, truth, None).sum()
+        fused = network.multimodal_logits(network.features(leaves, encoded.present), of)
+        loss = losses.per_sample(kind, fused, truth, None).sum()
         return list(torch.autograd.grad(loss, leaves))

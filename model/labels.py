@@ -49,20 +49,44 @@ def check(labels: Labels, schema: Schema, size: int) -> dict[str, Array]:
 
     Raises:
         ValueError: wrong length, shape or class index.
-        NotEnoughLabels: no sample has a label of the multimodal target.
+        NotEnoughLabels: no sample has a label of any question.
     """
     checked = {}
     for target in schema.targets:
-        if target.name not in labels:
-            if target.modality is not None:
-                checked[target.name] = _unknown(target, size)
-                continue
-            raise NotEnoughLabels(f"labels of the target {target.name!r} are missing")
-        checked[target.name] = _checked(target, np.asarray(labels[target.name]), size)
-    multimodal = schema.multimodal
-    if not known(multimodal, checked[multimodal.name]).any():
-        raise NotEnoughLabels(f"no task has a label of {multimodal.name!r} yet; label some first")
+        if target.name in labels:
+            checked[target.name] = _checked(target, np.asarray(labels[target.name]), size)
+        else:
+            checked[target.name] = _unknown(target, size)
+    questions = schema.questions
+    names = " or ".join(repr(question.name) for question in questions)
+    if not any(question.name in labels for question in questions):
+        raise NotEnoughLabels(f"labels of the target {names} are missing")
+    if not any(known(question, checked[question.name]).any() for question in questions):
+        raise NotEnoughLabels(f"no task has a label of {names} yet; label some first")
     return checked
+
+
+def waiting(schema: Schema, labels: Labels) -> list[str]:
+    """Return the questions that have too few labels to be learned beside the others.
+
+    One with classes needs two that occur, any other a label; a single question waits for nothing.
+
+    Args:
+        schema: the questions.
+        labels: as `check` returns them.
+    """
+    few = [q.name for q in schema.questions if not enough(q, labels[q.name])]
+    if len(few) < len(schema.questions):
+        return few
+    return [q.name for q in schema.questions if not known(q, labels[q.name]).any()]
+
+
+def enough(question: Target, values: Array) -> bool:
+    """Tell whether a question has enough labels to be learned: two classes, or any other label."""
+    here = known(question, values)
+    if question.kind is TargetKind.CLASSIFICATION:
+        return len(np.unique(hard(values[here]))) > 1
+    return bool(here.any())
 
 
 def _unknown(target: Target, size: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,11 +11,14 @@ from torch import Tensor
 
 from model import fusion, pseudo_labels
 from model.arrays import Array, Float32Array
+from model.coalitions import mean_coalition_values
 from model.gradients import Factors, write_layer_gradients
+from model.heads import Answers
 from model.inputs import Batch, Inputs
 from model.model import Model
-from model.network import Encoded, zero_absent
-from strategies.pool import Coalition, LayerGradients, LinearHead, Need, Pool, TargetKind
+from model.network import Encoded
+from model.presence import zero_absent
+from strategies.pool import Coalition, Further, LayerGradients, LinearHead, Need, Pool, TargetKind
 
 
 @dataclass
@@ -68,7 +71,8 @@ def look(
         ValueError: the network cannot give what is needed; the message says what can be done.
     """
     _check(model, needs, labelled, pseudo_label)
-    names, target = model.schema.names, model.schema.multimodal
+    names, questions = model.schema.names, model.schema.questions
+    first = questions.index(model.schema.ranking)
     arrays = _Arrays(inputs.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -83,25 +87,36 @@ def look(
     return Pool(
         size=inputs.size,
         modalities=names,
-        target=target.kind,
-        probabilities=found.get("probabilities"),
+        target=questions[first].kind,
+        probabilities=found.get(f"probabilities:{first}"),
         features=_by_modality(found, "features", names),
         present=model.fitting(inputs).present,
         coalitions=_coalitions_of(found, names),
         gradients=_gradients_of(found, names),
-        mc_probabilities=_passes_first(found.get("mc")),
+        mc_probabilities=_passes_first(found.get(f"mc:{first}")),
         labelled_features=None if known is None else _by_modality(known, "features", names),
         fused_features=found.get("fused"),
         labelled_fused_features=None if known is None else known.get("fused"),
-        linear_head=_linear_head(model, found.get("logits")),
+        linear_head=_linear_head(model, first, found),
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
         labelled_count=labelled_count,
+        further=tuple(
+            Further(
+                question.kind,
+                found[f"probabilities:{place}"],
+                _passes_first(found.get(f"mc:{place}")),
+                _linear_head(model, place, found),
+            )
+            for place, question in enumerate(questions)
+            if place != first
+        ),
     )
 
 
 def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
-    kind = model.schema.multimodal.kind
+    built = model.preset.network
+    kind = model.schema.ranking.kind
     if Need.COALITIONS in needs and kind is TargetKind.REGRESSION:
         raise ValueError(
             "coalition values V(S) are the probability of a pseudo-class and are not defined for "
@@ -109,16 +124,17 @@ def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: 
         )
     if Need.LINEAR_HEAD in needs and not isinstance(model.network.fused, fusion.Additive):
         raise ValueError(
-            f"fusion {model.preset.fusion!r} is not one linear layer, which this strategy needs; "
+            f"fusion {built.fusion!r} is not one linear layer, which this strategy needs; "
             "choose fusion concat or sum, or another strategy"
         )
     if Need.GRADIENTS in needs and (model.network.last is None or model.network.by_maps):
         raise ValueError(
             "GRACE reads the gradient of each modality's last layer, which this network lacks "
-            f"(fusion {model.preset.fusion!r}, projection {model.preset.projection}); train with "
+            f"(fusion {built.fusion!r}, projection {built.projection}); train with "
             "a projection width and a fusion other than nl_gate on maps, or choose bmmal"
         )
-    draws = Need.GRADIENTS in needs and rule == "mc_mean" and kind is TargetKind.REGRESSION
+    numbers = any(q.kind is TargetKind.REGRESSION for q in model.schema.questions)
+    draws = Need.GRADIENTS in needs and rule == "mc_mean" and numbers
     if draws and not model.network.stochastic:
         raise ValueError(
             "mc_mean: this network has no dropout to draw from; set the preset's dropout, or "
@@ -142,54 +158,30 @@ def _look_at(
     mc_passes: int,
     pseudo_label: str,
 ) -> None:
-    network, target = model.network, model.schema.multimodal
+    network, questions = model.network, model.schema.questions
     with torch.no_grad():
         encoded = network.encode(batch)
         features = network.features(encoded.activations, encoded.present)
         joined = network.joined(encoded, features)
-        logits = network.multimodal_logits(joined)
-        probabilities = model.activate(target, logits)
-        arrays.put("probabilities", rows, probabilities)
-        if Need.LINEAR_HEAD in needs:
-            arrays.put("logits", rows, logits)
+        logits = [network.multimodal_logits(joined, of) for of in network.questions]
+        probabilities = [model.activate(q, f) for q, f in zip(questions, logits, strict=True)]
+        for place, question in enumerate(questions):
+            arrays.put(f"probabilities:{place}", rows, probabilities[place])
+            if Need.LINEAR_HEAD in needs and question.kind is not TargetKind.REGRESSION:
+                arrays.put(f"logits:{place}", rows, logits[place])
         if Need.FEATURES in needs:
             _put_features(model, encoded, features, rows, arrays)
         if Need.COALITIONS in needs:
-            arrays.put("coalitions", rows, coalition_values(model, joined, probabilities))
+            arrays.put("coalitions", rows, mean_coalition_values(model, joined, probabilities))
         if Need.MC_PROBABILITIES in needs:
-            passes = network.stochastic_passes(encoded, mc_passes)
-            arrays.put("mc", rows, torch.stack([model.activate(target, f) for _, f in passes], 1))
+            passes = list(network.stochastic_passes(encoded, mc_passes))
+            for place, question in enumerate(questions):
+                drawn = [model.activate(question, answers[place][1]) for answers in passes]
+                arrays.put(f"mc:{place}", rows, torch.stack(drawn, 1))
         if Need.GRADIENTS in needs:
-            _put_gradients(model, encoded, features, logits, rows, arrays, pseudo_label, mc_passes)
-
-
-def coalition_values(
-    model: Model,
-    joined: Sequence[Tensor],
-    probabilities: Tensor,
-    classes: Tensor | None = None,
-    fused: fusion.Fusion | None = None,
-) -> Tensor:
-    """Return (B, 2^M) probabilities of one class per sample (BMMAL Eq. 10).
-
-    Args:
-        model: the model.
-        joined: what its fusion reads.
-        probabilities: (B, K) of the full prediction, whose most probable class is the pseudo-class.
-        classes: (B,) other classes to read, e.g. the true ones.
-        fused: another fused head than the model's.
-    """
-    target = model.schema.multimodal
-    members = fusion.membership(model.schema.names).to(probabilities)
-    logits = (fused or model.network.fused).coalitions(joined, members).float()
-    if target.kind is TargetKind.MULTILABEL:
-        guess = (probabilities >= 0.5).float()
-        p = logits.sigmoid()
-        return (guess * p + (1 - guess) * (1 - p)).mean(dim=2).T
-    guess = probabilities.argmax(dim=1) if classes is None else classes
-    place = guess[None, :, None].expand(len(logits), -1, 1)
-    # Only one class is read: its logit less the log-normaliser, not a softmax over all classes.
-    return (logits.gather(2, place)[..., 0] - logits.logsumexp(dim=2)).exp().T
+            own = [of.unimodal_logits(features) for of in network.questions]
+            answers = list(zip(own, logits, strict=True))
+            _put_gradients(model, encoded, features, answers, rows, arrays, pseudo_label, mc_passes)
 
 
 def _put_features(
@@ -202,14 +194,14 @@ def _put_features(
     for name, z in zip(model.schema.names, published, strict=True):
         arrays.put(f"features:{name}", rows, z)
     if isinstance(network.fused, fusion.Stepwise):
-        arrays.put("fused", rows, network.fused.joined(joined))
+        arrays.put("fused", rows, network.fused.joined(joined, network.lent))
 
 
 def _put_gradients(
     model: Model,
     encoded: Encoded,
     features: list[Tensor],
-    logits: Tensor,
+    answers: list[Answers],
     rows: slice,
     arrays: _Arrays,
     rule: str,
@@ -221,7 +213,7 @@ def _put_gradients(
         [arrays.slot(f"unimodal:{n}", rows, (w,)) for n, w in zip(names, widths, strict=True)],
         [arrays.slot(f"multimodal:{n}", rows, (w,)) for n, w in zip(names, widths, strict=True)],
     )
-    write_layer_gradients(model, encoded, features, logits, into, rule, passes)
+    write_layer_gradients(model, encoded, features, answers, into, rule, passes)
     for name, h in zip(names, zero_absent(encoded.inputs, encoded.present), strict=True):
         arrays.put(f"inputs:{name}", rows, h)
 
@@ -271,9 +263,11 @@ def _passes_first(values: Array | None) -> Array | None:
     return None if values is None else values.swapaxes(0, 1)
 
 
-def _linear_head(model: Model, logits: Array | None) -> LinearHead | None:
+def _linear_head(model: Model, place: int, found: dict) -> LinearHead | None:
+    logits = found.get(f"logits:{place}")
     if logits is None:
         return None
-    fused = model.network.fused
-    assert isinstance(fused, fusion.Additive)  # _check has made sure
-    return LinearHead(fused.weight().detach().float().cpu().numpy(), logits)
+    of = model.network.questions[place]
+    assert isinstance(of.fused, fusion.Additive)  # _check has made sure
+    weight = of.fused.weight(model.network.lent_to(of))
+    return LinearHead(weight.detach().float().cpu().numpy(), logits)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from model.arrays import Array
-from model.presets import Preset, by_modality
+from model.heads import Answers
+from model.options import Training, by_modality
 from model.schema import Schema, Target
 from strategies.pool import TargetKind
 
@@ -43,9 +44,30 @@ def known(kind: TargetKind, truth: Tensor) -> Tensor:
 
 
 def masked_mean(
-    target: Target, logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None
+    target: Target,
+    logits: Tensor,
+    truth: Tensor,
+    mask: Tensor,
+    weight: Tensor | None,
+    shares: Tensor | None = None,
 ) -> Tensor:
-    """Return the mean loss over samples that have a label and the modality; 0 if none has."""
+    """Return the mean loss over samples that have a label and the modality; 0 if none has.
+
+    Args:
+        target: whose loss.
+        logits: (B, K).
+        truth: as in `per_sample`.
+        mask: (B,) which samples have the modality.
+        weight: (K,) class weights.
+        shares: (B,) what each of a sample's labels counts, which are of several questions; 0 where
+            it has none. Then the mean is over samples that have any.
+    """
+    if shares is not None:
+        some = mask & known(target.kind, truth)
+        if not bool(some.any()):
+            return logits.sum() * 0.0
+        parts = per_sample(target.kind, logits[some], truth[some], weight)
+        return (parts * shares[some]).sum() / (mask & (shares > 0)).sum().clamp(min=1)
     mask = mask & known(target.kind, truth)
     count = int(mask.sum())
     if count == 0:
@@ -57,36 +79,58 @@ def masked_mean(
 
 def joint(
     schema: Schema,
-    preset: Preset,
+    training: Training,
     outputs: tuple[list[Tensor], Tensor],
     truth: Mapping[str, Tensor],
     present: Tensor,
     weights: Mapping[str, Tensor | None],
+    shares: Tensor | None = None,
 ) -> Tensor:
     """Join the losses: mean of all with one shared label (BMMAL Eq. 1), else weighted (GRACE)."""
     unimodal, fused = outputs
     own = any(target.modality is not None for target in schema.targets)
     target = schema.multimodal
     anywhere = torch.ones(len(present), dtype=torch.bool, device=present.device)
-    factor = preset.loss_weights.get("multimodal", 1.0) if own else 1.0
+    factor = training.loss_weights.get("multimodal", 1.0) if own else 1.0
     total = factor * masked_mean(
-        target, fused, truth[target.name], anywhere, weights.get(target.name)
+        target, fused, truth[target.name], anywhere, weights.get(target.name), shares
     )
     for column, modality in enumerate(schema.modalities):
         target = schema.unimodal(modality.name)
-        factor = by_modality(preset.loss_weights, modality, 1.0) if own else 1.0
+        factor = by_modality(training.loss_weights, modality, 1.0) if own else 1.0
         total = total + factor * masked_mean(
             target,
             unimodal[column],
             truth[target.name],
             present[:, column],
             weights.get(target.name),
+            shares if target.modality is None else None,
         )
     return total if own else total / (len(schema.modalities) + 1)
 
 
+def of_questions(
+    schema: Schema,
+    training: Training,
+    answers: Sequence[Answers],
+    truth: Mapping[str, Tensor],
+    present: Tensor,
+    weights: Mapping[str, Tensor | None],
+) -> Tensor:
+    """Return the mean over samples of the mean loss over the questions that have its label."""
+    if len(schema.questions) == 1:
+        return joint(schema, training, answers[0], truth, present, weights)
+    counts = torch.stack([known(q.kind, truth[q.name]) for q in schema.questions]).sum(dim=0)
+    shares = torch.where(counts > 0, 1 / counts, 0.0)
+    parts = [
+        joint(schema.about(question), training, answer, truth, present, weights, shares)
+        for question, answer in zip(schema.questions, answers, strict=True)
+    ]
+    return torch.stack(parts).sum(dim=0)
+
+
 def class_weights(
-    schema: Schema, preset: Preset, truth: Mapping[str, Tensor], rows: Array
+    schema: Schema, training: Training, truth: Mapping[str, Tensor], rows: Array
 ) -> dict[str, Tensor | None]:
     """Return (K,) weights per target that make classes count alike, or None without the option.
 
@@ -95,7 +139,7 @@ def class_weights(
     weights: dict[str, Tensor | None] = {}
     for target in schema.targets:
         weights[target.name] = None
-        if not preset.class_weights or target.kind is TargetKind.REGRESSION:
+        if not training.class_weights or target.kind is TargetKind.REGRESSION:
             continue
         values = truth[target.name]
         values = values[torch.from_numpy(rows).to(values.device)]

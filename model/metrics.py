@@ -5,7 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from model.arrays import Array
-from strategies.pool import FloatArray, IntArray
+from model.labels import hard
+from strategies.pool import FloatArray, IntArray, TargetKind
+
+MAIN_METRIC = {
+    TargetKind.CLASSIFICATION: "macro_accuracy",  # the papers' Top-1
+    TargetKind.MULTILABEL: "macro_f1",
+    TargetKind.REGRESSION: "mae",
+}
+LOWER_IS_BETTER = frozenset({"mae"})
+
+
+def measure(
+    kind: TargetKind, predicted: FloatArray, truth: Array, ends: tuple[float, float] | None = None
+) -> dict[str, float]:
+    """Return every metric of a kind of target.
+
+    Args:
+        kind: of the target.
+        predicted: (N, K) probabilities, or (N,) numbers.
+        truth: (N,) class indices, (N, K) shares or labels, or (N,) numbers.
+        ends: of a number's range.
+    """
+    if kind is TargetKind.REGRESSION:
+        assert ends is not None
+        return numbers(predicted, truth, *ends)
+    if kind is TargetKind.MULTILABEL:
+        return label_sets(predicted, truth >= 0.5)
+    return classes(predicted, hard(truth))
 
 
 def classes(probabilities: FloatArray, truth: IntArray) -> dict[str, float]:
@@ -48,13 +75,18 @@ def calibration_error(probabilities: FloatArray, truth: IntArray, bins: int = 15
 
 
 def label_sets(probabilities: FloatArray, truth: Array) -> dict[str, float]:
-    """Return metrics of per-label probabilities (N, K) against (N, K) booleans, cut at .5."""
+    """Return metrics of per-label probabilities (N, K) against (N, K) booleans, cut at .5.
+
+    `accuracy` is per label, `exact` that of whole sets, `f1` over all labels at once, `macro_f1`
+    the mean over labels that occur in truth or prediction.
+    """
     guess = probabilities >= 0.5
+    occur = [(g, t) for g, t in zip(guess.T, truth.T, strict=True) if g.any() or t.any()]
     return {
         "accuracy": float((guess == truth).mean()),
         "exact": float((guess == truth).all(axis=1).mean()),
         "f1": _f1(guess.ravel(), truth.ravel()),
-        "macro_f1": float(np.mean([_f1(g, t) for g, t in zip(guess.T, truth.T, strict=True)])),
+        "macro_f1": float(np.mean([_f1(g, t) for g, t in occur])) if occur else 1.0,
     }
 
 

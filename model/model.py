@@ -34,12 +34,14 @@ class OutOfFold:
         fold: (n,) the member that left a sample out.
         predicted: (n, K) calibrated probabilities of the multimodal target, or (n,) numbers.
         alone: modality -> the same of its own head; meaningless where the modality is absent.
+        further: other question -> the same of it, on the tasks that have a label of it.
     """
 
     indices: IntArray
     fold: IntArray
     predicted: Array
     alone: Mapping[str, Array]
+    further: Mapping[str, OutOfFold] = field(default_factory=dict)
 
 
 @dataclass
@@ -73,17 +75,17 @@ class Model:
         """Predict every target.
 
         Returns:
-            target name -> (N, K) probabilities, or (N,) values for regression. The multimodal
-            target by the fused head, a modality's own target by its own head.
+            target name -> (N, K) probabilities, or (N,) values for regression. Questions about the
+            whole task by their fused heads, a modality's own target by its own head.
         """
-        multimodal = self.schema.multimodal
         own = [t for t in self.schema.targets if t.modality is not None]
         collected: dict[str, list[Tensor]] = {target.name: [] for target in self.schema.targets}
         for _, batch in self.stream(inputs):
-            unimodal, fused = self.network(batch)
-            collected[multimodal.name].append(self.activate(multimodal, fused))
+            answers = self.network.answer(batch)
+            for question, (_, fused) in zip(self.schema.questions, answers, strict=True):
+                collected[question.name].append(self.activate(question, fused))
             for target in own:
-                logits = unimodal[self.schema.names.index(str(target.modality))]
+                logits = answers[0][0][self.schema.names.index(str(target.modality))]
                 collected[target.name].append(self.activate(target, logits))
         return {
             target.name: self._joined(target, collected[target.name])
@@ -92,7 +94,11 @@ class Model:
 
     @torch.no_grad()
     def predict_unimodal(self, inputs: Inputs) -> dict[str, Float32Array]:
-        """Predict with each modality alone: name -> (N, K) probabilities or (N,) values."""
+        """Predict the first question with each modality alone.
+
+        Returns:
+            modality -> (N, K) probabilities or (N,) values; of its own target where it has one.
+        """
         names = self.schema.names
         collected: dict[str, list[Tensor]] = {name: [] for name in names}
         for _, batch in self.stream(inputs):

@@ -1,4 +1,4 @@
-"""Optimizer, parameter groups and learning-rate schedule of a preset."""
+"""Optimizer, parameter groups and learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ import torch
 from torch import nn
 
 from model.network import Network
-from model.presets import Preset, by_modality
+from model.options import Training, by_modality
 from model.schema import Schema
 
 
-def optimizer(network: Network, schema: Schema, preset: Preset) -> torch.optim.Optimizer:
+def optimizer(network: Network, schema: Schema, training: Training) -> torch.optim.Optimizer:
     """Return AdamW or Adam with parameter groups by each encoder's own rate and decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for modality, encoder in zip(schema.modalities, network.encoders, strict=True):
-        rate = by_modality(preset.encoder_lr, modality, preset.lr)
-        decay = by_modality(preset.encoder_weight_decay, modality, preset.weight_decay)
+        rate = by_modality(training.encoder_lr, modality, training.lr)
+        decay = by_modality(training.encoder_weight_decay, modality, training.weight_decay)
         for parameter in encoder.parameters():  # biases and norms do not decay
             own = decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, own), []).append(parameter)
     encoders = {id(p) for encoder in network.encoders for p in encoder.parameters()}
     rest = [p for p in network.parameters() if id(p) not in encoders]
-    groups.setdefault((preset.lr, preset.weight_decay), []).extend(rest)
-    kind = torch.optim.AdamW if preset.optimizer == "adamw" else torch.optim.Adam
+    groups.setdefault((training.lr, training.weight_decay), []).extend(rest)
+    kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
     fused = all(p.device.type in ("cpu", "cuda") for p in rest)
     listed: list[dict[str, Any]] = [
         {"params": parameters, "lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
     ]
-    return kind(listed, lr=preset.lr, betas=preset.betas, fused=fused)
+    return kind(listed, lr=training.lr, betas=training.betas, fused=fused)
 
 
-def factor(preset: Preset, epochs: int, per_epoch: int) -> Callable[[int], float]:
-    """Return the learning rate's factor by step: linear warm-up, then the preset's schedule."""
-    warm = preset.warmup * per_epoch
+def factor(training: Training, epochs: int, per_epoch: int) -> Callable[[int], float]:
+    """Return the learning rate's factor by step: linear warm-up, then the schedule."""
+    warm = training.warmup * per_epoch
     total = max(1, epochs * per_epoch)
 
     def at(step: int) -> float:
         start = min(1.0, (step + 1) / warm) if warm else 1.0
-        if preset.schedule == "cosine":
+        if training.schedule == "cosine":
             return start * 0.5 * (1 + math.cos(math.pi * step / total))
-        if preset.schedule == "milestones":
-            return start * 0.1 ** sum(step >= m * per_epoch for m in preset.milestones)
+        if training.schedule == "milestones":
+            return start * 0.1 ** sum(step >= m * per_epoch for m in training.milestones)
         return start
 
     return at

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from enum import Enum
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model import device as devices
 from model.arrays import Array
-from model.cache import FeatureCache, Store
-from model.encoders import Encoder, encoder_for
+from model.cache import FeatureCache
+from model.encoders import encoder_for
 from model.inputs import Column, Failure, Inputs
-from model.presets import Preset
-from model.sample import MediaError, RawValue, Reference, Sample, content_key
+from model.loading import Lasts, Part, decode_all
+from model.options import Preparation
+from model.sample import Sample, content_key
 from model.schema import Modality, Schema
 
 logger = logging.getLogger(__name__)
@@ -26,42 +23,14 @@ Progress = Callable[[str, int, int], None]
 
 _FLUSH_BYTES = 32 * 2**20
 _FLUSH_SECONDS = 20.0
-_IN_FLIGHT = 2
-_TOGETHER = 4  # a sample alone is too little work to be handed to a thread
 
 __all__ = ["Failure", "Inputs", "prepare"]
-
-
-class Lasts(Enum):
-    """How long the reason holds for which a value is absent."""
-
-    ALWAYS = "found in the content: may be cached"
-    UNTIL_MENDED = "tried again next time"
-    PASSING = "tried again next time, and may then be gone although nobody mends anything"
-
-
-@dataclass
-class _Modality:
-    """What is known and what is still missing for one modality while preparing."""
-
-    name: str
-    key: str
-    encoder: Encoder
-    store: Store
-    keys: list[bytes | None]
-    missing: set[bytes] = field(default_factory=set)
-    reasons: dict[bytes, str] = field(default_factory=dict)
-    passing: set[bytes] = field(default_factory=set)
-
-
-Decoded = tuple[int, bytes, Array | str, Lasts]
-"""Modality column, content key, array or reason, and how long the reason holds."""
 
 
 def prepare(
     samples: Sequence[Sample],
     schema: Schema,
-    preset: Preset,
+    preparation: Preparation,
     cache: FeatureCache,
     *,
     workers: int = 2,
@@ -75,12 +44,12 @@ def prepare(
     Args:
         samples: N tasks; media are loaded one at a time per worker and never held together.
         schema: the project's modalities.
-        preset: names the encoder of each modality.
+        preparation: names the encoder of each modality.
         cache: where prepared arrays live.
         workers: decoding threads.
         progress: called with ("prepare", done, total) counting samples that needed work.
     """
-    parts = [_open(modality, samples, preset, cache) for modality in schema.modalities]
+    parts = [_open(modality, samples, preparation, cache) for modality in schema.modalities]
     jobs = _jobs(parts, len(samples))
     if jobs:
         _fill(parts, samples, jobs, workers, progress)
@@ -98,12 +67,12 @@ def prepare(
 
 
 def _open(
-    modality: Modality, samples: Sequence[Sample], preset: Preset, cache: FeatureCache
-) -> _Modality:
-    encoder = encoder_for(modality, preset)
+    modality: Modality, samples: Sequence[Sample], preparation: Preparation, cache: FeatureCache
+) -> Part:
+    encoder = encoder_for(modality, preparation)
     store = cache.store(encoder.fingerprint)
     keys = [content_key(sample.get(modality.key)) for sample in samples]
-    part = _Modality(modality.name, modality.key, encoder, store, keys)
+    part = Part(modality.name, modality.key, encoder, store, keys)
     shard, _ = store.lookup(keys)
     part.missing = {
         key
@@ -113,7 +82,7 @@ def _open(
     return part
 
 
-def _jobs(parts: list[_Modality], size: int) -> list[tuple[int, list[int]]]:
+def _jobs(parts: list[Part], size: int) -> list[tuple[int, list[int]]]:
     """List (sample, modality columns to decode), each content once."""
     waiting = [set(part.missing) for part in parts]
     jobs = []
@@ -127,14 +96,14 @@ def _jobs(parts: list[_Modality], size: int) -> list[tuple[int, list[int]]]:
 
 
 def _fill(
-    parts: list[_Modality],
+    parts: list[Part],
     samples: Sequence[Sample],
     jobs: list[tuple[int, list[int]]],
     workers: int,
     progress: Progress | None,
 ) -> None:
     writers = [_Writer(part) for part in parts]
-    for done, decoded in enumerate(_decode_all(parts, samples, jobs, workers), start=1):
+    for done, decoded in enumerate(decode_all(parts, samples, jobs, workers), start=1):
         for column, key, value, lasts in decoded:
             if isinstance(value, str):
                 writers[column].fail(key, value, lasts)
@@ -146,85 +115,10 @@ def _fill(
         writer.close()
 
 
-def _decode_all(
-    parts: list[_Modality], samples: Sequence[Sample], jobs: list, workers: int
-) -> Iterator[list[Decoded]]:
-    """Decode jobs in order with a bounded number of samples in flight."""
-    pending: deque[Future[list[list[Decoded]]]] = deque()
-    with devices.decoders(max(1, workers)) as pool:
-        for start in range(0, len(jobs), _TOGETHER):
-            if len(pending) >= _IN_FLIGHT * max(1, workers):
-                yield from pending.popleft().result()
-            some = [(samples[i], i, columns) for i, columns in jobs[start : start + _TOGETHER]]
-            pending.append(pool.submit(_decode_some, parts, some))
-        while pending:
-            yield from pending.popleft().result()
-
-
-def _decode_some(
-    parts: list[_Modality], some: list[tuple[Sample, int, list[int]]]
-) -> list[list[Decoded]]:
-    return [_decode_sample(parts, *one) for one in some]
-
-
-def _decode_sample(
-    parts: list[_Modality], sample: Sample, index: int, columns: list[int]
-) -> list[Decoded]:
-    """Load each raw value once and decode it for every modality that reads it."""
-    loaded: dict[str, bytes | str | list | MediaError | OSError] = {}
-    try:
-        return _decode_loaded(parts, sample, index, columns, loaded)
-    finally:
-        for name in loaded:
-            value = sample.get(name)
-            if isinstance(value, Reference) and value.done is not None:
-                value.done()
-
-
-def _decode_loaded(
-    parts: list[_Modality],
-    sample: Sample,
-    index: int,
-    columns: list[int],
-    loaded: dict[str, bytes | str | list | MediaError | OSError],
-) -> list[Decoded]:
-    results: list[Decoded] = []
-    for column in columns:
-        part = parts[column]
-        key = part.keys[index] or b""
-        if part.key not in loaded:
-            loaded[part.key] = _load(sample.get(part.key))
-        raw = loaded[part.key]
-        if isinstance(raw, Exception):
-            later = Lasts.PASSING if getattr(raw, "passing", False) else Lasts.UNTIL_MENDED
-            results.append((column, key, str(raw) or type(raw).__name__, later))
-            continue
-        try:
-            results.append((column, key, part.encoder.decode(raw), Lasts.ALWAYS))
-        except MediaError as error:
-            results.append((column, key, str(error), Lasts.ALWAYS))
-        except MemoryError:
-            results.append((column, key, "not enough memory to decode it", Lasts.PASSING))
-        except Exception as error:  # a decoder's own fault must not end the round
-            logger.warning("decoder failed", exc_info=error)
-            reason = f"could not be decoded: {type(error).__name__}: {error}"[:250]
-            results.append((column, key, reason, Lasts.UNTIL_MENDED))
-    return results
-
-
-def _load(value: RawValue) -> bytes | str | list | MediaError | OSError:
-    if not isinstance(value, Reference):
-        return value if value is not None else MediaError("absent")
-    try:
-        return value.load()
-    except (MediaError, OSError) as error:
-        return error
-
-
 class _Writer:
     """Collects decoded arrays of one modality, embeds them in batches and appends shards."""
 
-    def __init__(self, part: _Modality) -> None:
+    def __init__(self, part: Part) -> None:
         self.part = part
         self.decoded: list[tuple[bytes, Array]] = []
         self.ready: dict[tuple, list[tuple[bytes, Array]]] = {}
@@ -271,7 +165,7 @@ class _Writer:
         self.flushed = time.monotonic()
 
 
-def _column(part: _Modality) -> tuple[Column, list[tuple[int, str]]]:
+def _column(part: Part) -> tuple[Column, list[tuple[int, str]]]:
     """Locate a modality's arrays; the commonest shape is the modality's shape."""
     store = part.store
     shard, row = store.lookup(part.keys)

@@ -17,9 +17,9 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from model.model import Model
+from model.heads import Answers
 from model.network import Encoded, Network
-from model.schema import Target
+from model.schema import Schema, Target
 from strategies.options import PseudoLabel
 from strategies.pool import TargetKind
 
@@ -34,25 +34,28 @@ class PseudoLabels:
     multimodal: Tensor
 
 
-def mean_of_passes(network: Network, encoded: Encoded, passes: int) -> tuple[list[Tensor], Tensor]:
-    """Return the mean over stochastic passes of unimodal (B, 1) and multimodal (B, 1) values."""
+def mean_of_passes(network: Network, encoded: Encoded, passes: int) -> list[Answers]:
+    """Return the mean over stochastic passes of what is answered to every question."""
     with torch.no_grad():
         drawn = list(network.stochastic_passes(encoded, passes))
-    each, fused = zip(*drawn, strict=True)
-    own = [torch.stack(logits).mean(dim=0) for logits in zip(*each, strict=True)]
-    return own, torch.stack(fused).mean(dim=0)
+    means: list[Answers] = []
+    for answers in zip(*drawn, strict=True):
+        each, fused = zip(*answers, strict=True)
+        own = [torch.stack(logits).mean(dim=0) for logits in zip(*each, strict=True)]
+        means.append((own, torch.stack(fused).mean(dim=0)))
+    return means
 
 
-def labels(
-    model: Model,
-    encoded: Encoded,
-    own: list[Tensor],
-    fused: Tensor,
-    rule: str,
-    passes: int,
-) -> PseudoLabels:
-    """Return pseudo-labels for unimodal logits (list of (B, K_m)) and multimodal ones (B, K)."""
-    schema = model.schema
+def labels(schema: Schema, answers: Answers, rule: str, means: Answers | None) -> PseudoLabels:
+    """Return pseudo-labels of one question.
+
+    Args:
+        schema: of that question alone.
+        answers: logits of it.
+        rule: for numbers.
+        means: of stochastic passes, for the rule `mc_mean`.
+    """
+    own, fused = answers
     targets = [schema.unimodal(name) for name in schema.names]
     guesses = [_guess(target, f) for target, f in zip(targets, own, strict=True)]
     is_number = [target.kind is TargetKind.REGRESSION for target in targets]
@@ -63,7 +66,8 @@ def labels(
         heads = [f for f, number in zip(own, is_number, strict=True) if number] or [fused]
         mean = torch.stack(heads).mean(dim=0)
     else:
-        taught, mean = mean_of_passes(model.network, encoded, passes)
+        assert means is not None
+        taught, mean = means
     unimodal = [
         teacher[:, 0] if number else guess
         for teacher, number, guess in zip(taught, is_number, guesses, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,7 +61,8 @@ class Target:
 class Schema:
     """The modalities and targets of one project.
 
-    Exactly one target is the multimodal one; a project without any target learns nothing.
+    Any number of targets are about the whole task; a modality's own target labels it alone. A
+    project without any target learns nothing.
     """
 
     modalities: tuple[Modality, ...]
@@ -70,8 +71,8 @@ class Schema:
     def __post_init__(self) -> None:
         if not self.modalities:
             raise ValueError("A schema needs at least one modality.")
-        if self.targets and sum(target.modality is None for target in self.targets) != 1:
-            raise ValueError("A schema needs exactly one multimodal target.")
+        if self.targets and all(target.modality is not None for target in self.targets):
+            raise ValueError("A schema needs a target about the whole task.")
         names = [modality.name for modality in self.modalities]
         if len(set(names)) != len(names):
             raise ValueError(f"Modality names must differ: {names}")
@@ -82,9 +83,32 @@ class Schema:
         return tuple(modality.name for modality in self.modalities)
 
     @property
+    def questions(self) -> tuple[Target, ...]:
+        """The targets about the whole task."""
+        return tuple(target for target in self.targets if target.modality is None)
+
+    @property
     def multimodal(self) -> Target:
-        """The target that the fused features predict."""
-        return next(target for target in self.targets if target.modality is None)
+        """The first question: the one that modalities' own targets go with."""
+        return self.questions[0]
+
+    @property
+    def ranking(self) -> Target:
+        """The question whose kind decides which strategies there are: the first with classes.
+
+        Whatever has probabilities can be ranked by more strategies than a number.
+        """
+        return min(self.questions, key=lambda q: q.kind is TargetKind.REGRESSION)
+
+    def about(self, question: Target) -> Schema:
+        """Return the schema of one question; own targets of modalities go with the first."""
+        own = [t for t in self.targets if t.modality is not None and question == self.multimodal]
+        return Schema(self.modalities, (question, *own))
+
+    def without(self, names: Collection[str]) -> Schema:
+        """Return the schema without some questions."""
+        kept = [t for t in self.targets if t.name not in names or t.modality is not None]
+        return Schema(self.modalities, tuple(kept))
 
     def unimodal(self, modality: str) -> Target:
         """The target of one modality's own head: its own control, else the shared label."""

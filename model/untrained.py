@@ -12,7 +12,7 @@ from model.encoders import encoder_for
 from model.encoders.base import Encoder
 from model.encoders.scaling import Scaled
 from model.inputs import Column, Inputs
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Schema
 from strategies.pool import Pool, TargetKind
 
@@ -23,14 +23,14 @@ WIDEST = 2**15
 _CHUNK = 2**22
 
 
-def look_untrained(inputs: Inputs, schema: Schema, preset: Preset) -> Pool:
+def look_untrained(inputs: Inputs, schema: Schema, preparation: Preparation) -> Pool:
     """Look at a pool before anything is labelled: prepared arrays stand for features.
 
     Each is standardised on the pool, so that no scale decides; absent modalities, tokens and raw
     recordings are zero vectors. Measured in docs/strategies.md: coverage of pixels and log-mel
     pictures already beats chance by far. Without any vector there are no features.
     """
-    encoders = [encoder_for(modality, preset) for modality in schema.modalities]
+    encoders = [encoder_for(modality, preparation) for modality in schema.modalities]
     columns = [
         scaled(encoder, column) if encoder.views else standardised(column, present)
         for encoder, column, present in zip(encoders, inputs.columns, inputs.present.T, strict=True)

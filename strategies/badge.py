@@ -18,6 +18,7 @@ from strategies.gradients import OuterProducts
 from strategies.kmeanspp import BLOCK, seed
 from strategies.options import Device
 from strategies.pool import FloatArray, Need, Pool, Selection, TargetKind
+from strategies.questions import questions
 from strategies.ranking import Candidates, batch_first
 from strategies.strategy import Strategy
 from strategies.uncertainty import probabilities
@@ -35,11 +36,16 @@ def gradient_embeddings(
         weights: (N, M) w; None: the input of the last layer as it is (BADGE).
         device: where the factors are kept and the products computed; None: where they are.
 
-    Note: BMMAL Eq. 3 writes logits f_i; its code and BADGE take probabilities p_i, as here.
+    Note: BMMAL Eq. 3 writes logits f_i; its code and BADGE take probabilities p_i, as here. Of Q
+    questions the embedding is [a_1 (x) z ; ... ; a_Q (x) z], which is [a_1 ; ... ; a_Q] (x) z.
     """
-    left = PseudoLabelResidual(
-        Dense(probabilities(pool), device), multilabel=pool.target is TargetKind.MULTILABEL
-    )
+    residuals = [
+        PseudoLabelResidual(
+            Dense(probabilities(one), device), multilabel=one.target is TargetKind.MULTILABEL
+        )
+        for one in questions(pool)
+    ]
+    left = residuals[0] if len(residuals) == 1 else WeightedBlocks(residuals)
     if weights is None:
         return OuterProducts(left, pool_features(pool, device))
     assert pool.features is not None

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from strategies.pool import Need, Pool, TargetKind
+from strategies.questions import most_entropy, questions
 from strategies.ranking import Candidates, Scores
 from strategies.rows import as_tensor, chunks
 from strategies.strategy import Strategy
@@ -19,6 +20,9 @@ def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Score
 
     Multi-label: summed over the K yes/no questions. Regression: the variance of the predictions
     over the passes, in which the mutual information of a Gaussian output is monotone.
+
+    Several questions: the mean, information as a share of the largest possible entropy, variances
+    as shares of the pool's largest.
     """
     assert pool.mc_probabilities is not None
     components = disagreement(pool)
@@ -28,6 +32,22 @@ def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Score
 
 def disagreement(pool: Pool) -> dict[str, Values]:
     """Return how the passes differ: mutual information (N,) and its parts, or the variance."""
+    parts = questions(pool)
+    if len(parts) == 1:
+        return _of_question(parts[0])
+    found = [_of_question(one) for one in parts]
+    numbers = parts[0].target is TargetKind.REGRESSION
+    largest = [
+        (float(one["variance"].max()) or 1.0) if numbers else most_entropy(part)
+        for part, one in zip(parts, found, strict=True)
+    ]
+    return {
+        name: np.mean([one[name] / most for one, most in zip(found, largest, strict=True)], axis=0)
+        for name in found[0]
+    }
+
+
+def _of_question(pool: Pool) -> dict[str, Values]:
     assert pool.mc_probabilities is not None
     passes = as_tensor(pool.mc_probabilities)
     width = 4 * passes.shape[0] * passes.shape[2]

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from strategies.pool import Need, Pool, TargetKind
-from strategies.ranking import Candidates, Scores
+from strategies.questions import questions
+from strategies.ranking import Candidates, Scores, Values
 from strategies.rows import as_tensor, chunks
 from strategies.strategy import Strategy
 
@@ -21,8 +22,14 @@ def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Score
     min over k != y^ of |f_k - f_y^| / |W_k - W_y^|; multi-label: min over k of |f_k| / |W_k|.
 
     Note: the published code perturbs towards the last of ten classes, not the nearest; this
-    follows the paper.
+    follows the paper. Of several questions the nearest boundary counts.
     """
+    boundary = np.min([_distances(one) for one in questions(pool)], axis=0)
+    return Scores(1 / (1 + boundary), {"boundary_distance": boundary})
+
+
+def _distances(pool: Pool) -> Values:
+    """Return each task's distance to the nearest boundary of one question: (N,)."""
     assert pool.linear_head is not None
     weight = as_tensor(pool.linear_head.weight).to(torch.float64)
     logits = as_tensor(pool.linear_head.logits)
@@ -33,8 +40,8 @@ def score(pool: Pool, candidates: Candidates, rng: np.random.Generator) -> Score
         values = logits[part].to(torch.float64)
         gaps = _multilabel(values, widths) if multilabel else _softmax(values, widths)
         distances[part] = gaps.cpu()
-    boundary = distances.clamp(max=NO_BOUNDARY).numpy()
-    return Scores(1 / (1 + boundary), {"boundary_distance": boundary})
+    found: Values = distances.clamp(max=NO_BOUNDARY).numpy()
+    return found
 
 
 def _multilabel(logits: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:

@@ -86,7 +86,7 @@ class WeightedBlocks:
         weights: (N, M) weight of each block per row; None: all 1.
     """
 
-    def __init__(self, blocks: Sequence[Dense], weights: torch.Tensor | None = None) -> None:
+    def __init__(self, blocks: Sequence[Factor], weights: torch.Tensor | None = None) -> None:
         self.blocks = tuple(blocks)
         self._widths = [block.shape[1] for block in blocks]
         self.device = blocks[0].device

@@ -17,6 +17,7 @@ from strategies.calibration import fitted_temperature, tempered
 from strategies.coverage import REFERENCES
 from strategies.diverse import RADIUS, spread
 from strategies.pool import Need, Pool, Selection
+from strategies.questions import mean_of, most_entropy, questions
 from strategies.ranking import Candidates, Values, batch_first
 from strategies.rows import map_rows
 from strategies.strategy import Strategy
@@ -64,10 +65,12 @@ def u_herding(
     The temperature is fitted on the pool's held-out predictions; where there are none the
     probabilities are taken as they are.
     """
-    held_out, temperature = pool.held_out, 1.0
-    if held_out is not None and len(held_out.truth):
-        temperature = fitted_temperature(held_out, pool.target)
-    unsure = uncertainty(pool, measure, temperature)
+    unsure = mean_of(
+        pool,
+        lambda one: uncertainty(one, measure, _temperature(one)),
+        most_entropy if measure == "entropy" else None,
+    )
+    temperature = float(np.mean([_temperature(one) for one in questions(pool)]))
     covered, used = spread(
         pool, n, candidates, rng, weights=unsure, radius=radius, references=references
     )
@@ -75,6 +78,13 @@ def u_herding(
     notes = {"radius": used, "temperature": temperature, "references": covered.references}
     components = {"gain": gains, "uncertainty": unsure}
     return batch_first(covered.indices, covered.left, gains, candidates, components, notes)
+
+
+def _temperature(pool: Pool) -> float:
+    held_out = pool.held_out
+    if held_out is None or not len(held_out.truth):
+        return 1.0
+    return fitted_temperature(held_out, pool.target)
 
 
 def uncertainty(pool: Pool, measure: Measure, temperature: float) -> Values:

@@ -81,8 +81,31 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Further:
+    """What a model says of one more question about the same tasks; as in the pool itself.
+
+    Attributes:
+        target: kind of the question.
+        probabilities: (N, K) or (N, 1).
+        mc_probabilities: (T, N, K) or (T, N, 1).
+        linear_head: the question's own.
+        held_out: predictions for tasks that have a label of this question.
+    """
+
+    target: TargetKind
+    probabilities: FloatArray | None = None
+    mc_probabilities: FloatArray | None = None
+    linear_head: LinearHead | None = None
+    held_out: HeldOut | None = None
+
+
+@dataclass(frozen=True)
 class Pool:
     """N unlabelled tasks as a model sees them; what was not asked for is None.
+
+    Where several questions are asked of a task, the first one is in the pool itself and `further`
+    has the others; features are shared, coalition values are means over the questions and gradients
+    are sums.
 
     Attributes:
         size: N.
@@ -106,6 +129,8 @@ class Pool:
         pretrained: whether features come from pretrained encoders (TypiClust at a cold start).
         round: the project's round number t, from 1 (GRACE Eq. 8, where nothing else is known).
         labelled_count: number of labelled tasks (GRACE's curriculum, `auto`); None: not known.
+        further: other questions about the same tasks, none of them with classes if the first is a
+            number.
     """
 
     size: int
@@ -125,6 +150,7 @@ class Pool:
     pretrained: bool = False
     round: int = 1
     labelled_count: int | None = None
+    further: tuple[Further, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The least certain task first: entropy, margin and least confidence (Settles 2009).
 
 Multi-label targets are K independent yes/no questions: entropy is summed over them, margin and
-confidence are averaged.
+confidence are averaged. Several questions about a task are averaged, too: entropies as shares of
+the largest possible one.
 """
 
 from __future__ import annotations
@@ -9,24 +10,37 @@ from __future__ import annotations
 import numpy as np
 
 from strategies.pool import FloatArray, Need, Pool, TargetKind
+from strategies.questions import mean_of, most_entropy
 from strategies.ranking import Candidates, Scores, Values
 from strategies.rows import map_rows
 from strategies.strategy import Strategy
 
 
 def pool_entropy(pool: Pool) -> Values:
-    """Return the entropy of each task's prediction in nats: (N,)."""
-    return map_rows(lambda p: entropy(p, pool.target), probabilities(pool))
+    """Return the entropy of each task's prediction in nats: (N,); in [0, 1] of several ones."""
+
+    def of(one: Pool) -> Values:
+        return map_rows(lambda p: entropy(p, one.target), probabilities(one))
+
+    return mean_of(pool, of, most_entropy)
 
 
 def pool_margin(pool: Pool) -> Values:
     """Return the gap between the two most probable answers: (N,)."""
-    return map_rows(lambda p: margin(p, pool.target), probabilities(pool))
+
+    def of(one: Pool) -> Values:
+        return map_rows(lambda p: margin(p, one.target), probabilities(one))
+
+    return mean_of(pool, of)
 
 
 def pool_confidence(pool: Pool) -> Values:
     """Return the probability of the most probable answer: (N,)."""
-    return map_rows(lambda p: confidence(p, pool.target), probabilities(pool))
+
+    def of(one: Pool) -> Values:
+        return map_rows(lambda p: confidence(p, one.target), probabilities(one))
+
+    return mean_of(pool, of)
 
 
 def probabilities(pool: Pool) -> FloatArray:

@@ -9,6 +9,7 @@ import torch
 
 from strategies.errors import InvalidPool
 from strategies.pool import HeldOut, Need, Pool, TargetKind
+from strategies.questions import questions
 from strategies.rows import as_tensor
 from strategies.shapley import all_coalitions
 
@@ -16,6 +17,9 @@ from strategies.shapley import all_coalitions
 PROBABILITY_SLACK = 1e-3
 # What is read where it is there: at a cold start nothing is labelled.
 OPTIONAL = frozenset({Need.LABELLED_FEATURES, Need.HELD_OUT})
+OF_A_QUESTION = frozenset(
+    {Need.PROBABILITIES, Need.MC_PROBABILITIES, Need.LINEAR_HEAD, Need.HELD_OUT}
+)
 
 
 def check_pool(pool: Pool, needs: frozenset[Need], strategy: str) -> None:
@@ -27,6 +31,13 @@ def check_pool(pool: Pool, needs: frozenset[Need], strategy: str) -> None:
             f"pool.present has shape {pool.present.shape}; it needs "
             f"({pool.size}, {len(pool.modalities)})."
         )
+    _check_needs(pool, needs, strategy)
+    if pool.further:
+        for one in questions(pool):
+            _check_needs(one, needs & OF_A_QUESTION, strategy)
+
+
+def _check_needs(pool: Pool, needs: frozenset[Need], strategy: str) -> None:
     for need in sorted(needs):
         value = getattr(pool, need.value)
         if value is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,53 @@ ROOT = Path(__file__).resolve().parents[1]
 # Generated cases promise nothing about time; what does is timed by tests/stopwatch.py.
 settings.register_profile("equipoise", deadline=None)
 settings.load_profile("equipoise")
+
+
+LIVE = tuple(
+    ROOT / "tests" / place
+    for place in (
+        "e2e",
+        "faults",
+        "demo/test_labelstudio.py",
+        "backend/labelstudio/test_templates.py",
+    )
+)
+"""Tests that need an installed Label Studio."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what needs a Label Studio in one process: one server serves it all."""
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in LIVE):
+            item.add_marker(pytest.mark.xdist_group("live"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was said of deadlines to the process that prints it."""
+    said = getattr(session.config, "workeroutput", None)  # only where tests run side by side
+    if said is not None:
+        said["deadlines"] = (verdicts.kept, verdicts.not_judged)
+
+
+class _Gathered:
+    """Gathers what the processes say of deadlines."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add one process's."""
+        kept, not_judged = getattr(node, "workeroutput", {}).get("deadlines", (0, []))
+        verdicts.kept += kept
+        verdicts.not_judged.extend(not_judged)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run side by side, each process computes on its own processor."""
+    config.pluginmanager.register(_Gathered())
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -68,9 +68,7 @@ def simulate(
     source = Source(data, project, root, columns, label_config, test_share)
     with _explained():
         dataset = read_source(source)
-        chosen = preset_of(
-            preset, **{**dataset.overrides, **read_pairs("--override", override or [])}
-        )
+        chosen = preset_of(preset, **read_pairs("--override", override or []))
         names = contenders(strategies, dataset.schema.multimodal.kind, option or [])
         out.print(
             f"{dataset.title}: {len(dataset.train)} tasks to label, {len(dataset.test)} to test",

@@ -117,8 +117,9 @@ def _dataset(
     if not config.schema.targets:
         raise DataError(f"there is nothing to learn in {name}: {config.sentence}")
     answers = read_tasks(tasks, config)
-    labels = label_arrays(answers.labelled, config.schema.targets)
-    known = usable(config.schema, labels)
+    schema = config.schema.about(config.schema.multimodal)  # curves are of one question
+    labels = label_arrays(answers.labelled, schema.targets)
+    known = usable(schema, labels)
     if len(known) < LEAST_TASKS:
         unread = "; ".join(f"{n} x {reason}" for reason, n in answers.unread.most_common(3))
         raise DataError(
@@ -128,4 +129,4 @@ def _dataset(
     train, test = split_at_random(known, share)
     by_id = {int(task["id"]): task for task in tasks}
     samples = tuple(sample(by_id[said.task]) for said in answers.labelled)
-    return Dataset(name, title, samples, labels, config.schema, train, test)
+    return Dataset(name, title, samples, labels, schema, train, test)

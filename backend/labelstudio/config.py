@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -54,14 +54,41 @@ class LabelConfig:
         inputs = ", ".join(f"{m.name} ({m.kind})" for m in self.schema.modalities)
         if self.level is Level.COVERAGE:
             return f"nothing here can be learned: the order covers the variety of {inputs}"
-        target = self.schema.multimodal
+        questions = self.schema.questions
+        occur = [repr(q.name) for q in questions if self.controls[q.name].presence]
+        said = f"which labels of {_listed(occur)} occur"
         if self.level is Level.PRESENCE:
             return (
-                f"which labels of {target.name!r} occur in a task is learned from {inputs} and "
-                "orders the queue; nothing is pre-annotated"
+                f"{said} in a task is learned from {inputs} and orders the queue; nothing is "
+                "pre-annotated"
             )
+        asked = [f"{q.name} ({q.kind})" for q in questions if not self.controls[q.name].presence]
         own = [f"; {t.name} labels {t.modality} alone" for t in self.schema.targets if t.modality]
-        return f"{target.name} ({target.kind}) from {inputs}{''.join(own)}"
+        beside = f"; {said} is learned, too, and not pre-annotated" if occur else ""
+        return f"{_listed(asked)} from {inputs}{''.join(own)}{beside}"
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """How each control was read, and how to have it read otherwise."""
+        lines = []
+        for target in self.schema.targets:
+            control = self.controls[target.name]
+            about = f"the modality {target.modality!r} alone" if target.modality else "the task"
+            asks = "which of its labels occur in" if control.presence else "about"
+            otherwise = (
+                'equipoise="multimodal" on it makes it one about the task, '
+                if target.modality
+                else ""
+            )
+            lines.append(
+                f"{target.name} ({control.tag}): a question {asks} {about}; "
+                f'{otherwise}equipoise="ignore" leaves it out'
+            )
+        return tuple(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 @lru_cache(maxsize=64)
@@ -83,8 +110,9 @@ def parse(config: str) -> LabelConfig:
     found = read_questions(controls, inputs.of_tag)
     level = Level.COVERAGE
     if found.targets:
-        main = found.controls[found.targets[0].name]
-        level = Level.PRESENCE if main.presence else Level.LEARNED
+        asked = [found.controls[t.name] for t in found.targets if t.modality is None]
+        only = all(control.presence for control in asked)
+        level = Level.PRESENCE if only else Level.LEARNED
     return LabelConfig(
         Schema(tuple(inputs.modalities), tuple(found.targets)),
         found.controls,

@@ -18,7 +18,8 @@ class Control:
         answer: key of the answer in a result's value.
         paths: path as results have it -> class; what people see instead of an alias counts, too.
         nested: whether predictions answer with paths.
-        conditional: may be hidden, so that no answer is unknown and never "none".
+        conditional: no answer is unknown and never "none": it may be hidden, or has to be answered
+            and was not there yet.
         presence: its classes are labels of regions; it is never answered by a prediction.
         ancestors: whether what is above a path is chosen with it.
     """

@@ -28,7 +28,7 @@ _SIDES = (("left",), ("right",))
 
 @dataclass
 class Questions:
-    """What the controls come to; the first target, if any, is the one about the whole task."""
+    """What the controls come to; the first target, if any, is about the whole task."""
 
     targets: list[Target] = field(default_factory=list)
     controls: dict[str, Control] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Questions:
 
 
 def read_questions(tags: Sequence[Tag], of_tag: Mapping[str, tuple[str, ...]]) -> Questions:
-    """Choose what is learned; everything else is named with the reason.
+    """Read what is asked: of the whole task, or of one modality; the rest is named with the reason.
 
     Args:
         tags: the controls.
@@ -58,25 +58,21 @@ def read_questions(tags: Sequence[Tag], of_tag: Mapping[str, tuple[str, ...]]) -
     main = _main(usable)
     _add(found, main, None)
     taken: set[str] = set()
+    others: list[Tag] = []
     for tag in usable:
         if tag is main:
             continue
         modality = _own_modality(tag, main, usable, of_tag)
-        if modality is None or modality in taken:
-            found.notes.append(f"{tag}: {_not_learned(tag, main)}")
+        if modality is None:
+            others.append(tag)
+        elif modality in taken:
+            found.notes.append(f"{tag}: {modality!r} has a question of its own already")
         else:
             taken.add(modality)
             _add(found, tag, modality)
+    for tag in others:
+        _add(found, tag, None)
     return found
-
-
-def _not_learned(tag: Tag, main: Tag) -> str:
-    if presence(tag):
-        return f"which of its labels occur is not learned beside {main.name!r}"
-    return (
-        f"a question of its own beside {main.name!r}, and one question is learned per project; "
-        'equipoise="multimodal" on it makes it that one'
-    )
 
 
 def _add(found: Questions, tag: Tag, modality: str | None) -> None:
@@ -95,7 +91,7 @@ def _add(found: Questions, tag: Tag, modality: str | None) -> None:
         _ANSWERS.get(tag.kind, tag.kind),
         paths,
         tag.kind == "taxonomy" or (tag.kind == "choices" and tag.says("allownested")),
-        tag.conditional or tag.says("perregion"),
+        tag.conditional or tag.says("perregion") or tag.says("required"),
         presence(tag),
         target.kind is TargetKind.MULTILABEL,
     )
@@ -127,13 +123,8 @@ def _problem(tag: Tag, of_tag: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _main(usable: Sequence[Tag]) -> Tag:
-    """Return what is asked of the whole task: tagged so, else of several inputs, else first."""
+    """Return the first question: tagged so, else of several inputs, else the first there is."""
     tagged = [tag for tag in usable if tag.attrs.get("equipoise") == "multimodal"]
-    if len(tagged) > 1:
-        raise UnsupportedConfig(
-            f'Several controls say equipoise="multimodal": {[tag.name for tag in tagged]}. '
-            "Keep one."
-        )
     learned = [tag for tag in usable if not presence(tag)]
     several = [tag for tag in learned if len(tag.to_names) > 1]
     return (tagged or several or learned or list(usable))[0]
@@ -149,6 +140,8 @@ def _own_modality(
     the same of exactly one, and no other control asks the same of that input.
     """
     wish = tag.attrs.get("equipoise", "")
+    if wish == "multimodal":
+        return None
     known = [name for names in of_tag.values() for name in names]
     if wish and wish not in known:
         raise UnsupportedConfig(

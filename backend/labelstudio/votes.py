@@ -24,9 +24,9 @@ def label_arrays(
         soft: keep what annotators disagree about: the share of votes per class or label.
 
     Returns:
-        target name -> (N,) int64 class indices (-1: not said), (N, K) 0/1 for multilabel, or
-        (N,) floats for regression (NaN: not said); with `soft`, (N, K) shares for both kinds of
-        classes (a row of NaN: not said).
+        target name -> (N,) int64 class indices (-1: not said), (N, K) 0/1 for multilabel (a row of
+        NaN: not said), or (N,) floats for regression (NaN: not said); with `soft`, (N, K) shares
+        for both kinds of classes (a row of NaN: not said).
     """
     return {
         t.name: _column([item.values.get(t.name, ()) for item in labelled], t, soft)
@@ -40,7 +40,8 @@ def _column(votes: Sequence[tuple[Value, ...]], target: Target, soft: bool) -> n
         return np.array([_mean(v) for v in votes], dtype=np.float64)
     if target.kind is TargetKind.MULTILABEL:
         shares = _shares(votes, index)
-        return shares if soft else (shares >= 0.5).astype(np.float64)
+        # Unknown stays unknown: it must not become "none of them".
+        return shares if soft else np.where(np.isnan(shares), shares, shares >= 0.5)
     if soft:
         return _shares(votes, index)
     # Ties go to the class that was said first, so a repeated round sees the same label.

@@ -2,26 +2,36 @@
 
 A file that crashes its decoder takes the process with it, and a hanging one cannot be stopped from
 inside. So each process notes what it decodes; what a dead one left behind is suspect, and the next
-round decodes carefully (backend/media/quarantine.py) and finds out which file it is.
+round of the same project decodes carefully (backend/media/quarantine.py) and finds out which file
+it is. Each suspect, and each file that is refused, is a file of its own, so that the processes of
+several projects never overwrite what another one found.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from model.sample import MediaError
 
-_SLOT = 96
+_SLOT = 112
 _STUCK = 5.0
-_REFUSED, _SUSPECTS, _SUFFIX = "refused.json", "suspects.json", ".journal"
+_SUSPECT, _REFUSED, _SUFFIX = ".suspect", ".refused", ".journal"
+
+
+class _Noted(NamedTuple):
+    """A line of a journal: a content key, whose file it is, since when (monotonic seconds)."""
+
+    key: str
+    project: int
+    since: float
 
 
 class DecodeLog:
@@ -57,8 +67,8 @@ class DecodeLog:
                 os.close(self._file)
                 self._file = None
 
-    def load(self, key: str, fetch: Callable[[], bytes]) -> bytes:
-        """Fetch a file that is decoded next, and note that it is.
+    def load(self, key: str, project: int, fetch: Callable[[], bytes]) -> bytes:
+        """Fetch a project's file that is decoded next, and note that it is.
 
         Raises:
             MediaError: the same file is being decoded already, for long.
@@ -72,7 +82,7 @@ class DecodeLog:
             used = {slot for slot, _ in self._slots.values()}
             slot = next(i for i in range(len(used) + 1) if i not in used)
             self._slots[key] = (slot, time.monotonic())
-            self._write(slot, f"{key} {time.monotonic():.3f}")
+            self._write(slot, f"{key} {project} {time.monotonic():.3f}")
         return content
 
     def end(self, key: str) -> None:
@@ -96,78 +106,72 @@ class DecodeLog:
 
     def of(self, process: int) -> dict[str, float]:
         """Return what a process decodes: content key -> since when (monotonic seconds)."""
-        found: dict[str, float] = {}
-        for path in self.folder.glob(f"{process}-*{_SUFFIX}"):
-            found.update(_read(path))
-        return found
+        found = self.folder.glob(f"{process}-*{_SUFFIX}")
+        return {noted.key: noted.since for path in found for noted in _read(path)}
 
     def forget(self, process: int) -> None:
         """Delete what a process left."""
         for path in self.folder.glob(f"{process}-*{_SUFFIX}"):
             path.unlink(missing_ok=True)
 
-    def suspects(self) -> set[str]:
-        """Return what was being decoded when a process died, since the last careful round."""
-        found = set(self._load(_SUSPECTS))
+    def suspects(self, project: int) -> set[str]:
+        """Return which of a project's files were being decoded when a process died.
+
+        They are suspect until a careful round of the project has looked at them (`clear`).
+        """
         for path in self.folder.glob(f"*{_SUFFIX}"):
             left = _of_the_dead(path)
             if left is not None:
-                found |= left
-                self._save(_SUSPECTS, dict.fromkeys(sorted(found), ""))
+                for noted in left:
+                    (self.folder / f"{noted.project}-{noted.key}{_SUSPECT}").touch()
                 path.unlink(missing_ok=True)
-        return found
+        found = self.folder.glob(f"{project}-*{_SUSPECT}")
+        return {path.name.removesuffix(_SUSPECT).partition("-")[2] for path in found}
 
-    def clear(self) -> None:
-        """Note that a careful round has looked at every suspect."""
-        with suppress(OSError):
-            (self.folder / _SUSPECTS).unlink(missing_ok=True)
+    def clear(self, project: int, suspects: Iterable[str]) -> None:
+        """Note that a careful round of a project has looked at these suspects."""
+        for key in suspects:
+            with suppress(OSError):
+                (self.folder / f"{project}-{key}{_SUSPECT}").unlink(missing_ok=True)
 
     def refused(self) -> dict[str, str]:
         """Return content key -> why it is not decoded any more."""
-        return self._load(_REFUSED)
+        found = {}
+        for path in self.folder.glob(f"*{_REFUSED}"):
+            with suppress(OSError):
+                found[path.name.removesuffix(_REFUSED)] = path.read_text()
+        return found
 
     def refuse(self, key: str, reason: str) -> None:
         """Never decode a file again: it crashed its decoder, or held it up."""
-        self._save(_REFUSED, {**self.refused(), key: reason})
-
-    def _load(self, name: str) -> dict[str, str]:
+        beside = self.folder / f".{key}.{uuid.uuid4().hex[:8]}"
         try:
-            found = json.loads((self.folder / name).read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def _save(self, name: str, content: dict[str, str]) -> None:
-        beside = self.folder / f".{name}.{uuid.uuid4().hex[:8]}"
-        try:
-            beside.write_text(json.dumps(content))
-            beside.replace(self.folder / name)
+            beside.write_text(reason)
+            beside.replace(self.folder / f"{key}{_REFUSED}")
         finally:
             beside.unlink(missing_ok=True)
 
 
-def _of_the_dead(path: Path) -> set[str] | None:
-    """Return the keys in the decode_log of a dead process; None if it lives."""
+def _of_the_dead(path: Path) -> list[_Noted] | None:
+    """Return what is in the decode_log of a dead process; None if it lives."""
     try:
         file = os.open(path, os.O_RDWR)
     except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return set(_read(path))
+        return _read(path)
     except OSError:
         return None
     finally:
         os.close(file)
 
 
-def _read(path: Path) -> dict[str, float]:
-    found = {}
-    try:
+def _read(path: Path) -> list[_Noted]:
+    found = []
+    with suppress(OSError, ValueError):
         for line in path.read_text().splitlines():
-            key, _, since = line.strip().partition(" ")
-            if key and since:
-                found[key] = float(since)
-    except (OSError, ValueError):
-        return found
+            match line.split():
+                case [key, project, since]:
+                    found.append(_Noted(key, int(project), float(since)))
     return found

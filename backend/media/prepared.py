@@ -11,15 +11,16 @@ from backend.media.decode_log import DecodeLog
 from backend.media.task_media import MediaSource
 from backend.settings import Settings
 from model.cache import FeatureCache
+from model.options import Preparation
 from model.preparation import Inputs, Progress, prepare
-from model.presets import Preset
 
 
 def prepared(
     tasks: Sequence[dict[str, Any]],
     config: LabelConfig,
-    preset: Preset,
+    preparation: Preparation,
     *,
+    project: int,
     studio: LabelStudio,
     settings: Settings,
     decode_log: DecodeLog,
@@ -33,7 +34,8 @@ def prepared(
     Args:
         tasks: N tasks as Label Studio shows them.
         config: which of their values are modalities.
-        preset: names the encoders.
+        preparation: names the encoders.
+        project: whose tasks they are.
         studio: Label Studio, for its media.
         settings: other hosts, limits, and the folder of the cache.
         decode_log: this process's, opened.
@@ -43,12 +45,17 @@ def prepared(
         progress: called with (stage, done, total).
     """
     source = MediaSource(
-        studio, settings, attempts=attempts, decode_log=decode_log, suspects=suspects
+        studio,
+        settings,
+        attempts=attempts,
+        project=project,
+        decode_log=decode_log,
+        suspects=suspects,
     )
     return prepare(
         [source.sample(task, config) for task in tasks],
         config.schema,
-        preset,
+        preparation,
         FeatureCache(settings.cache),
         workers=workers or settings.workers,
         progress=progress,

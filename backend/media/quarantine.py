@@ -27,7 +27,7 @@ from backend.logs import configure
 from backend.media.decode_log import DecodeLog
 from backend.media.prepared import prepared
 from backend.settings import settings
-from model.presets import Preset
+from model.options import Preparation
 
 log = structlog.get_logger(__name__)
 _STRIKES = 2
@@ -37,9 +37,10 @@ _STRIKES = 2
 def carefully(
     tasks: Sequence[dict[str, Any]],
     label_config: str,
-    preset: Preset,
+    preparation: Preparation,
     *,
     folder: Path,
+    project: int,
     decode_log: DecodeLog,
     decode_timeout: float,
     alive: Callable[[], None],
@@ -49,8 +50,9 @@ def carefully(
     Args:
         tasks: tasks as Label Studio shows them.
         label_config: the project's.
-        preset: names the encoders.
+        preparation: names the encoders.
         folder: the round's, for the list of work.
+        project: whose tasks they are, and whose suspects are looked at.
         decode_log: of this process.
         decode_timeout: seconds that one file may take.
         alive: called five times a second; what it raises ends the work.
@@ -60,14 +62,20 @@ def carefully(
     """
     path = folder / "careful.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
+    work = {
+        "project": project,
+        "tasks": list(tasks),
+        "label_config": label_config,
+        "preparation": preparation.to_json(),
+    }
+    suspects = decode_log.suspects(project)
     path.write_text(json.dumps(work))
     strikes: Counter[str] = Counter()
     log.warning("a process died while decoding; this round decodes one file at a time")
     try:
         while not _try(path, strikes, decode_log, decode_timeout, alive):
             pass
-        decode_log.clear()
+        decode_log.clear(project, suspects)
     finally:
         path.unlink(missing_ok=True)
 
@@ -129,7 +137,8 @@ def main(argv: list[str]) -> int:
         prepared(
             work["tasks"],
             parse(work["label_config"]),
-            Preset.from_json(work["preset"]),
+            Preparation.from_json(work["preparation"]),
+            project=work["project"],
             studio=studio,
             settings=config,
             decode_log=decode_log,

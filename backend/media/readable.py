@@ -22,7 +22,7 @@ from backend.media.absent import counted, listed
 from backend.media.decode_log import DecodeLog
 from backend.media.prepared import prepared
 from backend.settings import Settings, settings
-from model.presets import Preset
+from model.options import Preparation
 
 Json = dict[str, Any]
 TASKS = 20
@@ -50,18 +50,26 @@ class Readable:
         return f"{text}, because {listed(self.reasons)}" if self.reasons else text
 
 
-def readable(tasks: Sequence[Json], label_config: str, preset: Preset) -> list[Readable]:
+def readable(
+    project: int, tasks: Sequence[Json], label_config: str, preparation: Preparation
+) -> list[Readable]:
     """Fetch and decode tasks, and say per modality what came of it.
 
     Args:
+        project: whose tasks they are.
         tasks: as Label Studio shows them.
         label_config: the project's.
-        preset: names the encoders.
+        preparation: names the encoders.
 
     Raises:
         EquipoiseError: the process that decodes them died, or took too long.
     """
-    work = {"tasks": list(tasks), "label_config": label_config, "preset": preset.to_json()}
+    work = {
+        "project": project,
+        "tasks": list(tasks),
+        "label_config": label_config,
+        "preparation": preparation.to_json(),
+    }
     try:
         done = subprocess.run(
             python_module("backend.media.readable"),
@@ -89,7 +97,8 @@ def _look(work: Json, config: Settings) -> list[Json]:
         inputs = prepared(
             work["tasks"],
             parsed,
-            Preset.from_json(work["preset"]),
+            Preparation.from_json(work["preparation"]),
+            project=work["project"],
             studio=studio,
             settings=config,
             decode_log=decode_log,

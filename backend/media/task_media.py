@@ -24,6 +24,7 @@ class MediaSource:
         settings: Settings,
         *,
         attempts: int = 3,
+        project: int = 0,
         decode_log: DecodeLog | None = None,
         suspects: bool = True,
     ) -> None:
@@ -33,13 +34,15 @@ class MediaSource:
             studio: Label Studio, for its media and its token.
             settings: other hosts, and limits.
             attempts: tries of a file on Label Studio when it does not answer.
+            project: whose tasks they are.
             decode_log: notes what is being decoded, and knows which files crash their decoders.
             suspects: whether files that may have crashed a process are loaded.
         """
+        self._project = project
         self._decode_log = decode_log
         self._refused = decode_log.refused() if decode_log is not None else {}
         if decode_log is not None and not suspects:
-            waits = dict.fromkeys(decode_log.suspects(), "a process died while decoding it")
+            waits = dict.fromkeys(decode_log.suspects(project), "a process died while decoding it")
             self._refused = {**waits, **self._refused}
         self._studio = studio
         self.fetch = SafeFetch(studio, settings, attempts=attempts)
@@ -73,4 +76,4 @@ class MediaSource:
     def _load(self, decode_log: DecodeLog, key: str, value: str, task: int | None) -> bytes:
         if key in self._refused:
             raise MediaError(self._refused[key])
-        return decode_log.load(key, lambda: self.fetch(value, task))
+        return decode_log.load(key, self._project, lambda: self.fetch(value, task))

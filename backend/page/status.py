@@ -78,6 +78,7 @@ def _of_round(found: Round, store: Store) -> dict[str, Any]:
         "durations": found.durations,
         "quality": sentence(found.measured),
         "measured": found.measured,
+        "questions": questions(found),
         "contributions": {
             k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
         },
@@ -85,6 +86,21 @@ def _of_round(found: Round, store: Store) -> dict[str, Any]:
         "unread_results": found.work.get("unread", 0),
         "checkpoint": str(store.path(found.checkpoint)) if found.checkpoint else "",
     }
+
+
+def questions(found: Round) -> dict[str, dict[str, Any]]:
+    """Return what is known of each question of a round; {} where only one is asked.
+
+    Its labels, whether it waits for more of them, and its metrics; those of the first one are the
+    round's own.
+    """
+    asked: dict[str, dict[str, Any]] = {}
+    for key, value in found.metrics.items():
+        metric, at, name = key.partition("@")
+        if at:
+            asked.setdefault(name, {"waits": False})
+            asked[name].update({"waits": True} if metric == "waiting" else {metric: value})
+    return asked
 
 
 def history(store: Store, project: int) -> list[dict[str, Any]]:

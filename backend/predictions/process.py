@@ -53,9 +53,8 @@ class Predictor:
         """Return the results of a request, or what went wrong."""
         try:
             model = self._model(request["project"], request["checkpoint"])
-            tasks = request["tasks"]
             alive = partial(self._go_on, request["number"])
-            return {"results": self._predict(model, tasks, request["label_config"], alive)}
+            return {"results": self._predict(model, request, alive)}
         except checkpoint.CheckpointError as error:
             return {"unusable": str(error)}
         except Exception as error:
@@ -75,12 +74,11 @@ class Predictor:
                 self._models[project] = folder, model
             return model
 
-    def _predict(
-        self, model: Model, tasks: Sequence[Json], label_config: str, alive: Progress
-    ) -> list[list[Json]]:
+    def _predict(self, model: Model, request: Json, alive: Progress) -> list[list[Json]]:
+        tasks: Sequence[Json] = request["tasks"]
         if not tasks:
             return []
-        config = parse(label_config)
+        config = parse(request["label_config"])
         self._circuit.hint()  # whoever asks for predictions is mostly Label Studio itself
         with LabelStudio.of(
             self._settings,
@@ -91,7 +89,8 @@ class Predictor:
             inputs = prepared(
                 tasks,
                 config,
-                model.preset,
+                model.preset.preparation,
+                project=request["project"],
                 studio=studio,
                 settings=self._settings,
                 decode_log=self._decode_log,

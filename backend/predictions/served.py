@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,17 +115,25 @@ class Serving:
         """End the process that answers for tasks that are not ranked."""
         self._unranked.stop()
 
-    def predict(self, project: int, tasks: Sequence[Json], label_config: str) -> list[Json]:
+    def predict(
+        self,
+        project: int,
+        tasks: Sequence[Json],
+        label_config: str,
+        gone: Future[None] | None = None,
+    ) -> list[Json]:
         """Return one prediction per task, in order; broken tasks get an empty one.
 
         Args:
             project: project id.
             tasks: tasks as Label Studio posts them.
             label_config: the config Label Studio has now; answers use its controls only.
+            gone: done once the caller has hung up.
         """
         served = self.refresh(project)
         if served is None:
-            return [_item([], UNRANKED, self.version(project)) for _ in tasks]
+            first = self.version(project)  # asked for once: 100,000 times take a minute
+            return [_item([], UNRANKED, first) for _ in tasks]
         version = served.round.version
         config = parse(label_config)
         same = bool(served.round.schema) and not config.schema.changes_since(
@@ -140,18 +149,24 @@ class Serving:
             result = prediction_result(config, served.outputs, row) if same else []
             items[position] = _item(result, float(served.positions[row]), version)
         if unknown and same and served.round.checkpoint:
-            found = self._in_time(served.round, [tasks[i] for i in unknown], label_config)
+            found = self._in_time(served.round, [tasks[i] for i in unknown], label_config, gone)
             for position, result in zip(unknown, found, strict=True):
                 items[position] = _item(result, UNRANKED, version)
         return [item or _item([], UNRANKED, version) for item in items]
 
-    def _in_time(self, found: Round, tasks: Sequence[Json], label_config: str) -> list[list[Json]]:
+    def _in_time(
+        self, found: Round, tasks: Sequence[Json], label_config: str, gone: Future[None] | None
+    ) -> list[list[Json]]:
         """Ask for predictions, or give up: an annotator waits, and none is better than an error."""
         limit = self._settings.predict_timeout * (1 + (len(tasks) - 1) / 10)
         folder = self._store.path(found.checkpoint)
         box = self._unranked.ask(found.project, folder, tasks, label_config)
+        either: list[Future[Any]] = [box] if gone is None else [box, gone]
         try:
-            return box.result(timeout=min(limit, _LONGEST))
+            wait(either, min(limit, _LONGEST), FIRST_COMPLETED)
+            if gone is not None and gone.done():
+                return [[] for _ in tasks]  # that nobody reads
+            return box.result(timeout=0)
         except (EquipoiseError, TimeoutError, OSError) as error:
             reason = f"{type(error).__name__}: {error}"[:300]
             NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))

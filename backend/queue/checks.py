@@ -97,17 +97,28 @@ def _registered(facts: Facts) -> Check:
     return Check(name, True, facts.settings.url)
 
 
+_STATES = {
+    "CO": "Connected",
+    "DI": "Disconnected",
+    "ER": "Error",
+    "TR": "Training",
+    "PR": "Predicting",
+}
+"""What Label Studio calls them; old ones (1.10) give the short form only."""
+
+
 def _reachable(facts: Facts) -> Check:
     name = "backend reachable from Label Studio"
     if not facts.ours:
         return Check(name, False, "not registered", facts.connect)
-    state = facts.ours[0]["readable_state"]
+    ours = facts.ours[0]
+    state = ours.get("readable_state") or _STATES.get(ours["state"], ours["state"])
     if state in ("Connected", "Training", "Predicting"):
         return Check(name, True, state)
     return Check(
         name,
         False,
-        f"{state}: {facts.ours[0].get('error_message')}",
+        f"{state}: {ours.get('error_message')}",
         f"start `equipoise serve`, and let Label Studio reach it at {facts.settings.url} "
         "(EQUIPOISE_PUBLIC_URL; USE_DEFAULT_BANNED_SUBNETS=false for private addresses)",
     )

@@ -47,6 +47,7 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
     strategy_for(settings, owner, config)
     undo: Json = dict(known.undo) if known else {}
     done = [f"{config.level}: {config.sentence}"]
+    done += [f"reads {line}" for line in config.reading]
     done += [f"leaves out {note}" for note in config.ignored]
     store.save_project(project, title=remote["title"], label_config=remote["label_config"])
     store.note_created(project, stamp_of(remote))

@@ -21,7 +21,7 @@ def strategy_for(settings: Settings, owner: Project, config: LabelConfig) -> str
     name = effective(settings, owner).strategy
     if not config.schema.targets:
         return name
-    target = config.schema.multimodal
+    target = config.schema.ranking
     if name not in REGISTERED or target.kind in REGISTERED[name].targets:
         return name
     raise EquipoiseError(

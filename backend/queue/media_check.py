@@ -25,7 +25,9 @@ def media_checks(
         return [Check("media", True, "no tasks yet")]
     try:
         options = effective(settings, store.project(project))
-        found = readable(tasks, text, preset(options.preset, **options.overrides))
+        found = readable(
+            project, tasks, text, preset(options.preset, **options.overrides).preparation
+        )
     except EquipoiseError as error:
         return [Check("media", False, str(error), "see docs/operations.md, 'absent media'")]
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from backend.rounds.learn import learn
+from model import labels as labelling
 from model import measuring
 from model.arrays import Array
 from model.inputs import Inputs
@@ -67,9 +68,9 @@ def measured(
     Returns:
         `audited`, how many labels by chance there are; `needed`, how many it takes; `level` of the
         intervals; `questions` and `modalities`: name -> what `model.measuring` says, left out
-        while there are too few; `counts`: class -> labelled tasks.
+        while there are too few; `counts`: question -> class -> labelled tasks.
     """
-    target = fetched.config.schema.multimodal
+    schema = fetched.config.schema
     rows = audited(run, fetched)
     found: dict[str, Any] = {
         "audited": int(rows.sum()),
@@ -77,19 +78,22 @@ def measured(
         "level": LEVEL,
         "questions": {},
         "modalities": {},
-        "counts": _counts(target, labels[target.name]),
+        "counts": {q.name: _counts(q, labels[q.name]) for q in schema.questions},
     }
     if rows.sum() < ENOUGH:
         return found
-    predicted, alone, truth, present = _predictions(run, model, known, labels, all_, rows)
-    if said := measuring.measure(target, predicted, truth[target.name]):
-        found["questions"][target.name] = {"kind": target.kind.value, **said}
-    for column, name in enumerate(model.schema.names):
-        own, here = model.schema.unimodal(name), present[:, column]
-        if name in alone and (
-            said := measuring.main(own, alone[name][here], truth[own.name][here])
+    of, said, alone = _predictions(run, model, known, labels, all_, rows)
+    for question in model.schema.questions:
+        truth = labels[question.name][of]
+        if question.name in said and (
+            told := measuring.measure(question, said[question.name], truth)
         ):
-            found["modalities"][name] = said
+            found["questions"][question.name] = {"kind": question.kind.value, **told}
+    for column, name in enumerate(model.schema.names):
+        own, here = model.schema.unimodal(name), known.present[of, column]
+        truth = labels[own.name][of][here]
+        if name in alone and (told := measuring.main(own, alone[name][here], truth)):
+            found["modalities"][name] = told
     return found
 
 
@@ -113,34 +117,38 @@ def _predictions(
     labels: Mapping[str, Array],
     all_: Inputs,
     rows: BoolArray,
-) -> tuple[Array, Mapping[str, Array], dict[str, Array], BoolArray]:
-    """Return what models say that had not seen the labels, the labels, and what is present."""
+) -> tuple[IntArray, dict[str, Array], dict[str, Array]]:
+    """Return measured rows, and what models say of them that lack them: in all, and by modality."""
     vectors = model.out_of_fold is not None
-    of = np.flatnonzero(rows) if vectors else _held(run, model.schema.multimodal, labels, rows)
-    target, predicted, alone = model.schema.multimodal.name, [], []
-    for part in np.array_split(of, PARTS if vectors else 1) if len(of) else ():
+    of = np.flatnonzero(rows) if vectors else _held(run, model.schema.questions, labels, rows)
+    if not len(of):
+        return of, {}, {}
+    said, alone = [], []
+    for part in np.array_split(of, PARTS if vectors else 1):
         rest = np.setdiff1d(np.arange(known.size), part)
         other = learn(run, known.take(rest), _of(labels, rest), model.schema, all_)
-        predicted.append(other.predict(known.take(part))[target])
+        said.append(other.predict(known.take(part)))
         alone.append(other.predict_unimodal(known.take(part)))
-    if not predicted:
-        return np.zeros(0), {}, _of(labels, of), known.present[of]
-    own = {name: np.concatenate([one[name] for one in alone]) for name in alone[0]}
-    return np.concatenate(predicted), own, _of(labels, of), known.present[of]
+    return of, _joined(said), _joined(alone)
 
 
-def _held(run: Run, target: Target, labels: Mapping[str, Array], rows: BoolArray) -> IntArray:
+def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Return what all parts have; a part may have had too few labels of a question."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _held(
+    run: Run, questions: Sequence[Target], labels: Mapping[str, Array], rows: BoolArray
+) -> IntArray:
     """Return the labels that the second training leaves out: by chance, and not too many."""
     found = np.flatnonzero(rows)
     most = int(len(rows) * _MOST_HELD)
     if len(found) > most:
         found = np.random.default_rng(run.options.seed).permutation(found)[:most]
     rest = np.setdiff1d(np.arange(len(rows)), found)
-    if target.kind is TargetKind.CLASSIFICATION:
-        answers = hard(labels[target.name][rest])
-        if len(set(answers[answers >= 0].tolist())) < 2:
-            return np.zeros(0, np.int64)
-    return np.sort(found) if len(found) >= ENOUGH else np.zeros(0, np.int64)
+    able = all(labelling.enough(q, labels[q.name][rest]) for q in questions)
+    return np.sort(found) if able and len(found) >= ENOUGH else np.zeros(0, np.int64)
 
 
 def _of(labels: Mapping[str, Array], rows: IntArray) -> dict[str, Array]:

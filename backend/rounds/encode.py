@@ -9,12 +9,12 @@ from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
+from model.options import Preparation
 from model.preparation import Inputs
-from model.presets import Preset
 
 
 def encode(
-    run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preset | None = None
+    run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preparation | None = None
 ) -> Inputs:
     """Return prepared inputs of some tasks, in their order.
 
@@ -22,16 +22,17 @@ def encode(
         run: the round.
         fetched: what Label Studio holds.
         tasks: ids.
-        chosen: names the encoders; None: the project's preset.
+        chosen: names the encoders; None: the project's preparation.
     """
-    preset = chosen or run.preset
+    preparation = chosen or run.preset.preparation
     wanted = [fetched.tasks[task] for task in tasks]
-    if run.decode_log.suspects():
+    if run.decode_log.suspects(run.project):
         carefully(
             wanted,
             fetched.label_config,
-            preset,
+            preparation,
             folder=run.folder,
+            project=run.project,
             decode_log=run.decode_log,
             decode_timeout=run.settings.decode_timeout,
             alive=lambda: run.progress("decode", 0, 0),
@@ -47,7 +48,8 @@ def encode(
         inputs = prepared(
             wanted,
             fetched.config,
-            preset,
+            preparation,
+            project=run.project,
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,
@@ -62,13 +64,14 @@ def encode(
 
 def warm_cache(run: Run, fetched: Fetched) -> None:
     """Encode every task before the first labels come, so that the first round need not."""
-    if run.decode_log.suspects():
+    if run.decode_log.suspects(run.project):
         return  # the next round looks carefully at what crashed a process
     with run.decode_log.open() as decode_log:
         prepared(
             list(fetched.tasks.values()),
             fetched.config,
-            run.preset,
+            run.preset.preparation,
+            project=run.project,
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import Labelled, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
+from model.schema import Target
 from strategies.pool import TargetKind
 
 
@@ -72,18 +73,22 @@ def fetch(studio: LabelStudio, project: int) -> Fetched:
 
 
 def check_labels(fetched: Fetched) -> None:
-    """Raise NotEnoughLabels where there is nothing to learn from yet."""
-    target = fetched.config.schema.multimodal
-    said = Counter(
-        value
-        for item in fetched.labelled
-        for value in item.values.get(target.name, ())
-        if isinstance(value, str)
-    )
-    if not any(target.name in item.values for item in fetched.labelled):
-        raise NotEnoughLabels(f"No task is labelled with {target.name!r} yet.")
-    if target.kind is TargetKind.CLASSIFICATION and len(said) < 2:
-        raise NotEnoughLabels(
-            f"All labels of {target.name!r} are {next(iter(said))!r}; label at least one task "
+    """Raise NotEnoughLabels where no question can be learned yet."""
+    questions = fetched.config.schema.questions
+    missing = [_missing(question, fetched.labelled) for question in questions]
+    if all(missing):
+        raise NotEnoughLabels(" ".join(missing))
+
+
+def _missing(question: Target, labelled: Sequence[Labelled]) -> str:
+    """Say what a question lacks to be learned; "" if nothing."""
+    said = [value for item in labelled for value in item.values.get(question.name, ())]
+    if not said:
+        return f"No task is labelled with {question.name!r} yet."
+    kinds = Counter(value for value in said if isinstance(value, str))
+    if question.kind is TargetKind.CLASSIFICATION and len(kinds) < 2:
+        return (
+            f"All labels of {question.name!r} are {next(iter(kinds))!r}; label at least one task "
             "with another class."
         )
+    return ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import structlog
 import torch
 
 from backend.rounds.context import Run
+from model import labels as labelling
 from model.labels import Labels
 from model.model import Model
 from model.preparation import Inputs
@@ -46,3 +48,15 @@ def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema, pool: Inputs
         log.warning("the GPU has too little memory for this network: it is trained on the CPU")
         run.work["on_cpu"] = 1
         return on("cpu")
+
+
+def question_states(model: Model, labels: Labels, schema: Schema) -> dict[str, float]:
+    """Return the labels of each question, and which wait for more; {} with one question."""
+    if len(schema.questions) == 1:
+        return {}
+    counts = {
+        f"labels@{q.name}": float(labelling.known(q, np.asarray(labels[q.name])).sum())
+        for q in schema.questions
+    }
+    waiting = model.metadata.get("waiting", [])
+    return {**counts, **{f"waiting@{name}": 1.0 for name in waiting}}

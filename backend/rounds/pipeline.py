@@ -21,7 +21,7 @@ from backend.rounds.context import Run
 from backend.rounds.covering import covering
 from backend.rounds.encode import encode
 from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
-from backend.rounds.learn import learn
+from backend.rounds.learn import learn, question_states
 from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
 from backend.rounds.why import without_model
 from backend.store import rankings as ranking
@@ -69,7 +69,7 @@ def run_round(run: Run) -> Fetched:
 def _train_and_rank(run: Run, fetched: Fetched) -> None:
     check_labels(fetched)
     schema = fetched.config.schema
-    check_strategy(run.options.strategy, schema.multimodal.kind)  # before anything is trained
+    check_strategy(run.options.strategy, schema.ranking.kind)  # before anything is trained
     with run.phase("encode"):
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
@@ -78,7 +78,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         raise NotEnoughLabels(
             f"No labelled task has a modality that can be read: {absent.listed(run.absent)}."
         )
-    labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.soft_labels)
+    labels = label_arrays(fetched.labelled, schema.targets, soft=run.preset.training.soft_labels)
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
@@ -94,6 +94,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         number=run.round.number,
         checkpoint=f"{run.round.folder}/checkpoint",
         measured=measured,
+        metrics=question_states(model, labels, schema),
         trained_on=_stamps(fetched),
     )
 
@@ -107,7 +108,7 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
     )
     tasks = [item.task for item in fetched.labelled] + fetched.pool
     with run.phase("encode"):
-        inputs = encode(run, fetched, tasks, model.preset)
+        inputs = encode(run, fetched, tasks, model.preset.preparation)
     count = len(fetched.labelled)
     _rank_and_publish(
         run,
@@ -118,6 +119,7 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         number=max(current.number, 1),
         checkpoint=current.checkpoint,
         measured=dict(current.measured),
+        metrics={k: v for k, v in current.metrics.items() if "@" in k},
     )
 
 
@@ -134,7 +136,7 @@ def _cold(run: Run, fetched: Fetched) -> None:
     if run.round.strategy != "random":
         with run.phase("encode"):
             inputs = encode(run, fetched, done + fetched.pool)
-        pool = covering(inputs, len(done), schema, run.preset)
+        pool = covering(inputs, len(done), schema, run.preset.preparation)
     strategy = cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     constant = {**facts(run, 0), "strategy": strategy.name}
@@ -193,7 +195,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         for name in table.column_names
         if name.startswith("contribution:") and table.num_rows
     }
-    metrics = {f"pool_{k}": v for k, v in shares.items()}
+    metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
     if run.round.kind == Kind.TRAIN and config.schema.targets:
         metrics.update(agreement.measure(run.store, run.project, table, config.schema))
     run.store.commit(

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 
 import structlog
-import torch._dynamo  # noqa: F401  loaded by the first step of any optimizer: 3 s
 
 from backend.errors import EquipoiseError, RoundLost
 from backend.labelstudio.client import LabelStudio

@@ -29,15 +29,14 @@ def rank(
     run: Run, fetched: Fetched, model: Model, pool_inputs: Inputs, known: Inputs, number: int
 ) -> Any:
     """Look at the pool with a model and rank it; returns the ranking table."""
+    schema, asked = fetched.config.schema, model.schema
+    check_strategy(run.options.strategy, schema.ranking.kind)
+    kind, options = asked.ranking.kind, run.options.options
     strategy = STRATEGIES[run.options.strategy]
-    schema = fetched.config.schema
-    check_strategy(strategy.name, schema.multimodal.kind)
-    explain = (
-        schema.multimodal.kind is not TargetKind.REGRESSION
-        and len(schema.modalities) <= MOST_MODALITIES
-    )
-    options = run.options.options
-    needs = strategy.needs_for(schema.multimodal.kind, options) | {Need.PROBABILITIES}
+    if kind not in strategy.targets:  # the question that it fits has too few labels yet
+        strategy, options = STRATEGIES["auto"], {}
+    explain = kind is not TargetKind.REGRESSION and len(schema.modalities) <= MOST_MODALITIES
+    needs = strategy.needs_for(kind, options) | {Need.PROBABILITIES}
     if explain:
         needs = needs | {Need.COALITIONS}
     if pool_inputs.size == 0:

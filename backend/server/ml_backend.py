@@ -5,11 +5,12 @@ Nothing here trains: /webhook and /train only note that something changed and wa
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Annotated, Any
 
 import structlog
-from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI
+from anyio import CapacityLimiter
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +21,7 @@ from backend.predictions.served import Serving
 from backend.queue.fitting import strategy_for
 from backend.rounds.loop import Reconciler
 from backend.server.events import CHANGES, START, created, note, project_id
+from backend.server.off_loop import HUNG_UP, json_list, while_waited_for
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project, State
@@ -131,19 +133,18 @@ class Protocol:
         waiting = [p for p in self._store.projects() if not p.connected and p.current is None]
         return len(waiting) >= _UNCONFIRMED
 
-    async def predict(self, body: PredictBody) -> Json:
-        """Return one prediction per task, in order."""
+    async def predict(self, body: PredictBody, request: Request) -> Response:
+        """Return one prediction per task, in order; stop where the caller hangs up."""
+        project = _project_of(body)
+
+        def work(gone: Future[None]) -> Response:
+            found = self._serving.predict(project, body.tasks, body.label_config, gone)
+            return json_list("results", found)
+
         with PREDICT_SECONDS.time():
-            project = _project_of(body)
             # Threads of its own: those of /setup and /webhook, which have 3 seconds, stay free.
-            results = await to_thread.run_sync(
-                self._serving.predict,
-                project,
-                body.tasks,
-                body.label_config,
-                limiter=self._predicting,
-            )
-            return {"results": results}
+            answer = await while_waited_for(request, work, self._predicting)
+        return answer or Response(status_code=HUNG_UP)
 
     def webhook(self, body: WebhookBody) -> Json:
         """Note that something changed, or that training is wanted."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +65,19 @@ def is_full(error: BaseException) -> bool:
 
 def usage(store: Store, settings: Settings) -> dict[str, Any]:
     """Return how many bytes there are: free, in the cache, and in rankings and checkpoints."""
+    cached, rounds = _walked(settings.cache, store.files / "projects", int(time.monotonic() / 10))
     return {
         "free_bytes": free(store.files),
         "min_free_bytes": settings.min_free_bytes,
-        "cache_bytes": FeatureCache(settings.cache).size() if settings.cache.is_dir() else 0,
-        "rounds_bytes": _size(store.files / "projects"),
+        "cache_bytes": cached,
+        "rounds_bytes": rounds,
     }
+
+
+@lru_cache(maxsize=4)
+def _walked(cache: Path, rounds: Path, moment: int) -> tuple[int, int]:
+    """Return the bytes of both; a page that shows all projects looks once, not once for each."""
+    return FeatureCache(cache).size() if cache.is_dir() else 0, _size(rounds)
 
 
 def _size(folder: Path) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.schema import Schema
+from model.schema import Schema, Target
 from strategies import Pool, Selection
 from strategies.pool import TargetKind
 
@@ -75,22 +75,29 @@ def build(
 
 
 def _predicted(outputs: Mapping[str, Array], schema: Schema, order: Array) -> dict[str, Any]:
-    if not outputs:
-        return {}
-    target = schema.multimodal
-    values = np.asarray(outputs[target.name])[order]
-    if target.kind is TargetKind.REGRESSION:
-        return {"predicted": values.reshape(len(order)).astype(np.float64)}
-    if target.kind is TargetKind.MULTILABEL:
+    """Return what is predicted and how surely: plain of the first question, @NAME of the others."""
+    found = {}
+    for place, question in enumerate(schema.questions if outputs else ()):
+        if question.name in outputs:  # else it waits for labels
+            values = np.asarray(outputs[question.name])[order]
+            named = "" if place == 0 else f"@{question.name}"
+            found.update({f"{k}{named}": v for k, v in _answer(question, values).items()})
+    return found
+
+
+def _answer(question: Target, values: Array) -> dict[str, Any]:
+    if question.kind is TargetKind.REGRESSION:
+        return {"predicted": values.reshape(len(values)).astype(np.float64)}
+    if question.kind is TargetKind.MULTILABEL:
         names = [
-            "|".join(c for c, p in zip(target.classes, row, strict=True) if p >= 0.5)
+            "|".join(c for c, p in zip(question.classes, row, strict=True) if p >= 0.5)
             for row in values
         ]
         sure = np.maximum(values, 1 - values).min(axis=1) if len(values) else np.zeros(0)
         return {"predicted": names, "probability": sure.astype(np.float64)}
     best = values.argmax(axis=1) if len(values) else np.zeros(0, dtype=int)
     return {
-        "predicted": [target.classes[i] for i in best],
+        "predicted": [question.classes[i] for i in best],
         "probability": values.max(axis=1, initial=0).astype(np.float64),
     }
 

@@ -15,7 +15,7 @@ from experiments.statistics import area, half_width, interval
 
 _NAMES = {
     "macro_accuracy": "accuracy (mean over classes)",
-    "f1": "F1 (mean over labels)",
+    "macro_f1": "F1 (mean over labels)",
     "mae": "mean absolute error",
 }
 

@@ -46,7 +46,6 @@ def read(folder: Path, options: Mapping[str, Value]) -> Dataset:
         Schema(modalities, (target,)),
         train,
         test,
-        {"encoders": {m.name: "mlp" for m in modalities if m.kind is ModalityKind.SEQUENCE}},
     )
 
 

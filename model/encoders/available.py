@@ -20,8 +20,9 @@ from model.encoders import torchvision_nets
 from model.encoders.backbone import EncoderUnavailable
 from model.encoders.packaged import PACKAGES, checked
 from model.encoders.registry import BY_NAME, ENCODERS, encoder_for
+from model.options import Preparation
 from model.preparation import prepare
-from model.presets import Preset, preset
+from model.presets import preset
 from model.sample import Reference, Sample
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies.pool import TargetKind
@@ -79,7 +80,7 @@ def offer(kind: ModalityKind, name: str) -> Offer:
     lacks = _lacks(name)
     if lacks:
         return Offer(kind, name, (), None, lacks)
-    chosen = preset("quick", encoders={kind: name})
+    chosen = preset("quick", encoders={kind: name}).preparation
     try:
         encoder = encoder_for(Modality("x", kind, "x"), chosen)
         seconds = _seconds(kind, chosen, encoder.batch_size)
@@ -98,7 +99,7 @@ def _lacks(name: str) -> str:
     return torchvision_nets.to_download(name)
 
 
-def _seconds(kind: ModalityKind, chosen: Preset, size: int) -> float:
+def _seconds(kind: ModalityKind, chosen: Preparation, size: int) -> float:
     """Time what a round does with new values, a batch at a time; return seconds per 1,000."""
     modality, example = Modality("x", kind, "x"), _EXAMPLES[kind]()
     of = Schema((modality,), (Target("y", TargetKind.CLASSIFICATION, ("a", "b")),))

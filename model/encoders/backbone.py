@@ -11,7 +11,7 @@ from torch import Tensor
 from model.arrays import Array
 from model.encoders.base import Encoder, Module, Raw, Vector
 from model.encoders.resident import in_pieces, resident
-from model.presets import Preset
+from model.options import Preparation
 
 
 class EncoderUnavailable(ValueError):
@@ -38,9 +38,9 @@ class Backbone:
     load: Callable[[], Module]
     together: int = 16
 
-    def encoder(self, preset: Preset) -> Encoder:
+    def encoder(self, preparation: Preparation) -> Encoder:
         """Return an encoder that caches the backbone's output, or its input to train it all."""
-        if preset.mode == "finetune" or not self.weights:
+        if preparation.mode == "finetune" or not self.weights:
             return Encoder(
                 self.preprocessing,
                 self.decode,

@@ -12,7 +12,7 @@ from model.arrays import Array
 from model.decoding.limits import LIMITS
 from model.dropout import Dropout
 from model.encoders.base import Encoder, Module, Raw
-from model.presets import Preset
+from model.options import Preparation
 from model.sample import MediaError
 from model.schema import Modality
 
@@ -32,7 +32,7 @@ class Hashing(Module):
         return self.dropout(x)
 
 
-def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def text_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare texts as (buckets,) unit vectors of hashed n-grams, counts damped by log(1 + c).
 
     Note: n-grams of 2 to 5 characters within words did better than words on the transcripts of
@@ -45,7 +45,7 @@ def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         return (damped / max(float(np.linalg.norm(damped)), 1e-9)).astype(np.float16)
 
     fingerprint = f"hashing/3 characters=2-5 buckets={BUCKETS}"
-    return Encoder(fingerprint, decode, lambda shape: Hashing(shape[0], preset.augment))
+    return Encoder(fingerprint, decode, lambda shape: Hashing(shape[0], preparation.augment))
 
 
 def plain_text(raw: Raw) -> str:

@@ -28,7 +28,7 @@ from model.encoders.backbone import (
 from model.encoders.base import Encoder, Module, Raw, as_bytes
 from model.encoders.hashing import plain_text
 from model.encoders.torchvision_nets import stored_sound
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality
 
 _tokenizing = threading.Lock()
@@ -57,12 +57,12 @@ class Text(Module):
 class Pictures(Module):
     """Pictures (B, 3, R, R), or clips (B, T, 3, R, R), as bytes."""
 
-    def __init__(self, source: str, preset: Preset) -> None:
+    def __init__(self, source: str, preparation: Preparation) -> None:
         super().__init__()
         self.net = _model(source)
         self.width = _hidden_size(self.net.config)
         self.crop, self.mean, self.deviation = _picture_format(source)
-        self.augment, self.flip = preset.augment, preset.flip
+        self.augment, self.flip = preparation.augment, preparation.flip
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""
@@ -76,12 +76,12 @@ class Pictures(Module):
 class Sounds(Module):
     """Sounds (B, samples) as 16-bit integers, through the model's own feature extractor."""
 
-    def __init__(self, source: str, preset: Preset) -> None:
+    def __init__(self, source: str, preparation: Preparation) -> None:
         super().__init__()
         self.net = _model(source)
         self.width = _hidden_size(self.net.config)
         self.extractor = _processor(source)
-        self.rate = preset.audio_rate
+        self.rate = preparation.audio_rate
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width); the silence that pads a sound on both sides is cut off again."""
@@ -99,9 +99,9 @@ def pooled(output: Any) -> Tensor:
     return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
 
 
-def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def text_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare texts as (2, L) token ids and mask."""
-    length = preset.text_length
+    length = preparation.text_length
 
     def decode(raw: Raw) -> Array:
         text = plain_text(raw)
@@ -113,15 +113,15 @@ def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
 
     return Backbone(
         f"tokens/2 of={_identity(source)} length={length}",
-        f"pooling={preset.pooling}",
+        f"pooling={preparation.pooling}",
         _identity(source),
         decode,
-        lambda: Text(source, preset.pooling),
+        lambda: Text(source, preparation.pooling),
         together=32,
-    ).encoder(preset)
+    ).encoder(preparation)
 
 
-def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def image_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare pictures as (3, R, R) bytes with R a little larger than what the model sees."""
     stored = _stored_side(source)
 
@@ -133,14 +133,14 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         "pooled",
         _identity(source),
         decode,
-        lambda: Pictures(source, preset),
-    ).encoder(preset)
+        lambda: Pictures(source, preparation),
+    ).encoder(preparation)
 
 
-def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def video_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare clips as (T, 3, R, R) bytes with as many frames as the model was built for."""
     stored = _stored_side(source)
-    count = int(getattr(_config(source), "num_frames", 0) or preset.video_stored)
+    count = int(getattr(_config(source), "num_frames", 0) or preparation.video_stored)
 
     def decode(raw: Raw) -> Array:
         frames = decode_frames(as_bytes(raw, "a video"), count)
@@ -151,25 +151,25 @@ def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         "pooled",
         _identity(source),
         decode,
-        lambda: Pictures(source, preset),
+        lambda: Pictures(source, preparation),
         together=4,
-    ).encoder(preset)
+    ).encoder(preparation)
 
 
-def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare sounds as 16-bit samples."""
 
     def decode(raw: Raw) -> Array:
-        return stored_sound(raw, preset)
+        return stored_sound(raw, preparation)
 
     return Backbone(
-        f"sound/1 rate={preset.audio_rate} seconds={preset.audio_seconds:g}",
+        f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}",
         "pooled",
         _identity(source),
         decode,
-        lambda: Sounds(source, preset),
+        lambda: Sounds(source, preparation),
         together=8,
-    ).encoder(preset)
+    ).encoder(preparation)
 
 
 def _unpadded(samples: Array) -> Array:

@@ -27,7 +27,7 @@ from model.encoders.backbone import (
 )
 from model.encoders.base import Encoder, Module, Raw, as_bytes
 from model.encoders.hashing import plain_text
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality
 
 TIMM, CLIP = "timm", "open_clip"
@@ -47,13 +47,13 @@ class Facts:
 class Pictures(Module):
     """Pictures (B, 3, R, R) as bytes, with R a little larger than what the model sees."""
 
-    def __init__(self, library: str, source: str, preset: Preset) -> None:
+    def __init__(self, library: str, source: str, preparation: Preparation) -> None:
         super().__init__()
         self.net = _net(library, source)
         self.see = self.net if library == TIMM else self.net.encode_image
         self.facts = _facts(library, source)
         self.width = self.facts.width
-        self.augment, self.flip = preset.augment, preset.flip
+        self.augment, self.flip = preparation.augment, preparation.flip
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""
@@ -77,7 +77,9 @@ class Texts(Module):
         return self.net.encode_text(x.long())
 
 
-def image_encoder(library: str, modality: Modality, source: str, preset: Preset) -> Encoder:
+def image_encoder(
+    library: str, modality: Modality, source: str, preparation: Preparation
+) -> Encoder:
     """Prepare pictures for a model of timm (its pooled features) or for a CLIP."""
     facts = _facts(library, source)
     stored = round(facts.side * 8 / 7)
@@ -90,12 +92,12 @@ def image_encoder(library: str, modality: Modality, source: str, preset: Preset)
         f"{library} crop={facts.side}",
         facts.weights,
         decode,
-        lambda: Pictures(library, source, preset),
+        lambda: Pictures(library, source, preparation),
         together=8,
-    ).encoder(preset)
+    ).encoder(preparation)
 
 
-def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def text_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare texts as the tokens of a CLIP."""
 
     def decode(raw: Raw) -> Array:
@@ -108,7 +110,7 @@ def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
         decode,
         lambda: Texts(source),
         together=32,
-    ).encoder(preset)
+    ).encoder(preparation)
 
 
 @lru_cache(maxsize=8)

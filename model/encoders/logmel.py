@@ -12,7 +12,7 @@ from model.arrays import Array, Float32Array
 from model.decoding.audio import Waveform, decode_audio
 from model.encoders.base import Encoder, Module, Raw, as_bytes, random_mask, random_shift
 from model.encoders.small_cnn import convolutions
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality
 
 N_FFT, HOP, BANDS = 512, 159, 40
@@ -37,20 +37,20 @@ class LogmelCnn(Module):
         return self.pool(self.layers(x)).flatten(1)
 
 
-def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare sounds as (1, bands, frames) log-mel pictures, standardised per sound.
 
     Note: whatever its length, a sound is stretched or averaged to the same number of frames; the
     picture shows its course, and short words are not drowned in padding.
     """
-    rate, frames = preset.audio_rate, preset.audio_frames
+    rate, frames = preparation.audio_rate, preparation.audio_frames
 
     def decode(raw: Raw) -> Array:
         wave = trim(decode_audio(as_bytes(raw, "a sound"), rate))
         return picture(wave, rate, frames).astype(np.float16)
 
     fingerprint = f"logmel/1 rate={rate} fft={N_FFT} hop={HOP} bands={BANDS} frames={frames}"
-    return Encoder(fingerprint, decode, lambda _: LogmelCnn(preset.augment))
+    return Encoder(fingerprint, decode, lambda _: LogmelCnn(preparation.augment))
 
 
 def trim(wave: Waveform, share: float = 0.02) -> Waveform:

@@ -20,10 +20,10 @@ from model.encoders import (
     vector,
 )
 from model.encoders.base import Encoder
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality, ModalityKind
 
-Build = Callable[[Modality, str, Preset], Encoder]
+Build = Callable[[Modality, str, Preparation], Encoder]
 
 ENCODERS: dict[ModalityKind, dict[str, Build]] = {
     ModalityKind.IMAGE: {
@@ -65,21 +65,21 @@ BY_NAME = {"hf", "timm", "open_clip"}
 _WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
 
 
-def encoder_for(modality: Modality, preset: Preset) -> Encoder:
+def encoder_for(modality: Modality, preparation: Preparation) -> Encoder:
     """Build the encoder that a preset names for a modality.
 
     Raises:
         ValueError: no such encoder for this kind; the message names the choices.
         EncoderUnavailable: its weights cannot be had.
     """
-    name, _, source = preset.encoder(modality).partition(":")
+    name, _, source = preparation.encoder(modality).partition(":")
     choices = ENCODERS[modality.kind]
     if name not in choices or (name in BY_NAME and not source):
         listed = ", ".join(f"{c}:<id or folder>" if c in BY_NAME else c for c in choices)
         raise ValueError(
-            f"no {modality.kind} encoder {preset.encoder(modality)!r} (modality "
+            f"no {modality.kind} encoder {preparation.encoder(modality)!r} (modality "
             f"{modality.name!r}); choose one of {listed}"
         )
     if source and name in _WITHOUT_SOURCE:
         raise ValueError(f"the encoder {name!r} takes nothing after a colon, not {source!r}")
-    return choices[name](modality, source, preset)
+    return choices[name](modality, source, preparation)

@@ -12,7 +12,7 @@ from model.arrays import Array
 from model.decoding.sequences import decode_sequence
 from model.dropout import Dropout
 from model.encoders.base import Encoder, Module, Raw
-from model.presets import Preset, by_modality
+from model.options import Preparation, by_modality
 from model.schema import Modality
 
 MOST = 1e15
@@ -67,7 +67,7 @@ class BiLstm(Module):
         return torch.cat([*early, *late], dim=1)
 
 
-def mlp_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def mlp_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare sequences as (D,) means over time."""
 
     def decode(raw: Raw) -> Array:
@@ -78,10 +78,10 @@ def mlp_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     return Encoder("sequence-mean/2", decode, lambda shape: Mlp(shape[0]))
 
 
-def bilstm_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def bilstm_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare sequences as (T, D + 1): the first T steps, zeros, and which steps are real."""
-    length = preset.sequence_length
-    hidden = by_modality(preset.sequence_hidden, modality, 32)
+    length = preparation.sequence_length
+    hidden = by_modality(preparation.sequence_hidden, modality, 32)
 
     def decode(raw: Raw) -> Array:
         steps = decode_sequence(raw)[:length].clip(-MOST, MOST)

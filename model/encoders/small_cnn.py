@@ -12,7 +12,7 @@ from model.arrays import Array
 from model.decoding.images import decode_image, fit_inside
 from model.decoding.video import decode_frames
 from model.encoders.base import Encoder, Module, Raw, as_bytes, random_shift
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality
 
 
@@ -64,23 +64,23 @@ class SmallCnn(Module):
         return self.pool(self.layers(x)).flatten(1)
 
 
-def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def image_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare pictures as (3, S, S) bytes."""
-    size = preset.image_size
+    size = preparation.image_size
 
     def decode(raw: Raw) -> Array:
         return fit_inside(decode_image(as_bytes(raw, "an image"), side=size), size)
 
-    return Encoder(f"pixels/2 size={size}", decode, lambda _: SmallCnn(preset.augment))
+    return Encoder(f"pixels/2 size={size}", decode, lambda _: SmallCnn(preparation.augment))
 
 
-def frames_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def frames_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare clips as (T, 3, S, S) bytes."""
-    size, count = preset.image_size, preset.video_frames
+    size, count = preparation.image_size, preparation.video_frames
 
     def decode(raw: Raw) -> Array:
         frames = decode_frames(as_bytes(raw, "a video"), count)
         return np.stack([fit_inside(frame, size) for frame in frames])
 
     fingerprint = f"frames/1 size={size} count={count}"
-    return Encoder(fingerprint, decode, lambda _: SmallCnn(preset.augment))
+    return Encoder(fingerprint, decode, lambda _: SmallCnn(preparation.augment))

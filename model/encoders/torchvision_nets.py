@@ -26,7 +26,7 @@ from model.encoders.backbone import (
     random_flip,
 )
 from model.encoders.base import Encoder, Module, Raw, as_bytes
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -66,9 +66,9 @@ class Staged(Module):
 class Pictures(Staged):
     """Pictures (B, 3, R, R) as bytes."""
 
-    def __init__(self, net: Any, preset: Preset) -> None:
+    def __init__(self, net: Any, preparation: Preparation) -> None:
         super().__init__(net)
-        self.crop, self.augment, self.flip = preset.crop, preset.augment, preset.flip
+        self.crop, self.augment, self.flip = preparation.crop, preparation.augment, preparation.flip
 
     def prepared(self, x: Tensor) -> Tensor:
         """Crop (BMMAL: random 224 of 256, flip, grey with probability .2; middle otherwise)."""
@@ -86,10 +86,10 @@ class Clips(Staged):
     breaks the motion that the network is there to see.
     """
 
-    def __init__(self, net: Any, preset: Preset) -> None:
+    def __init__(self, net: Any, preparation: Preparation) -> None:
         super().__init__(net)
-        self.crop, self.frames = preset.video_crop, preset.video_frames
-        self.augment, self.flip = preset.augment, preset.flip
+        self.crop, self.frames = preparation.video_crop, preparation.video_frames
+        self.augment, self.flip = preparation.augment, preparation.flip
 
     def prepared(self, x: Tensor) -> Tensor:
         """Take 5 of 10 frames, any while training and every second otherwise, and crop 112."""
@@ -109,11 +109,11 @@ class Clips(Staged):
 class Spectrograms(Staged):
     """Sounds (B, samples) as 16-bit integers, to (B, 1, 257, frames) log spectrograms."""
 
-    def __init__(self, net: Any, preset: Preset) -> None:
+    def __init__(self, net: Any, preparation: Preparation) -> None:
         super().__init__(net)
-        self.samples = int(preset.audio_crop * preset.audio_rate)
-        self.mean, self.deviation = preset.audio_mean, preset.audio_deviation
-        self.augment = preset.augment
+        self.samples = int(preparation.audio_crop * preparation.audio_rate)
+        self.mean, self.deviation = preparation.audio_mean, preparation.audio_deviation
+        self.augment = preparation.augment
 
     def prepared(self, x: Tensor) -> Tensor:
         """Cut 5 of 10 seconds (any while training, else the middle); n_fft 512, hop 159, log."""
@@ -131,60 +131,61 @@ def random_grey(x: Tensor) -> Tensor:
     return torch.where((torch.rand(len(x), device=x.device) < 0.2).view(-1, 1, 1, 1), grey, x)
 
 
-def image_encoder(name: str, modality: Modality, source: str, preset: Preset) -> Encoder:
+def image_encoder(name: str, modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare pictures as (3, R, R) bytes, the shorter side scaled to R and the middle cut out."""
 
-    side = preset.resize
+    side = preparation.resize
 
     def decode(raw: Raw) -> Array:
         return fill_square(decode_image(as_bytes(raw, "an image"), side=side), side)
 
     return Backbone(
         f"picture/2 resize={side}",
-        f"crop={preset.crop}",
+        f"crop={preparation.crop}",
         _weights(name, source),
         decode,
-        lambda: Pictures(_net(name, source), preset),
-    ).encoder(preset)
+        lambda: Pictures(_net(name, source), preparation),
+    ).encoder(preparation)
 
 
-def clip_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def clip_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare clips as (stored, 3, H, W) bytes."""
-    height, width = preset.video_resize
+    height, width = preparation.video_resize
 
     def decode(raw: Raw) -> Array:
-        frames = decode_frames(as_bytes(raw, "a video"), preset.video_stored)
+        frames = decode_frames(as_bytes(raw, "a video"), preparation.video_stored)
         return np.stack([fill_window(frame, height, width) for frame in frames])
 
     return Backbone(
-        f"clip/2 stored={preset.video_stored} size={height}x{width}",
-        f"frames={preset.video_frames} crop={preset.video_crop}",
+        f"clip/2 stored={preparation.video_stored} size={height}x{width}",
+        f"frames={preparation.video_frames} crop={preparation.video_crop}",
         _weights("r2plus1d_18", source),
         decode,
-        lambda: Clips(_net("r2plus1d_18", source), preset),
+        lambda: Clips(_net("r2plus1d_18", source), preparation),
         together=4,
-    ).encoder(preset)
+    ).encoder(preparation)
 
 
-def spectrogram_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def spectrogram_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Prepare sounds as 16-bit samples; random weights unless a file is named."""
     source = source or "scratch"
 
     def decode(raw: Raw) -> Array:
-        return stored_sound(raw, preset)
+        return stored_sound(raw, preparation)
 
     return Backbone(
-        f"sound/1 rate={preset.audio_rate} seconds={preset.audio_seconds:g}",
-        f"crop={preset.audio_crop:g} mean={preset.audio_mean} deviation={preset.audio_deviation}",
+        f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}",
+        f"crop={preparation.audio_crop:g} mean={preparation.audio_mean} "
+        f"deviation={preparation.audio_deviation}",
         _weights("resnet18_1ch", source),
         decode,
-        lambda: Spectrograms(_net("resnet18", source, channels=1), preset),
-    ).encoder(preset)
+        lambda: Spectrograms(_net("resnet18", source, channels=1), preparation),
+    ).encoder(preparation)
 
 
-def stored_sound(raw: Raw, preset: Preset) -> Array:
+def stored_sound(raw: Raw, preparation: Preparation) -> Array:
     """Return (seconds x rate,) 16-bit samples, the sound in the middle."""
-    rate, seconds = preset.audio_rate, preset.audio_seconds
+    rate, seconds = preparation.audio_rate, preparation.audio_seconds
     wave = decode_audio(as_bytes(raw, "a sound"), rate, seconds=seconds)
     size = int(rate * seconds)
     wave = wave[:size]

@@ -37,7 +37,7 @@ from model.encoders.resident import in_pieces, resident
 from model.encoders.scaling import Scaled
 from model.encoders.sequences import MOST
 from model.encoders.views import View
-from model.presets import Preset
+from model.options import Preparation
 from model.schema import Modality
 
 logger = logging.getLogger(__name__)
@@ -52,9 +52,9 @@ _SHAPES = View("gradients", descriptors.GRADIENTS)
 _COLOURS = View("colours", descriptors.COLOURS)
 
 
-def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def text_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """See texts with MiniLM, and count their n-grams, which works in any language."""
-    length, learned = preset.text_length, _installed(MINILM, "texts")
+    length, learned = preparation.text_length, _installed(MINILM, "texts")
     views = (_MINILM, _NGRAMS) if learned else (_NGRAMS,)
 
     def decode(raw: Raw) -> Array:
@@ -82,7 +82,7 @@ def text_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     return _encoder(f"tokens={length}", views, decode, embed if learned else None, 128)
 
 
-def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def image_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """See pictures with EfficientNet-Lite0, and describe their shapes and colours."""
     learned = _installed(EFFICIENTNET, "pictures")
 
@@ -96,7 +96,7 @@ def image_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     return _encoder(f"side={SIDE}", _picture_views(learned), decode, embed, 64)
 
 
-def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def video_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """See some frames as pictures are seen: the mean over time, and the deviation from it."""
     learned = _installed(EFFICIENTNET, "videos")
 
@@ -120,13 +120,13 @@ def video_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     return _encoder(f"side={SIDE} frames={FRAMES}", views, decode, embed, 16)
 
 
-def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Hear a sound's course, stretched to one length, and its timbre.
 
     Note: cepstra rather than bands, as standardised cepstra are nearly uncorrelated; the ImageNet
     network on log-mel pictures heard less (docs/model.md).
     """
-    rate, frames = preset.audio_rate, preset.audio_frames
+    rate, frames = preparation.audio_rate, preparation.audio_frames
 
     def decode(raw: Raw) -> Array:
         wave = trim(decode_audio(as_bytes(raw, "a sound"), rate))
@@ -138,7 +138,7 @@ def audio_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
     return _encoder(f"rate={rate} frames={frames}", views, decode, None, 64)
 
 
-def sequence_encoder(modality: Modality, source: str, preset: Preset) -> Encoder:
+def sequence_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
     """Describe feature sequences by statistics over time."""
 
     def decode(raw: Raw) -> Array:

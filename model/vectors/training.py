@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,17 +11,19 @@ from torch import Tensor
 
 from model import labels as labelling
 from model.arrays import Array
+from model.coalitions import coalitions_of, mean_contributions
 from model.encoders.scaling import Scaled
-from model.evaluation import coalitions_of, mean_contributions, scores
+from model.evaluation import of_further, scores
 from model.fusion import MOST_MODALITIES
 from model.inputs import Inputs
 from model.model import Model, OutOfFold
 from model.network import Network
-from model.vectors.folds import divide
+from model.schema import Schema, Target
+from model.vectors.folds import Folds, divide
 from model.vectors.heads import Head
-from model.vectors.learner import Vectors, learn
+from model.vectors.learner import Learnt, Vectors, learn
 from model.vectors.network import VectorNetwork
-from strategies.pool import IntArray, TargetKind
+from strategies.pool import BoolArray, IntArray, TargetKind
 
 
 def fit_scaling(network: Network, pool: Inputs) -> None:
@@ -48,27 +51,55 @@ def fit_vectors(
         rows: samples to learn from.
         seed: decides the folds.
     """
-    used = inputs.take(rows)
-    here = {name: values[rows] for name, values in truth.items()}
-    vectors = Vectors(_encoded(model, used), network.views, used.present)
-    folds = divide(model.schema.multimodal, here[model.schema.multimodal.name], seed)
-    weights = model.preset.class_weights
-    learnt = learn(model.schema, vectors, here, folds, class_weights=weights)
-    network.adopt(learnt)
-    model.metadata.update(folds=folds.count, balance=learnt.balance)
-    if folds.count:
-        targets = [model.schema.unimodal(name) for name in model.schema.names]
-        model.out_of_fold = OutOfFold(
-            rows,
-            folds.of,
-            _activated(model, learnt.fused, model.schema.multimodal.name),
-            {
-                name: _activated(model, head, target.name)
-                for name, target, head in zip(
-                    model.schema.names, targets, learnt.heads, strict=True
-                )
-            },
+    encoded = _encoded(model, inputs.take(rows))
+    schema = model.schema
+    found: dict[str, OutOfFold] = {}
+    for question, of in zip(schema.questions, network.questions, strict=True):
+        about = schema.about(question)
+        labelled = _labelled(about, truth, rows)
+        here = {target.name: truth[target.name][rows[labelled]] for target in about.targets}
+        vectors = Vectors(
+            [values[labelled] for values in encoded],
+            network.views,
+            inputs.present[rows[labelled]],
         )
+        folds = divide(question, here[question.name], seed)
+        weights = model.preset.training.class_weights
+        learnt = learn(about, vectors, here, folds, class_weights=weights)
+        network.adopt(learnt, of)
+        if question is schema.multimodal:
+            model.metadata.update(folds=folds.count, balance=learnt.balance)
+        if folds.count:
+            found[question.name] = _out_of_fold(model, about, learnt, folds, rows[labelled])
+    first = found.pop(schema.multimodal.name, None)
+    if first is not None:
+        first = replace(first, further=found)
+    model.out_of_fold = first
+
+
+def _labelled(schema: Schema, truth: Mapping[str, Array], rows: IntArray) -> BoolArray:
+    """Return which rows have a label of a question, or a modality's own beside it.
+
+    Each question is learned from its own labels, so that what it learns is what it would alone.
+    """
+    any_of = np.zeros(len(rows), bool)
+    for target in schema.targets:
+        any_of |= labelling.known(target, truth[target.name][rows])
+    return any_of
+
+
+def _out_of_fold(
+    model: Model, schema: Schema, learnt: Learnt, folds: Folds, rows: IntArray
+) -> OutOfFold:
+    return OutOfFold(
+        rows,
+        folds.of,
+        _activated(model, learnt.fused, schema.multimodal),
+        {
+            name: _activated(model, head, schema.unimodal(name))
+            for name, head in zip(schema.names, learnt.heads, strict=True)
+        },
+    )
 
 
 def out_of_fold_metrics(
@@ -87,12 +118,17 @@ def out_of_fold_metrics(
     measured = scores(model, here, found.predicted, found.alone, used.present)
     if target.kind is TargetKind.CLASSIFICATION and len(model.schema.names) <= MOST_MODALITIES:
         known = labelling.known(target, here[target.name])
-        values = []
+        values: list[Array] = []
         for fold in np.unique(found.fold):
             own = np.flatnonzero(known & (found.fold == fold))
             member = network.member(int(fold))
             values.append(coalitions_of(model, used.take(own), here[target.name][own], member))
         measured.update(mean_contributions(np.concatenate(values), model.schema.names))
+    for question in model.schema.questions[1:]:
+        if question.name in found.further:
+            one = found.further[question.name]
+            known_truth = truth[question.name][one.indices]
+            measured.update(of_further(model, question, one.predicted, known_truth))
     return measured
 
 
@@ -106,7 +142,6 @@ def _encoded(model: Model, inputs: Inputs) -> list[Tensor]:
     return [torch.cat(each).cpu() for each in zip(*parts, strict=True)]
 
 
-def _activated(model: Model, head: Head, name: str) -> Array:
-    target = next(target for target in model.schema.targets if target.name == name)
+def _activated(model: Model, head: Head, target: Target) -> Array:
     values = model.activate(target, head.logits).numpy()
     return values[:, 0] if target.kind is TargetKind.REGRESSION else values

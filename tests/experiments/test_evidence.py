@@ -24,10 +24,10 @@ def moments(agreement: float, left: float, times: int = LEAST_HINTS) -> list[Mom
 
 def test_settings_are_chosen_by_name() -> None:
     assert evidence.choose(None) == evidence.SETTINGS
-    chosen = evidence.choose("mosi-two-number, avdigits-official")
-    assert [one.name for one in chosen] == ["mosi-two-number", "avdigits-official"]
+    chosen = evidence.choose("mosi-two-number, avdigits-official-simple")
+    assert [one.name for one in chosen] == ["mosi-two-number", "avdigits-official-simple"]
     for wrong in ("avdigits", ","):
-        with pytest.raises(DataError, match="there are: avdigits-official, "):
+        with pytest.raises(DataError, match="there are: avdigits-official-simple, "):
             evidence.choose(wrong)
 
 
@@ -59,9 +59,9 @@ def test_the_page_is_written_from_carried_results(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     (docs / "evidence").mkdir(parents=True)
     (docs / "evidence" / "old.png").write_bytes(b"")
-    page, _ = evidence_page.write(folders, docs, ["avdigits-official"])
+    page, _ = evidence_page.write(folders, docs, ["avdigits-official-simple"])
     text = page.read_text()
-    assert "Planned and not run yet: avdigits-official." in text
+    assert "Planned and not run yet: avdigits-official-simple." in text
     for title in ("In short", "Leads on random", "GRACE's pseudo-labels", "The stopping hint"):
         assert f"## {title}" in text
     assert not re.search(r"\bnan\b", text)

@@ -13,6 +13,7 @@ from experiments.cells import Cell
 from experiments.curves import Curves
 from experiments.plan import Plan
 from experiments.statistics import Interval, holm
+from model import metrics
 from model.fusion import MOST_MODALITIES
 from model.presets import preset
 from model.schema import Modality, ModalityKind, Schema, Target
@@ -22,7 +23,7 @@ from strategies.pool import TargetKind
 NAMES = ("grace", "random", "entropy")
 MAIN = {
     TargetKind.CLASSIFICATION: "macro_accuracy",
-    TargetKind.MULTILABEL: "f1",
+    TargetKind.MULTILABEL: "macro_f1",
     TargetKind.REGRESSION: "mae",
 }
 
@@ -249,17 +250,20 @@ def test_metrics_of_a_measurement_by_hand() -> None:
     choice = Target("y", TargetKind.CLASSIFICATION, ("a", "b", "c"))
     outputs = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0.7, 0.3, 0]])
     truth = np.array([0, 1, 1, 0])
-    found = measuring._metrics(choice, outputs, truth)
-    assert found == pytest.approx({"accuracy": 3 / 4, "macro_accuracy": (1 + 1 / 2) / 2})
+    found = metrics.measure(choice.kind, outputs, truth)
+    assert found["accuracy"] == pytest.approx(3 / 4)
+    assert found["macro_accuracy"] == pytest.approx((1 + 1 / 2) / 2)
     assert measuring._by_class(choice, outputs, truth) == {"a": 1.0, "b": 0.5}  # no c to measure
     tags = Target("y", TargetKind.MULTILABEL, ("a", "b", "c"))
     outputs = np.array([[0.5, 0.4, 0.1], [0.9, 0.6, 0.2]])
     truth = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     # a: two said, one true, one right; b: one said, two true, one right; c: nobody says it.
-    assert measuring._metrics(tags, outputs, truth) == pytest.approx({"f1": (2 / 3 + 2 / 3) / 2})
+    found = metrics.measure(tags.kind, outputs, truth)
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3) / 2)
     assert measuring._by_class(tags, outputs, truth) == {"a": 0.5, "b": 0.5, "c": 1.0}
     number = Target("y", TargetKind.REGRESSION, (), 0.0, 2.0)
-    found = measuring._metrics(number, np.array([1.0, 2.0, 0.0]), np.array([1.5, 2.0, 1.0]))
+    outputs, truth = np.array([1.0, 2.5, 0.0]), np.array([1.5, 2.0, 1.0])
+    found = metrics.measure(number.kind, outputs, truth, (0.0, 2.0))  # 2.5 counts as the end, 2
     assert found["mae"] == pytest.approx(0.5)
     assert measuring._by_class(number, np.zeros(2), np.zeros(2)) == {}
 

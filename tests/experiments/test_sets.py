@@ -10,6 +10,13 @@ import pytest
 
 from experiments.dataset import DataError, Dataset
 from experiments.sets import named
+from model.arrays import Array
+from model.cache import FeatureCache
+from model.decoding.audio import decode_audio
+from model.preparation import prepare
+from model.presets import preset
+from model.sample import Reference
+from model.schema import ModalityKind
 from strategies.pool import TargetKind
 
 ROOT = Path(os.environ.get("EQUIPOISE_TEST_DATA", "../shared/data"))
@@ -19,6 +26,12 @@ def read(spec: str) -> Dataset:
     if not (ROOT / spec.partition(":")[0]).is_dir():
         pytest.skip(f"needs the data sets in {ROOT.name}; set EQUIPOISE_TEST_DATA")
     return named(spec, ROOT)
+
+
+def sound(value: object) -> Array:
+    """Return the wave of an audio value."""
+    assert isinstance(value, Reference)
+    return decode_audio(value.load(), 8000)
 
 
 def vectors(data: Dataset, name: str, rows: range) -> list[bytes | None]:
@@ -34,8 +47,10 @@ def test_the_two_splits_of_the_digits() -> None:
     assert set(official.labels["digit"].tolist()) == set(range(10))
 
 
-def test_noise_and_gaps_touch_one_modality_only() -> None:
-    plain, noisy = read("avdigits"), read("avdigits:image_noise=1+audio_missing=0.3")
+@pytest.mark.parametrize("features", ["media", "simple"])
+def test_noise_and_gaps_touch_one_modality_only(features: str) -> None:
+    plain = read(f"avdigits:features={features}")
+    noisy = read(f"avdigits:features={features}+image_noise=1+audio_missing=0.3")
     rows = range(200)
     assert vectors(plain, "image", rows) != vectors(noisy, "image", rows)
     pairs = list(zip(vectors(plain, "audio", rows), vectors(noisy, "audio", rows), strict=True))
@@ -43,8 +58,25 @@ def test_noise_and_gaps_touch_one_modality_only() -> None:
     gone = [noisy.samples[row]["audio"] is None for row in noisy.train]
     assert np.mean(gone) == pytest.approx(0.3, abs=0.001)
     assert all(noisy.samples[row]["audio"] is not None for row in noisy.test)
-    assert noisy.name == "avdigits-official-image-noise-1-audio-missing-0.3"
+    simple = "-simple" if features == "simple" else ""
+    assert noisy.name == f"avdigits-official-image-noise-1-audio-missing-0.3{simple}"
     assert "30% of the training tasks lack audio" in noisy.title
+
+
+def test_media_are_handed_over_as_they_are(tmp_path: Path) -> None:
+    """So that every preset sees them with its own encoders."""
+    digits, tweets = read("avdigits:audio_noise=0.5"), read("mvsa")
+    assert [m.kind for m in digits.schema.modalities] == [ModalityKind.IMAGE, ModalityKind.AUDIO]
+    assert [m.kind for m in tweets.schema.modalities] == [ModalityKind.TEXT, ModalityKind.IMAGE]
+    for data in (digits, tweets):
+        rows = np.array([0, 1, len(data.samples) - 1])
+        samples = [data.samples[row] for row in rows]
+        inputs = prepare(samples, data.schema, preset("quick").preparation, FeatureCache(tmp_path))
+        assert inputs.present.all(), inputs.failures
+    clean, noisy = (
+        sound(read(spec).samples[0]["audio"]) for spec in ("avdigits", "avdigits:audio_noise=0.5")
+    )
+    assert np.std(noisy - clean) == pytest.approx(0.5 * 0.063, rel=0.1)
 
 
 def test_tweets_with_labels_of_their_own() -> None:
@@ -65,7 +97,7 @@ def test_reviews_are_split_by_video() -> None:
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
-    for name in ("mosi.npz", "avdigits_features.npz", "mvsa_raw96.tar"):
+    for name in ("mosi.npz", "avdigits_features.npz", "avdigits_raw.tar.gz", "mvsa_raw96.tar"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 not really")
     for name in ("mosi", "avdigits", "mvsa"):
         with pytest.raises(DataError, match=f"files of {name} .* are damaged"):

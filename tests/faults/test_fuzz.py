@@ -370,7 +370,7 @@ def test_media_files() -> None:
         one()
 
     for kind, original in originals:
-        encoder = encoder_for(Modality("x", kind, "x"), preset("quick"))
+        encoder = encoder_for(Modality("x", kind, "x"), preset("quick").preparation)
         encoder.decode(original)
         damage(encoder, original)
     assert seen.total() >= cases - len(originals), seen

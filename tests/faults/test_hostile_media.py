@@ -225,7 +225,7 @@ def refusal(value: Any, tmp_path: Path, config: Any = CONFIG, **settings: Any) -
         inputs = prepare(
             [source.sample(task, config) for task in tasks],
             config.schema,
-            preset("quick"),
+            preset("quick").preparation,
             FeatureCache(tmp_path / "cache"),
         )
     watch.taken.check(5 * SECONDS, f"three tasks, one of them {value[:80]!r}")

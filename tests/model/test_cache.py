@@ -253,9 +253,9 @@ def test_a_file_that_another_process_writes_now_stays_and_an_abandoned_one_goes(
 
 def test_pruned_values_are_prepared_again(samples, schema, cache):
     given, _ = samples(4)
-    first = prepare(given, schema, preset("quick"), cache)
+    first = prepare(given, schema, preset("quick").preparation, cache)
     cache.prune(0)
-    again = prepare(given, schema, preset("quick"), cache)
+    again = prepare(given, schema, preset("quick").preparation, cache)
     assert again.present.all()
     np.testing.assert_array_equal(
         first.columns[0].gather(slice(0, 4)), again.columns[0].gather(slice(0, 4))
@@ -270,11 +270,15 @@ def test_a_second_preparation_loads_and_decodes_nothing(samples, schema, cache):
         return Reference(reference.key, lambda: loads.append(1) or reference.load())
 
     watched = [{k: counted(v) for k, v in sample.items()} for sample in given]
-    prepare(watched, schema, preset("quick"), cache)
+    prepare(watched, schema, preset("quick").preparation, cache)
     assert len(loads) == 12
     seen = []
     inputs = prepare(
-        watched, schema, preset("quick"), FeatureCache(cache.folder), progress=seen.append
+        watched,
+        schema,
+        preset("quick").preparation,
+        FeatureCache(cache.folder),
+        progress=seen.append,
     )
     assert len(loads) == 12
     assert not seen
@@ -290,9 +294,15 @@ def test_shards_are_plain_arrow_files(cache):
 
 
 def test_no_samples_and_progress(samples, schema, cache):
-    empty = prepare([], schema, preset("quick"), cache)
+    empty = prepare([], schema, preset("quick").preparation, cache)
     assert (empty.size, empty.present.shape) == (0, (0, 2))
     seen = []
     given, _ = samples(3)
-    prepare(given, schema, preset("quick"), cache, progress=lambda *event: seen.append(event))
+    prepare(
+        given,
+        schema,
+        preset("quick").preparation,
+        cache,
+        progress=lambda *event: seen.append(event),
+    )
     assert seen[-1] == ("prepare", 3, 3)

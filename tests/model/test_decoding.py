@@ -347,7 +347,7 @@ def test_broken_values_are_absent_with_a_reason_and_not_tried_again(cache):
         {"i": "text instead of a file", "s": None},
     ]
     for _ in range(2):
-        inputs = prepare(samples, schema, preset("quick"), cache)
+        inputs = prepare(samples, schema, preset("quick").preparation, cache)
         assert inputs.present.tolist() == [[False, True], [True, False], [False, False]]
         found = {(f.index, f.modality): f.reason for f in inputs.failures}
         assert "not an image" in found[0, "i"]
@@ -366,10 +366,12 @@ def test_a_video_is_loaded_once_for_frames_and_sound(cache):
     )
     schema = Schema(modalities, (Target("t", TargetKind.CLASSIFICATION, ("a", "b")),))
     sample = {"v": Reference("clip", lambda: loads.append(1) or data)}
-    inputs = prepare([sample, sample], schema, preset("quick"), cache)
+    inputs = prepare([sample, sample], schema, preset("quick").preparation, cache)
     assert inputs.present.all()
     assert len(loads) == 1
-    silent = prepare([{"v": reference("silent", clip(120))}], schema, preset("quick"), cache)
+    silent = prepare(
+        [{"v": reference("silent", clip(120))}], schema, preset("quick").preparation, cache
+    )
     assert silent.present.tolist() == [[True, False]]
     assert "no sound track" in silent.failures[0].reason
 
@@ -380,7 +382,7 @@ def test_sequences_of_another_width_are_absent(cache):
         (Target("t", TargetKind.CLASSIFICATION, ("a", "b")),),
     )
     samples = [{"x": [[1.0, 2.0]]}, {"x": [[1.0, 3.0]]}, {"x": [[1.0, 2.0, 3.0]]}]
-    inputs = prepare(samples, schema, preset("quick"), cache)
+    inputs = prepare(samples, schema, preset("quick").preparation, cache)
     assert inputs.present[:, 0].tolist() == [True, True, False]
     assert "has shape (3,); most have (2,)" in inputs.failures[0].reason
 

@@ -15,8 +15,9 @@ from model.encoders import ENCODERS, encoder_for
 from model.encoders.backbone import EncoderUnavailable
 from model.labels import NotEnoughLabels
 from model.look import look
+from model.options import Preparation
 from model.preparation import prepare
-from model.presets import PRESETS, preset
+from model.presets import PRESETS, Preset, preset
 from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
 from model.training import train
 from model.untrained import look_untrained
@@ -52,7 +53,7 @@ def fit(kind: ModalityKind, options: dict, cache, count: int = 8):
     """Prepare, train and predict one modality."""
     schema = Schema((Modality("x", kind, "x"),), (CLASSES,))
     chosen = preset("quick", **{**SHORT, **options})
-    inputs = prepare(media(kind, count), schema, chosen, cache)
+    inputs = prepare(media(kind, count), schema, chosen.preparation, cache)
     assert not inputs.failures
     model = train(inputs, {"kind": np.arange(count) % 2}, schema, chosen, device="cpu")
     probabilities = model.predict(inputs)["kind"]
@@ -225,7 +226,7 @@ def test_models_saved_to_a_folder(which, mode, cache, tmp_path, monkeypatch):
     assert (trained > 2 * width + 100) == (mode == "finetune")
     assert inputs.columns[0].shape == (width,) or mode == "finetune"
     if mode == "frozen":
-        pool = look_untrained(inputs, model.schema, model.preset)
+        pool = look_untrained(inputs, model.schema, model.preset.preparation)
         assert pool.pretrained
         assert pool.features["x"].shape == (8, width)
 
@@ -262,7 +263,9 @@ def test_changed_weights_change_the_cache_key(tmp_path):
             BertModel(BertModel.from_pretrained(folder).config).save_pretrained(folder)
             huggingface._identity.cache_clear()
         prints.append(
-            encoder_for(modality, preset("quick", encoders={ModalityKind.TEXT: source})).fingerprint
+            encoder_for(
+                modality, preset("quick", encoders={ModalityKind.TEXT: source}).preparation
+            ).fingerprint
         )
     assert prints[0] != prints[1]
 
@@ -279,14 +282,14 @@ def test_changed_weights_change_the_cache_key(tmp_path):
 def test_weights_that_cannot_be_had_name_what_needs_no_download(name, kind, message, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(EncoderUnavailable, match=message):
-        encoder_for(Modality("x", kind, "x"), preset("quick", encoders={kind: name}))
+        encoder_for(Modality("x", kind, "x"), preset("quick", encoders={kind: name}).preparation)
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     chosen = preset("quick", encoders={ModalityKind.IMAGE: "open_clip:ViT-B-16/openai"})
     with pytest.raises(EncoderUnavailable, match="uv pip install open-clip-torch"):
-        encoder_for(Modality("x", ModalityKind.IMAGE, "x"), chosen)
+        encoder_for(Modality("x", ModalityKind.IMAGE, "x"), chosen.preparation)
 
 
 @pytest.mark.parametrize("mode", ["frozen", "finetune"])
@@ -357,9 +360,13 @@ def test_every_registered_encoder_is_tested_here():
 def test_unknown_encoders_are_refused_with_the_choices():
     modality = Modality("x", ModalityKind.AUDIO, "x")
     with pytest.raises(ValueError, match="logmel_cnn, resnet18_1ch, hf:<id or folder>"):
-        encoder_for(modality, preset("quick", encoders={ModalityKind.AUDIO: "resnet18"}))
+        encoder_for(
+            modality, preset("quick", encoders={ModalityKind.AUDIO: "resnet18"}).preparation
+        )
     with pytest.raises(ValueError, match="takes nothing after a colon"):
-        encoder_for(modality, preset("quick", encoders={ModalityKind.AUDIO: "logmel_cnn:x"}))
+        encoder_for(
+            modality, preset("quick", encoders={ModalityKind.AUDIO: "logmel_cnn:x"}).preparation
+        )
 
 
 def test_an_encoder_may_be_chosen_for_one_modality_by_name(cache):
@@ -368,7 +375,7 @@ def test_an_encoder_may_be_chosen_for_one_modality_by_name(cache):
         (CLASSES,),
     )
     chosen = preset("quick", **SHORT, encoders={"y": "bilstm"}, sequence_length=4)
-    inputs = prepare(media(ModalityKind.SEQUENCE, 4), schema, chosen, cache)
+    inputs = prepare(media(ModalityKind.SEQUENCE, 4), schema, chosen.preparation, cache)
     assert [column.shape for column in inputs.columns] == [(4,), (4, 5)]
 
 
@@ -384,7 +391,7 @@ def test_minilm_real_weights(cache):
         *("a dreadful cold night", "what a terrible film", "the worst meal of my life"),
     ]
     unseen = ["we enjoyed every minute of it", "we hated every minute of it"]
-    inputs = prepare([{"x": text} for text in texts + unseen], schema, chosen, cache)
+    inputs = prepare([{"x": text} for text in texts + unseen], schema, chosen.preparation, cache)
     labels = np.array([0, 0, 0, 1, 1, 1])
     model = train(inputs.take(range(6)), {"kind": labels}, schema, chosen, device="cpu")
     guess = model.predict(inputs.take([6, 7]))["kind"].argmax(axis=1)
@@ -397,12 +404,15 @@ def test_presets_survive_json_and_name_encoders_that_exist(name):
     again = type(chosen).from_json(json.loads(json.dumps(chosen.to_json())))
     assert dataclasses.asdict(again) == dataclasses.asdict(chosen)
     for kind in ModalityKind:
-        assert chosen.encoder(Modality("x", kind, "x")).partition(":")[0] in ENCODERS[kind]
+        assert (
+            chosen.preparation.encoder(Modality("x", kind, "x")).partition(":")[0] in ENCODERS[kind]
+        )
 
 
 def test_paper_hyper_parameters():
-    food, kinetics, vgg, sims = (
-        PRESETS[f"paper-{name}"] for name in ("food101", "kineticssound", "vggsound", "sims")
+    chosen = (PRESETS[f"paper-{name}"] for name in ("food101", "kineticssound", "vggsound", "sims"))
+    (food, kinetics, vgg, sims), sound = zip(
+        *((c.training, c.preparation) for c in chosen), strict=True
     )
     assert (food.epochs, food.milestones, food.optimizer, food.weight_decay) == (
         *(15, (10,), "adamw", 0.01),
@@ -411,8 +421,9 @@ def test_paper_hyper_parameters():
     assert (kinetics.epochs, kinetics.milestones, kinetics.warmup) == (45, (20, 30, 40), 10)
     assert (kinetics.betas, kinetics.weight_decay) == ((0.95, 0.999), 1e-4)
     assert (kinetics.encoder_lr["video"], vgg.encoder_lr["video"]) == (2e-3, 1e-3)
-    assert (vgg.audio_mean, vgg.audio_deviation) == (-3.0093, 2.7911)
-    assert (sims.epochs, sims.lr, sims.batch_size, sims.bounded) == (5, 5e-4, 32, True)
+    assert (sound[2].audio_mean, sound[2].audio_deviation) == (-3.0093, 2.7911)
+    assert (sims.epochs, sims.lr, sims.batch_size) == (5, 5e-4, 32)
+    assert PRESETS["paper-sims"].network.bounded
     weights = [sims.loss_weights[k] for k in ("text", "audio", "video", "multimodal")]
     assert weights == [0.2, 0.8, 0.4, 1.0]
 
@@ -426,6 +437,20 @@ def test_unknown_presets_and_options_name_the_choices():
 
 def test_untrained_look_needs_a_readable_modality(cache):
     schema = Schema((Modality("x", ModalityKind.TEXT, "x"),), (CLASSES,))
-    inputs = prepare([{"x": None}], schema, PRESETS["quick"], cache)
+    inputs = prepare([{"x": None}], schema, PRESETS["quick"].preparation, cache)
     with pytest.raises(NotEnoughLabels):
         train(inputs, {"kind": np.array([0])}, schema, PRESETS["quick"])
+
+
+def test_each_consumer_gets_its_own_part_and_names_stay_flat():
+    chosen = preset("quick", epochs=3, fusion="sum", image_size=16)
+    assert (chosen.training.epochs, chosen.network.fusion) == (3, "sum")
+    assert chosen.preparation.image_size == 16
+    assert {"epochs", "fusion", "image_size", "name"} <= chosen.to_json().keys()
+    again = Preparation.from_json(json.loads(json.dumps(chosen.preparation.to_json())))
+    assert again == chosen.preparation
+
+
+def test_a_checkpoints_preset_with_an_option_that_is_no_more_is_read():
+    stored = {**preset("quick", epochs=3).to_json(), "was_once": 1}
+    assert Preset.from_json(stored).training.epochs == 3

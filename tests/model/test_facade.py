@@ -25,7 +25,7 @@ EVERYTHING = frozenset(Need)
 def trained(samples, schema, cache):
     """A model trained on 48 samples, with its inputs and labels."""
     given, labels = samples(48)
-    inputs = prepare(given, schema, QUICK, cache)
+    inputs = prepare(given, schema, QUICK.preparation, cache)
     model = train(inputs, {"height": labels}, schema, QUICK, seed=1, device="cpu")
     return model, inputs, labels
 
@@ -33,7 +33,7 @@ def trained(samples, schema, cache):
 def test_learns_and_predicts_unseen_samples(trained, samples, schema, cache):
     model, _, _ = trained
     given, labels = samples(30, seed=9)
-    inputs = prepare(given, schema, QUICK, cache)
+    inputs = prepare(given, schema, QUICK.preparation, cache)
     found = evaluate(model, inputs, {"height": labels})
     assert found["accuracy"] >= 0.9
     assert set(found) >= {"macro_accuracy", "f1", "ece", "accuracy:picture", "accuracy:sound"}
@@ -96,7 +96,7 @@ def test_coalitions_are_the_prediction_with_features_set_to_zero(trained):
         masked = [
             torch.from_numpy(pool.features[name] * (name in group)) for name in pool.modalities
         ]
-        expected = model.network.fused(masked).softmax(dim=1).detach().numpy()
+        expected = model.network.fused(masked, model.network.lent).softmax(dim=1).detach().numpy()
         np.testing.assert_allclose(values, expected[np.arange(48), guess], atol=1e-5)
     assert len(pool.coalitions) == 4
 
@@ -117,7 +117,7 @@ def test_a_task_that_lacks_a_modality_is_a_zero_vector(trained, samples, schema,
         {**sample, missing: None} if index % 3 == 0 else sample
         for index, sample in enumerate(given)
     ]
-    inputs = prepare(given, schema, QUICK, cache)
+    inputs = prepare(given, schema, QUICK.preparation, cache)
     column = 0 if missing == "img" else 1
     name = schema.names[column]
     assert inputs.present[:, column].tolist() == [i % 3 != 0 for i in range(9)]
@@ -139,7 +139,7 @@ def test_one_modality_is_enough(samples, schema, cache, names):
     given, labels = samples(30)
     kept = tuple(m for m in schema.modalities if m.name in names)
     alone = Schema(kept, schema.targets)
-    inputs = prepare(given, alone, QUICK, cache)
+    inputs = prepare(given, alone, QUICK.preparation, cache)
     model = train(inputs, {"height": labels}, alone, QUICK, device="cpu")
     pool = look(model, inputs, EVERYTHING, labelled=inputs)
     assert len(pool.coalitions) == 2
@@ -148,17 +148,17 @@ def test_one_modality_is_enough(samples, schema, cache, names):
 def test_a_modality_that_no_sample_has_trains_and_looks(samples, schema, cache):
     given, labels = samples(18)
     given = [{**sample, "wav": None} for sample in given]
-    inputs = prepare(given, schema, QUICK, cache)
+    inputs = prepare(given, schema, QUICK.preparation, cache)
     model = train(inputs, {"height": labels}, schema, QUICK, device="cpu")
     assert np.isfinite(model.predict(inputs)["height"]).all()
     later, _ = samples(6, seed=8)
-    both = prepare(later, schema, QUICK, cache)
+    both = prepare(later, schema, QUICK.preparation, cache)
     assert np.isfinite(model.predict(both)["height"]).all()
 
 
 def test_unknown_labels_are_left_out_and_none_at_all_is_an_error(samples, schema, cache):
     given, labels = samples(12)
-    inputs = prepare(given, schema, QUICK, cache)
+    inputs = prepare(given, schema, QUICK.preparation, cache)
     some = labels.copy()
     some[6:] = -1
     assert train(inputs, {"height": some}, schema, QUICK).metadata["n_labels"] == 6
@@ -222,6 +222,6 @@ def test_text_video_and_sequence_modalities(cache):
         }
         for index, label in enumerate(labels)
     ]
-    inputs = prepare(given, schema, QUICK, cache)
+    inputs = prepare(given, schema, QUICK.preparation, cache)
     model = train(inputs, {"tone": labels}, schema, QUICK, device="cpu")
     assert evaluate(model, inputs, {"tone": labels})["accuracy"] == 1.0

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from model.fusion import Lent
 from model.look import look
 from model.presets import preset
 from model.schema import Target, TargetKind
@@ -160,7 +161,7 @@ def test_a_gates_features_are_gated_alone():
     with torch.no_grad():
         encoded = network.encode(batch)
         z = network.features(encoded.activations, encoded.present)
-        alone = network.fused.joined([z[0] * 0, z[1], z[2] * 0]).numpy()
+        alone = network.fused.joined([z[0] * 0, z[1], z[2] * 0], network.lent).numpy()
     np.testing.assert_allclose(pool.features["a"], alone, atol=1e-6)
 
 
@@ -170,7 +171,7 @@ def test_the_gate_follows_its_formula_for_two_vectors():
     gate = model.network.eval().fused
     v, a = torch.randn(5, 6), torch.randn(5, 6)
     expected = v + gate.h(gate.g[0](torch.cat([a, v], dim=1)))
-    torch.testing.assert_close(gate.joined([v, a]), expected)
+    torch.testing.assert_close(gate.joined([v, a], Lent()), expected)
 
 
 def test_regression_has_values_but_no_coalitions():
@@ -265,7 +266,7 @@ def test_maps_of_video_and_sound_are_gated_before_the_fourth_stage(cache):
         {"v": reference(f"v{n}", clip(60 * n)), "s": reference(f"s{n}", sound)} for n in range(4)
     ]
     samples[1]["v"] = samples[2]["s"] = None
-    inputs = prepare(samples, schema, chosen, cache)
+    inputs = prepare(samples, schema, chosen.preparation, cache)
     model = train(inputs, {"y": np.array([0, 1, 0, 1])}, schema, chosen, device="cpu")
     assert model.network.by_maps
     pool = look(model, inputs, frozenset({Need.FEATURES, Need.COALITIONS, Need.MC_PROBABILITIES}))
@@ -303,7 +304,8 @@ def test_polarity_pulls_towards_the_side_of_the_prediction_beyond_the_range_too(
         weight = model.network.linear_head(column).weight.detach().numpy()
         found = pool.gradients[name].unimodal
         assert (np.sign(found) * np.sign(sides[column] * weight) >= 0).all()
-        shared = model.network.fused.weight().split(model.network.widths, dim=1)[column]
+        weight = model.network.fused.weight(model.network.lent)
+        shared = weight.split(model.network.widths, dim=1)[column]
         expected = np.sign(sides[3] * shared.detach().numpy())
         assert (np.sign(pool.gradients[name].multimodal) * expected >= 0).all()
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from model.encoders.base import Module
-from model.network import _where_present
+from model.presence import where_present
 
 
 class Normed(Module):
@@ -30,12 +30,12 @@ def test_a_lone_row_is_normalised_by_what_earlier_batches_were_like():
     norm = encoder.layers[1]
     mean, variance = norm.running_mean.clone(), norm.running_var.clone()
     rows, present = torch.randn(5, 4), torch.tensor([False, True, False, False, False])
-    found, _ = _where_present(encoder, rows, present, by_maps=False)
+    found, _ = where_present(encoder, rows, present, by_maps=False)
     expected = encoder.eval()(rows[1:2])
     torch.testing.assert_close(found[1:2], expected)
     assert (found[1] != norm.bias).any(), "two equal rows would be normalised to nothing"
     assert torch.equal(norm.running_mean, mean)
     assert torch.equal(norm.running_var, variance)
     encoder.train()
-    _where_present(encoder, rows, present, by_maps=False)
+    where_present(encoder, rows, present, by_maps=False)
     assert norm.training, "only the lone row is seen so"

@@ -57,7 +57,7 @@ def test_digits_from_raw_png_and_wav(digits, cache):
     """All labels: at least .97, and clearly above each modality alone; few labels: still good."""
     samples, labels, trains = read_digits(digits)
     quick = preset("quick", epochs=5)
-    inputs = prepare(samples, DIGITS, quick, cache)
+    inputs = prepare(samples, DIGITS, quick.preparation, cache)
     assert not inputs.failures
     rows, test = np.flatnonzero(trains), np.flatnonzero(~trains)
     truth = {"digit": labels[test]}
@@ -114,7 +114,7 @@ def test_tweets_with_a_label_per_modality(shared_data, cache):
         "of image": np.array([int(row["label_image"]) for row in rows]),
     }
     quick = preset("quick", epochs=4)
-    inputs = prepare(samples, schema, quick, cache)
+    inputs = prepare(samples, schema, quick.preparation, cache)
     size = len(train_rows)
     first = {name: values[:size] for name, values in truth.items()}
     model = train(inputs.take(range(size)), first, schema, quick, device="cpu")
@@ -157,7 +157,9 @@ def test_reviews_as_regression(shared_data, cache):
         (Target("score", TargetKind.REGRESSION, low=-3.0, high=3.0),),
     )
     quick = preset("quick")
-    inputs = {part: prepare(samples, schema, quick, cache) for part, samples in parts.items()}
+    inputs = {
+        part: prepare(samples, schema, quick.preparation, cache) for part, samples in parts.items()
+    }
     model = train(inputs["train"], {"score": scores["train"]}, schema, quick, device="cpu")
     found = evaluate(model, inputs["test"], {"score": scores["test"]})
     print({name: round(value, 3) for name, value in found.items()})
@@ -190,7 +192,7 @@ def test_clips_whose_class_needs_picture_and_sound(cache):
         (Target("kind", TargetKind.CLASSIFICATION, ("dl", "dh", "bl", "bh")),),
     )
     quick = preset("quick", min_steps=120)
-    inputs = prepare(samples, schema, quick, cache)
+    inputs = prepare(samples, schema, quick.preparation, cache)
     assert inputs.present.all()
     labels = 2 * bright + high
     model = train(inputs.take(range(100)), {"kind": labels[:100]}, schema, quick, device="cpu")

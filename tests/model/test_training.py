@@ -140,7 +140,7 @@ def test_joint_loss_is_the_mean_with_one_label_and_weighted_with_several():
     present = torch.ones(6, 2, dtype=torch.bool)
     present[1, 0] = False
     cross = torch.nn.functional.cross_entropy
-    mine = losses.joint(SHARED, FAST, (logits, fused), {"y": y}, present, {})
+    mine = losses.joint(SHARED, FAST.training, (logits, fused), {"y": y}, present, {})
     known = torch.tensor([0, 1, 2, 3, 5])
     first = torch.tensor([0, 2, 3, 5])
     expected = (
@@ -152,7 +152,7 @@ def test_joint_loss_is_the_mean_with_one_label_and_weighted_with_several():
     own = Target("z", TargetKind.CLASSIFICATION, LETTERS, modality="one")
     several = vector_schema(("one", "two"), CHOICE, own)
     weighted = preset("quick", loss_weights={"one": 0.2, "two": 0.8, "multimodal": 1.0})
-    mine = losses.joint(several, weighted, (logits, fused), {"y": y, "z": y}, present, {})
+    mine = losses.joint(several, weighted.training, (logits, fused), {"y": y, "z": y}, present, {})
     expected = (
         cross(fused[known], y[known])
         + 0.2 * cross(logits[0][first], y[first])
@@ -188,7 +188,7 @@ def test_class_weights_lift_a_rare_class():
 def test_class_weights_by_hand():
     chosen = preset("quick", class_weights=True)
     found = losses.class_weights(
-        SHARED, chosen, {"y": torch.tensor([0, 0, 0, 1, -1])}, np.arange(5)
+        SHARED, chosen.training, {"y": torch.tensor([0, 0, 0, 1, -1])}, np.arange(5)
     )
     torch.testing.assert_close(found["y"], torch.tensor([4 / 9, 4 / 3, 1.0]))
 
@@ -267,19 +267,19 @@ def test_parameter_groups_warm_up_and_milestones():
         encoder_lr={"one": 2e-3},
         projection=4,
     )
-    network = Network(SHARED, chosen, {"one": (4,), "two": (5,)})
-    optimizer = optimisation.optimizer(network, SHARED, chosen)
+    network = Network(SHARED, chosen.preparation, chosen.network, {"one": (4,), "two": (5,)})
+    optimizer = optimisation.optimizer(network, SHARED, chosen.training)
     assert isinstance(optimizer, torch.optim.Adam)
     rates = {group["lr"] for group in optimizer.param_groups}
     assert rates == {2e-3, 1e-3}
     counted = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     assert counted == sum(p.numel() for p in network.parameters())
-    at = optimisation.factor(chosen, 45, per_epoch=10)
+    at = optimisation.factor(chosen.training, 45, per_epoch=10)
     assert at(0) == pytest.approx(0.01)
     assert at(99) == at(199) == 1.0
     assert at(200) == pytest.approx(0.1)
     assert at(449) == pytest.approx(0.001)
-    cosine = optimisation.factor(PRESETS["quick"], 10, per_epoch=10)
+    cosine = optimisation.factor(PRESETS["quick"].training, 10, per_epoch=10)
     assert cosine(99) < 0.001
 
 

@@ -24,7 +24,7 @@ def arrays(size: int = 60) -> list[np.ndarray]:
 def test_vectors_are_standardised_on_those_that_are_there():
     present = np.ones((60, 2), bool)
     present[:10, 1] = False
-    pool = look_untrained(inputs_of(arrays(), present), SCHEMA, preset("quick"))
+    pool = look_untrained(inputs_of(arrays(), present), SCHEMA, preset("quick").preparation)
     for column, name in enumerate(("a", "b")):
         here = pool.features[name][present[:, column]]
         np.testing.assert_allclose(here.mean(axis=0), 0, atol=1e-5)
@@ -34,9 +34,9 @@ def test_vectors_are_standardised_on_those_that_are_there():
 
 
 def test_pieces_make_no_difference(monkeypatch):
-    whole = look_untrained(inputs_of(arrays()), SCHEMA, preset("quick"))
+    whole = look_untrained(inputs_of(arrays()), SCHEMA, preset("quick").preparation)
     monkeypatch.setattr(untrained, "_CHUNK", 32)
-    pieces = look_untrained(inputs_of(arrays()), SCHEMA, preset("quick"))
+    pieces = look_untrained(inputs_of(arrays()), SCHEMA, preset("quick").preparation)
     np.testing.assert_allclose(pieces.features["a"], whole.features["a"], atol=1e-5)
 
 
@@ -64,11 +64,11 @@ def test_pictures_are_projected_and_keep_their_distances():
 def test_tokens_and_recordings_are_no_vectors(values):
     assert standardised(column(values), np.ones(9, bool)) is None
     inputs = Inputs(9, np.ones((9, 2), bool), (), (column(values), column(np.eye(9)[:, :3])))
-    pool = look_untrained(inputs, SCHEMA, preset("quick"))
+    pool = look_untrained(inputs, SCHEMA, preset("quick").preparation)
     assert (pool.features["a"] == 0).all()
     assert (pool.features["b"] != 0).any()
     alone = Inputs(9, np.ones((9, 2), bool), (), (column(values), column(values)))
-    assert look_untrained(alone, SCHEMA, preset("quick")).features is None
+    assert look_untrained(alone, SCHEMA, preset("quick").preparation).features is None
 
 
 def test_the_first_batch_takes_near_duplicates_once():
@@ -76,6 +76,6 @@ def test_the_first_batch_takes_near_duplicates_once():
     distinct = [rng.normal(size=(12, 4)), rng.normal(size=(12, 3))]
     copies = [np.repeat(z, 10, axis=0) for z in distinct]
     copies = [z + 1e-3 * rng.normal(size=z.shape) for z in copies]
-    pool = look_untrained(inputs_of(copies), SCHEMA, preset("quick"))
+    pool = look_untrained(inputs_of(copies), SCHEMA, preset("quick").preparation)
     order = cold_start(pool)(pool, 12, rng).order
     assert len(set(order[:12] // 10)) == 12

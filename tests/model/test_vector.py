@@ -43,7 +43,7 @@ SIMPLE = {
 
 def encoder(kind: ModalityKind):
     """Return what `auto` looks at one kind with."""
-    return encoder_for(Modality("x", kind, "x"), AUTO)
+    return encoder_for(Modality("x", kind, "x"), AUTO.preparation)
 
 
 def seen(kind: ModalityKind, values: list) -> dict[str, np.ndarray]:
@@ -67,8 +67,8 @@ def cosine(vectors: np.ndarray) -> np.ndarray:
 def test_every_kind_has_one_vector_that_today_s_training_learns_from(kind, cache):
     schema = Schema((Modality("x", kind, "x"),), (CLASSES,))
     samples = [*media(kind, 8), {"x": None}]
-    inputs = prepare(samples, schema, AUTO, cache)
-    chosen = encoder_for(schema.modalities[0], AUTO)
+    inputs = prepare(samples, schema, AUTO.preparation, cache)
+    chosen = encoder_for(schema.modalities[0], AUTO.preparation)
     column = inputs.columns[0]
     assert not inputs.failures
     assert inputs.present[:, 0].tolist() == [True] * 8 + [False]
@@ -245,7 +245,7 @@ def test_numbers_far_from_zero_keep_their_differences(cache):
     values = 5000 + np.arange(1000) / 1000
     samples = [{"x": [[value, 1e7]]} for value in values.tolist()]
     for name in ("auto", "quick"):
-        inputs = prepare(samples, schema, preset(name), cache)
+        inputs = prepare(samples, schema, preset(name).preparation, cache)
         stored = inputs.columns[0].gather(slice(None))
         assert stored.dtype == np.float32
         assert len(np.unique(stored[:, 0])) == 1000
@@ -309,6 +309,6 @@ def test_views_know_their_columns():
 
 def test_what_cannot_be_read_is_absent_with_a_reason(cache):
     schema = Schema((Modality("x", ModalityKind.IMAGE, "x"),), (CLASSES,))
-    inputs = prepare([{"x": reference("broken", b"no picture")}], schema, AUTO, cache)
+    inputs = prepare([{"x": reference("broken", b"no picture")}], schema, AUTO.preparation, cache)
     assert not inputs.present.any()
     assert "Pillow" in inputs.failures[0].reason

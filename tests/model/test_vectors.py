@@ -38,7 +38,7 @@ CLASSES = ("a", "b", "c", "d")
 CLASSIFY = Target("kind", TargetKind.CLASSIFICATION, CLASSES)
 SEVERAL = Target("kind", TargetKind.MULTILABEL, CLASSES)
 NUMBER = Target("kind", TargetKind.REGRESSION, low=0.0, high=10.0)
-AUTO = replace(preset("quick"), encoders=dict.fromkeys(VIEWS, "views"))
+AUTO = preset("quick", encoders=dict.fromkeys(VIEWS, "views"))
 
 
 def schema_of(target: Target, *more: Target) -> Schema:
@@ -215,7 +215,7 @@ def test_labels_do_not_move_the_scale() -> None:
 
 def test_before_any_label_vectors_are_on_one_scale() -> None:
     inputs, _ = project(200, absent=0.3)
-    pool = look_untrained(inputs, schema_of(CLASSIFY), AUTO)
+    pool = look_untrained(inputs, schema_of(CLASSIFY), AUTO.preparation)
     assert pool.pretrained
     assert pool.features is not None
     for column, name in enumerate(VIEWS):
@@ -338,7 +338,7 @@ def test_rare_classes_are_weighed_as_far_as_accuracy_allows(weighed: bool) -> No
     inputs, truth = project(1200, noise=1.0)
     rare = np.flatnonzero((truth == 0) | (np.arange(1200) % 3 == 0))
     rows, rest = rare[:200], rare[200:]
-    chosen = replace(AUTO, class_weights=weighed)
+    chosen = AUTO.changed(class_weights=weighed)
     labels = {"kind": truth[rows]}
     model = train(inputs.take(rows), labels, schema_of(CLASSIFY), chosen, pool=inputs)
     hit = model.predict(inputs.take(rest))["kind"].argmax(axis=1) == truth[rest]

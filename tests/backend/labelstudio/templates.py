@@ -15,12 +15,10 @@ from pathlib import Path
 import yaml
 
 from backend.labelstudio.config import LabelConfig, Level, parse
-from demo.installation import LABEL_STUDIO_VERSION
+from demo.installation import LABEL_STUDIO_VERSION, Installation
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "templates.md"
-_INSTALLED = ".labelstudio/*/venv/lib/python3*/site-packages/label_studio/annotation_templates"
-FOLDER = next(iter(sorted(ROOT.glob(_INSTALLED))), None)
 _HEAD = """# The templates of Label Studio
 
 What Equipoise makes of each of the {count} project templates in Label Studio {version}, written by
@@ -46,12 +44,14 @@ class Template:
 
 
 def templates() -> Iterator[Template]:
-    """Yield the installed Label Studio's templates; none where there is no Label Studio."""
-    for path in sorted(FOLDER.glob("**/config.yml")) if FOLDER else ():
+    """Yield the templates of the installed Label Studio, which is installed first if need be."""
+    environment = Installation(ROOT / ".labelstudio").program().resolve().parents[1]
+    (folder,) = environment.glob("lib/python3*/site-packages/label_studio/annotation_templates")
+    for path in sorted(folder.glob("**/config.yml")):
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
         beside = path.with_suffix(".xml")
         more = (beside.read_text(encoding="utf-8"),) if beside.is_file() else ()
-        name = str(path.parent.relative_to(FOLDER or path))
+        name = str(path.parent.relative_to(folder))
         yield Template(name, found["title"], (found["config"], *more))
 
 

@@ -188,7 +188,8 @@ def test_labels_of_regions_become_which_of_them_occur(control: str) -> None:
     whole = parse(config(IMAGE, control, choices("whole", "img")))
     assert whole.level is Level.LEARNED
     assert whole.schema.multimodal.name == "whole"
-    assert any("'c'" in note for note in whole.ignored)
+    assert [q.name for q in whole.schema.questions] == ["whole", "c"]
+    assert whole.sentence.endswith("'c' occur is learned, too, and not pre-annotated")
 
 
 def test_the_editor_reads_attributes_and_tags_without_regard_to_case() -> None:
@@ -222,8 +223,28 @@ def test_inputs_that_are_not_read_stop_nothing() -> None:
     assert any("'m'" in note for note in parsed.ignored)
 
 
-def test_several_questions_are_named_with_what_makes_them_the_learned_one() -> None:
-    tags = (IMAGE, choices("first", "img"), choices("second", "img"))
+RATING = '<Rating name="r" toName="img"/>'
+
+
+def test_all_questions_about_the_task_are_learned() -> None:
+    tags = (IMAGE, choices("first", "img"), choices("second", "img"), RATING)
     parsed = parse(config(*tags))
-    assert [t.name for t in parsed.schema.targets] == ["first"]
-    assert any("'second'" in note and "multimodal" in note for note in parsed.ignored)
+    assert [q.name for q in parsed.schema.questions] == ["first", "second", "r"]
+    assert parsed.sentence == (
+        "first (classification), second (classification) and r (regression) from img (image)"
+    )
+    assert [line.partition(":")[0] for line in parsed.reading] == [
+        "first (Choices)",
+        "second (Choices)",
+        "r (Rating)",
+    ]
+    assert all('equipoise="ignore"' in line for line in parsed.reading)
+
+
+def test_the_first_question_is_the_tagged_one() -> None:
+    second = choices("second", "img", 'equipoise="multimodal"')
+    parsed = parse(config(IMAGE, choices("first", "img"), second, RATING))
+    assert [q.name for q in parsed.schema.questions] == ["second", "first", "r"]
+    rating = RATING.replace("/>", ' equipoise="multimodal"/>')
+    numbers = parse(config(IMAGE, choices("first", "img"), rating)).schema
+    assert (numbers.multimodal.name, numbers.ranking.name) == ("r", "first")

@@ -9,8 +9,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +165,9 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
         carefully(
             tasks,
             CONFIG,
-            run.preset,
+            run.preset.preparation,
             folder=run.folder,
+            project=1,
             decode_log=run.decode_log,
             decode_timeout=settings.decode_timeout,
             alive=lambda: run.progress("decode", 0, 0),
@@ -172,7 +175,9 @@ def test_a_hanging_file_is_left_out_and_the_others_are_not(
         config = parse(CONFIG)
         source = MediaSource(client, settings, decode_log=run.decode_log)
         samples = [source.sample(task, config) for task in tasks]
-        inputs = prepare(samples, config.schema, run.preset, FeatureCache(settings.cache))
+        inputs = prepare(
+            samples, config.schema, run.preset.preparation, FeatureCache(settings.cache)
+        )
     assert inputs.present[:, 0].tolist() == [task != 9 for task in range(1, 11)]
     (failure,) = inputs.failures
     assert failure.reason == "took longer than 3 s to decode"
@@ -193,7 +198,7 @@ claim = Claim(int(sys.argv[1]), sys.argv[2])
 found = store.round(claim.round)
 run = context.Run(store, settings, None, claim, found, ProjectSettings())
 with run.heartbeat(), run.decode_log.open() as decode_log:
-    decode_log.load("held", lambda: b"")
+    decode_log.load("held", 1, lambda: b"")
     time.sleep(300)
 """
 
@@ -202,7 +207,7 @@ def test_a_round_with_a_hanging_decoder_ends_by_itself(store: Store) -> None:
     claim = start(store)
     command = [sys.executable, "-c", STUCK, str(claim.round), claim.token]
     assert subprocess.run(command, check=False, timeout=250).returncode == HUNG
-    assert DecodeLog(Settings().decoding).suspects() == {"held"}
+    assert DecodeLog(Settings().decoding).suspects(1) == {"held"}
 
 
 HOLD = """
@@ -211,9 +216,10 @@ from pathlib import Path
 from backend.media.decode_log import DecodeLog
 decode_log = DecodeLog(Path(sys.argv[1]))
 with decode_log.open():
-    decode_log.load("done", lambda: b"")
+    decode_log.load("done", 1, lambda: b"")
     decode_log.end("done")
-    decode_log.load("held", lambda: b"")
+    decode_log.load("held", 1, lambda: b"")
+    decode_log.load("other", 2, lambda: b"")
     print("ready", flush=True)
     time.sleep(100)
 """
@@ -226,15 +232,16 @@ def test_only_what_a_dead_process_was_decoding_is_suspect(tmp_path: Path) -> Non
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     decode_log = DecodeLog(tmp_path)
-    assert decode_log.suspects() == set(), "it lives"
-    assert set(decode_log.of(process.pid)) == {"held"}
+    assert decode_log.suspects(1) == set(), "it lives"
+    assert set(decode_log.of(process.pid)) == {"held", "other"}
     process.kill()
     process.wait()
     process.stdout.close()
     for _ in range(2):
-        assert decode_log.suspects() == {"held"}
-    decode_log.clear()
-    assert decode_log.suspects() == set()
+        assert decode_log.suspects(1) == {"held"}
+    decode_log.clear(1, {"held"})
+    assert decode_log.suspects(1) == set()
+    assert decode_log.suspects(2) == {"other"}, "no round of project 2 has looked at it"
 
 
 def test_a_file_that_is_stuck_is_not_begun_again(
@@ -242,12 +249,12 @@ def test_a_file_that_is_stuck_is_not_begun_again(
 ) -> None:
     decode_log = DecodeLog(tmp_path)
     with decode_log.open():
-        assert decode_log.load("x", lambda: b"1") == b"1"
-        assert decode_log.load("x", lambda: b"1") == b"1"
+        assert decode_log.load("x", 1, lambda: b"1") == b"1"
+        assert decode_log.load("x", 1, lambda: b"1") == b"1"
         monkeypatch.setattr("backend.media.decode_log._STUCK", 0.0)
         time.sleep(0.01)
         with pytest.raises(MediaError, match="still being decoded"):
-            decode_log.load("x", lambda: b"1")
+            decode_log.load("x", 1, lambda: b"1")
         assert decode_log.oldest() > 0
         decode_log.end("x")
         assert decode_log.oldest() == 0
@@ -274,7 +281,7 @@ def test_a_crashing_file_ends_no_server(store: Store, studio: FakeStudio) -> Non
         assert asked(picture(102)) == [1], "another process answers"
         assert serving._unranked._process is not first
         assert asked(uri(b"CRASH")) == [1], "it waits for a careful round, and counts as absent"
-        assert len(DecodeLog(Settings().decoding).suspects()) >= 1
+        assert len(DecodeLog(Settings().decoding).suspects(1)) >= 1
     finally:
         serving.stop()
 
@@ -296,12 +303,15 @@ def test_a_file_that_hangs_is_given_up_and_then_its_process(
         time.sleep(3.5)
         assert serving.predict(1, [{"id": 102, "data": {"image": picture(2)}}], CONFIG)[0]["result"]
         assert serving._unranked._process is not first
-        assert len(DecodeLog(Settings().decoding).suspects()) == 1
+        assert len(DecodeLog(Settings().decoding).suspects(1)) == 1
     finally:
         serving.stop()
 
 
-def test_work_that_nobody_waits_for_any_more_ends(store: Store, studio: FakeStudio) -> None:
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_work_that_nobody_waits_for_any_more_ends(
+    store: Store, studio: FakeStudio, hangs_up: bool
+) -> None:
     assert work(start(store)) == 0
     serving = Serving(store, Settings(predict_timeout=60.0))
     asked, given = [], studio.answer
@@ -316,9 +326,16 @@ def test_work_that_nobody_waits_for_any_more_ends(store: Store, studio: FakeStud
     studio.answer = slowly  # type: ignore[method-assign]
     try:
         assert serving.predict(1, [{"id": 101, "data": {"image": picture(1)}}], CONFIG)[0]["result"]
-        serving._settings = Settings(predict_timeout=0.05)  # 1.5 s for all of them
+        gone: Future[None] | None = None
+        if hangs_up:
+            gone = Future()
+            threading.Timer(1.5, gone.set_result, [None]).start()
+        else:
+            serving._settings = Settings(predict_timeout=0.05)  # 1.5 s for all of them
         tasks = [{"id": 200 + i, "data": {"image": f"/data/{i}.png"}} for i in range(300)]
-        assert {len(item["result"]) for item in serving.predict(1, tasks, CONFIG)} == {0}
+        watch = Stopwatch()
+        assert {len(item["result"]) for item in serving.predict(1, tasks, CONFIG, gone)} == {0}
+        watch.taken.check(4, "/predict that is given up after 1.5 s")
         time.sleep(8)
         seen = len(asked)
         time.sleep(3)

@@ -82,6 +82,22 @@ def test_the_webhook_carries_what_lets_it_in_and_doctor_looks_at_it(
     store.close()
 
 
+@pytest.mark.parametrize(("state", "well"), [("CO", True), ("PR", True), ("DI", False)])
+def test_doctor_reads_the_states_of_old_label_studios(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, well: bool
+) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    with FakeStudio() as studio, LabelStudio(studio.url, "key") as client:
+        settings = Settings(label_studio_url=studio.url, api_key="key", data_dir=tmp_path)
+        connect(client, store, settings, 1)
+        shown = {key: value for key, value in studio._backend().items() if key != "readable_state"}
+        monkeypatch.setattr(studio, "_backend", lambda: {**shown, "state": state})
+        name = "backend reachable from Label Studio"
+        (check,) = [c for c in examine(client, store, settings, 1) if c.name == name]
+        assert check.ok == well
+    store.close()
+
+
 def test_media_are_tried_before_a_round_has_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def test_nothing_is_told_before_chance_has_chosen_enough(
     assert value > 0.8
     assert measured["questions"]["label"]["n"] == 30
     assert measured["modalities"].keys() == {"i", "t"}
-    assert sum(measured["counts"].values()) == 30
+    assert sum(measured["counts"]["label"].values()) == 30
 
 
 def test_a_network_without_members_is_trained_again_without_what_measures_it(

@@ -34,8 +34,8 @@ def test_free_text_is_covered_better_than_by_chance(shared_data: Path, tmp_path:
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
         chosen = [{"t": texts[i]} for i in rng.choice(len(texts), TASKS, replace=False)]
-        inputs = prepare(chosen, CONFIG.schema, preset("auto"), FeatureCache(tmp_path))
-        pool = covering(inputs, DONE, CONFIG.schema, preset("auto"))
+        inputs = prepare(chosen, CONFIG.schema, preset("auto").preparation, FeatureCache(tmp_path))
+        pool = covering(inputs, DONE, CONFIG.schema, preset("auto").preparation)
         assert pool.features is not None
         assert pool.labelled_features is not None
         both = [np.asarray(found["t"]) for found in (pool.labelled_features, pool.features)]

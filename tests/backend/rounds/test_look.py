@@ -24,7 +24,7 @@ from backend.rounds.due import due as decide
 from backend.rounds.look import Look
 from backend.rounds.loop import Reconciler
 from backend.settings import Settings
-from backend.store import rounds
+from backend.store import claims
 from backend.store.store import Claim, Store
 from backend.store.tables import Kind, State
 
@@ -232,7 +232,7 @@ def test_a_cancel_that_comes_too_late_leaves_the_round_committed(
     assert claim is not None
     seen = store.running(1)
     store.commit(claim)  # after `cancel` has read that the round runs
-    monkeypatch.setattr(rounds, "_running", lambda *_: seen)
+    monkeypatch.setattr(claims, "running_round", lambda *_: seen)
     assert store.cancel(1) is None
     assert store.round(claim.round).state == State.DONE
 

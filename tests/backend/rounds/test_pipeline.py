@@ -201,7 +201,7 @@ def test_a_training_round_as_a_project_gets_it(studio: FakeStudio, store: Store,
     check_served(studio, store, found, OPEN)
     assert (found.strategy, found.failures) == ("auto", {})
     assert found.measured["questions"] == {}, "none of these labels was chosen by chance"
-    assert found.measured["counts"] == {"A": LABELLED / 2, "B": LABELLED / 2}
+    assert found.measured["counts"] == {"label": {"A": LABELLED / 2, "B": LABELLED / 2}}
     said = {row["task"]: row["result"][0]["value"]["choices"] for row in studio.predictions}
     assert np.mean([said[task] == [truth(task)] for task in OPEN]) > 0.9
 

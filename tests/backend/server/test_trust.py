@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -152,11 +153,24 @@ def test_setup_makes_no_rows_without_bound(
     assert store.project(3).label_config
 
 
-def test_health_waits_for_nobody(
-    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_stored_setting_that_is_refused_now_hides_no_other_project(
+    client: TestClient, store: Store
 ) -> None:
-    """Forty-five slow predictions took all threads, and /health 9 seconds."""
-    monkeypatch.setattr(Serving, "predict", lambda *_: time.sleep(3) or [])
+    """It made the page, and every project's status, answer 400."""
+    store.save_project(4, extra_params={"batch": "many"})
+    header = {"Host": "127.0.0.1:9090", "Accept": "text/html"}
+    assert client.get("/", headers=header).status_code == 200
+    told = {
+        found["project"]: found["problem"]
+        for found in client.get("/api/projects", headers=header).json()
+    }
+    assert "batch" in told[4]
+    assert told[3] == ""
+
+
+@pytest.fixture
+def live(store: Store, settings: Settings) -> Iterator[str]:
+    """Run the application, and return its address."""
     server = uvicorn.Server(
         uvicorn.Config(create_app(settings, store), port=0, log_level="error", log_config=None)
     )
@@ -164,15 +178,79 @@ def test_health_waits_for_nobody(
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    with ThreadPoolExecutor(45) as pool, httpx.Client(trust_env=False, timeout=60) as http:
-        body = predict_body({"id": 1, "data": {}})
-        asked = [pool.submit(http.post, f"{url}/predict", json=body) for _ in range(45)]
-        time.sleep(1)
-        begun = time.monotonic()
-        assert http.get(f"{url}/health").status_code == 200
-        assert http.post(f"{url}/setup", json=setup_body()).status_code == 200
-        assert time.monotonic() - begun < 2
-        assert {found.result().status_code for found in asked} == {200}
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(timeout=20)
+
+
+def test_health_waits_for_nobody(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty-five slow predictions took all threads, and /health 9 seconds."""
+    monkeypatch.setattr(Serving, "predict", lambda *_: time.sleep(3) or [])
+    with ThreadPoolExecutor(45) as pool, httpx.Client(trust_env=False, timeout=60) as http:
+        body = predict_body({"id": 1, "data": {}})
+        asked = [pool.submit(http.post, f"{live}/predict", json=body) for _ in range(45)]
+        time.sleep(1)
+        begun = time.monotonic()
+        assert http.get(f"{live}/health").status_code == 200
+        assert http.post(f"{live}/setup", json=setup_body()).status_code == 200
+        assert time.monotonic() - begun < 2
+        assert {found.result().status_code for found in asked} == {200}
+
+
+def test_a_caller_that_hangs_up_is_worked_for_no_more(
+    live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose work has begun, and those that still wait for a thread."""
+    begun: list[str] = []
+    ended: list[str] = []
+
+    def predict(_: Serving, project: int, tasks: Any, config: str, gone: Any) -> list[Any]:
+        begun.append(config)
+        if config != "last":
+            gone.result(timeout=60)
+        ended.append(config)
+        return []
+
+    monkeypatch.setattr(Serving, "predict", predict)
+    with httpx.Client(trust_env=False) as http, ThreadPoolExecutor(45) as pool:
+
+        def ask(name: str, seconds: float) -> int:
+            body = predict_body({"id": 1, "data": {}}, config=name)
+            return http.post(f"{live}/predict", json=body, timeout=seconds).status_code
+
+        asked = [pool.submit(ask, "has a thread", 6) for _ in range(ml_backend._AT_ONCE)]
+        while len(begun) < len(asked):
+            time.sleep(0.01)
+        asked += [pool.submit(ask, "waits for one", 1) for _ in range(5)]
+        assert {type(found.exception()) for found in asked} == {httpx.ReadTimeout}
+        assert ask("last", 30) == 200
+    assert begun == ["has a thread"] * ml_backend._AT_ONCE + ["last"]
+    assert sorted(begun) == sorted(ended)
+
+
+def test_a_large_body_keeps_nobody_waiting(live: str) -> None:
+    """json.loads keeps every thread waiting until it is done: 2 s for 55 MB."""
+    task = {"id": 1, "data": {"text": "word " * 100}, "annotations": [{"result": [{"a": [1]}]}]}
+    body = json.dumps({"tasks": [task] * 90_000, "label_config": "<View/>", "n": 1.5}).encode()
+    waits: list[float] = []
+    begun = time.monotonic()
+    json.loads(body)
+    whole = time.monotonic() - begun
+    with httpx.Client(trust_env=False, timeout=60) as http, ThreadPoolExecutor(1) as pool:
+        header = {"Content-Type": "application/json"}
+        asked = pool.submit(http.post, f"{live}/predict", content=body, headers=header)
+        while not asked.done():
+            begun = time.monotonic()
+            assert http.get(f"{live}/health").status_code == 200
+            waits.append(time.monotonic() - begun)
+        assert len(asked.result().json()["results"]) == 90_000
+    print(f"{len(body) / 1e6:.0f} MB, json.loads {whole:.2f} s: /health {max(waits):.2f} s at most")
+    assert max(waits) < max(1.0, whole / 2)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 200_000, b'{"tasks": [' + b"1," * 100_000, b"\xff" * 200_000]
+)
+def test_large_bodies_that_are_no_json_are_refused(client: TestClient, body: bytes) -> None:
+    header = {"Host": "127.0.0.1:9090", "Content-Type": "application/json"}
+    assert client.post("/predict", content=body, headers=header).status_code in (400, 422)

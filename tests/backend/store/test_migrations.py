@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def postgres(tmp_path: Path) -> Iterator[str]:
     as_user = []
     if os.geteuid() == 0:  # the server refuses to run as root
         shutil.chown(data, "nobody")
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+        for folder in (tmp_path, *tmp_path.parents[:-2]):  # all below /tmp
             folder.chmod(0o755)
         as_user = ["runuser", "-u", "nobody", "--"]
     run = [*as_user, str(programs[-1] / "initdb"), "-D", str(data), "-A", "trust", "-U", "eq"]
@@ -218,3 +219,17 @@ def upgrade_to_first(attributes: dict[str, Any]) -> None:
     config.set_main_option("script_location", "backend.store:migrations")
     config.attributes.update(attributes)
     command.upgrade(config, "0001")
+
+
+def test_leases_are_judged_by_the_database_s_clock(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose clock is an hour ahead took every round from the others."""
+    store = Store(postgres, tmp_path)
+    store.save_project(1)
+    assert store.claim(1, Kind.TRAIN, "bmmal", "test", {}) is not None
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3600)
+    assert store.claim(1, Kind.TRAIN, "bmmal", "test", {}) is None
+    assert store.running(1) is not None
+    store.close()

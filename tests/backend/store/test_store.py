@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import text
 
 from backend.errors import Busy, NoRoom, NotConnected, RoundLost, StoreError
+from backend.settings import Settings
 from backend.store import claims as store_module
 from backend.store import disk, lease
 from backend.store.store import Claim, Store
 from backend.store.tables import Kind, State
+from model.cache import FeatureCache
 
 
 @pytest.fixture
@@ -187,3 +189,25 @@ def test_a_folder_that_cannot_be_written_to_is_refused_by_name(
         Store(f"sqlite:///{tmp_path / 'other.db'}", tmp_path)
     with pytest.raises(NoRoom, match="Nothing can be written"):
         disk.check(tmp_path, 0)
+
+
+def test_a_new_folder_is_its_owner_s_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "data"
+    Store(f"sqlite:///{folder / 'store.db'}", folder).close()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_disk_is_walked_once_for_a_page_of_projects(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[int] = []
+    size = FeatureCache.size
+    monkeypatch.setattr(FeatureCache, "size", lambda self: walked.append(1) or size(self))
+    settings = Settings(data_dir=tmp_path)
+    settings.cache.mkdir()
+    monkeypatch.setattr(disk.time, "monotonic", lambda: 5.0)
+    assert len({str(disk.usage(store, settings)["cache_bytes"]) for _ in range(5)}) == 1
+    assert len(walked) == 1
+    monkeypatch.setattr(disk.time, "monotonic", lambda: 15.0)
+    disk.usage(store, settings)
+    assert len(walked) == 2, "and again some seconds later"
