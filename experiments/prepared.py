@@ -62,9 +62,21 @@ class Prepared:
 
 
 def write(
-    dataset: Dataset, preparation: Preparation, folder: Path, *, progress: Progress | None = None
+    dataset: Dataset,
+    preparation: Preparation,
+    folder: Path,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
 ) -> list[str]:
     """Prepare a data set and write it, whole or not at all.
+
+    Args:
+        dataset: what to prepare.
+        preparation: names the encoders.
+        folder: where it goes.
+        cache: folder of prepared values that several data sets share; None keeps none.
+        progress: told how far it is.
 
     Returns:
         One line for each kind of failure: what is treated as absent, and why.
@@ -72,16 +84,16 @@ def write(
     beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     beside.mkdir(parents=True)
     try:
-        cache = FeatureCache(beside / "cache")
+        store = FeatureCache(cache or beside / "cache")
         workers = max(1, len(os.sched_getaffinity(0)))
         inputs = prepare(
-            dataset.samples, dataset.schema, preparation, cache, workers=workers, progress=progress
+            dataset.samples, dataset.schema, preparation, store, workers=workers, progress=progress
         )
         _check_present(dataset, inputs)
         for number, column in enumerate(inputs.columns):
             _write_column(column, beside / f"column-{number}.npy")
         _write_facts(dataset, inputs, beside)
-        shutil.rmtree(beside / "cache")
+        shutil.rmtree(beside / "cache", ignore_errors=True)
         os.replace(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -40,6 +40,7 @@ def prepare(
     seeds: int,
     pool: int = 0,
     initial_strategy: str = LIVE,
+    cache: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[str]:
     """Write data and plan of a replay; what is there already is kept.
@@ -50,7 +51,9 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
     if not (folder / DATA).exists():
-        notes = prepared.write(dataset, preset.preparation, folder / DATA, progress=progress)
+        notes = prepared.write(
+            dataset, preset.preparation, folder / DATA, cache=cache, progress=progress
+        )
     data = prepared.read(folder / DATA)
     plan = Plan(
         dataset.name,

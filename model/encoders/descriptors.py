@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from model.arrays import Float32Array
-from model.encoders.logmel import BANDS
+from model.decoding.audio import Waveform
+from model.encoders.logmel import BANDS, filters
 
 ORIENTATIONS = 9
 GRID = 4
@@ -15,6 +16,8 @@ GRADIENTS = (GRID - 1) ** 2 * 4 * ORIENTATIONS
 COLOURS = 6 * GRID**2 + 64
 CEPSTRA, STEPS = 20, 12
 COURSE, TIMBRE = CEPSTRA * STEPS, 3 * CEPSTRA + 1
+SPECTRUM, _FINE = 96, 2048
+_QUIET = 1e-3  # of the mean power: what lies below is silence
 _COSINES = torch.cos(
     torch.pi / BANDS * (torch.arange(BANDS) + 0.5) * torch.arange(CEPSTRA)[:, None]
 )
@@ -103,3 +106,18 @@ def timbre(mel: Tensor, seconds: float) -> Float32Array:
 def course(mel: Tensor) -> Float32Array:
     """Return the cepstra of a log-mel picture (40, T) averaged to 12 steps: (240,)."""
     return (_COSINES @ nn.functional.adaptive_avg_pool1d(mel, STEPS)).flatten().numpy()
+
+
+def spectrum(wave: Waveform, rate: int) -> Float32Array:
+    """Return the log of each of 96 fine mel bands' mean power, relative to that of all: (96,).
+
+    Pitches and tones lie between the bands of cepstra. The mean is taken before the logarithm, so
+    that noise, which is everywhere, averages out, and gaps do not count.
+    """
+    signal = torch.from_numpy(wave)
+    if len(signal) <= _FINE:
+        signal = nn.functional.pad(signal, (0, _FINE + 1 - len(signal)))
+    window = torch.hann_window(_FINE)
+    waves = torch.stft(signal, _FINE, _FINE // 4, window=window, return_complex=True)
+    power = filters(rate, _FINE, SPECTRUM) @ waves.abs().square().mean(dim=1)
+    return (power / power.mean().clamp(min=1e-12) + _QUIET).log().numpy()

@@ -76,7 +76,7 @@ def spectrogram(wave: Waveform, rate: int) -> Tensor:
         signal = nn.functional.pad(signal, (0, N_FFT + 1 - len(signal)))
     window = torch.hann_window(N_FFT)
     power = torch.stft(signal, N_FFT, HOP, window=window, return_complex=True).abs().square()
-    return (_filters(rate) @ power + _FLOOR).log()
+    return (filters(rate, N_FFT, BANDS) @ power + _FLOOR).log()
 
 
 def stretched(mel: Tensor, frames: int) -> Tensor:
@@ -94,8 +94,9 @@ def picture(wave: Waveform, rate: int, frames: int) -> Float32Array:
     return stretched(spectrogram(wave, rate), frames).numpy()
 
 
-@lru_cache(maxsize=4)
-def _filters(rate: int) -> Tensor:
+@lru_cache(maxsize=8)
+def filters(rate: int, window: int, bands: int) -> Tensor:
+    """Return (bands, window / 2 + 1) triangular mel filters."""
     import torchaudio.functional as audio
 
-    return audio.melscale_fbanks(N_FFT // 2 + 1, 0.0, rate / 2, BANDS, rate).T.contiguous()
+    return audio.melscale_fbanks(window // 2 + 1, 0.0, rate / 2, bands, rate).T.contiguous()

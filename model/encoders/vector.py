@@ -121,10 +121,10 @@ def video_encoder(modality: Modality, source: str, preparation: Preparation) -> 
 
 
 def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
-    """Hear a sound's course, stretched to one length, and its timbre.
+    """Hear a sound's course, stretched to one length, its timbre, and its tones.
 
-    Note: cepstra rather than bands, as standardised cepstra are nearly uncorrelated; the ImageNet
-    network on log-mel pictures heard less (docs/model.md).
+    Note: the first two are cepstra rather than bands, as standardised cepstra are nearly
+    uncorrelated; the ImageNet network on log-mel pictures heard less (docs/model.md).
     """
     rate, frames = preparation.audio_rate, preparation.audio_frames
 
@@ -132,9 +132,14 @@ def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> 
         wave = trim(decode_audio(as_bytes(raw, "a sound"), rate))
         mel = spectrogram(wave, rate)
         course = descriptors.course(stretched(mel, frames)[0])
-        return np.concatenate([course, descriptors.timbre(mel, len(wave) / rate)])
+        timbre = descriptors.timbre(mel, len(wave) / rate)
+        return np.concatenate([course, timbre, descriptors.spectrum(wave, rate)])
 
-    views = (View("course", descriptors.COURSE), View("timbre", descriptors.TIMBRE))
+    views = (
+        View("course", descriptors.COURSE),
+        View("timbre", descriptors.TIMBRE),
+        View("spectrum", descriptors.SPECTRUM),
+    )
     return _encoder(f"rate={rate} frames={frames}", views, decode, None, 64)
 
 
