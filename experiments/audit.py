@@ -68,7 +68,7 @@ class Moment:
 
 def vectors(folder: Path, noise: float) -> tuple[FloatArray, IntArray]:
     """Return (N, 48) digits, picture and sound side by side, and their classes."""
-    data = avdigits.read(folder, {})
+    data = avdigits.read(folder, {"features": "simple"})
     columns = []
     rng = np.random.default_rng(1)
     for name in ("image", "audio"):
