@@ -27,7 +27,7 @@ from experiments.page import Table, markdown
 from experiments.sets import avdigits
 from model import metrics
 from model.intervals import LEVEL
-from model.measuring import ENOUGH, measure
+from model.measuring import ENOUGH, PARTS, measure
 from model.schema import Target
 from model.stopping import Step, compare, hint
 from model.vectors.folds import divide
@@ -37,8 +37,8 @@ from strategies.audit import places, sample, with_drawn
 from strategies.pool import FloatArray, IntArray
 
 PROJECT, STEP, PUBLISHED, WIDTH = 2000, 20, 200, 24
-MEASURED, PARTS = 100, 3
-"""Every so many labels the model is measured, by so many fits."""
+MEASURED = 100
+"""Every so many labels the model is measured."""
 TARGET = Target("digit", TargetKind.CLASSIFICATION, tuple("0123456789"))
 BANDS = ((20, 29), (30, 39), (40, 10_000))
 

@@ -16,6 +16,8 @@ from strategies.pool import FloatArray, IntArray, TargetKind
 
 ENOUGH = 20
 """Labels by chance from which on a figure is told at all."""
+PARTS = 3
+"""Into how many parts they are divided, each answered for by a model that lacks it."""
 PER_CLASS = 10
 """Labels by chance per class from which on means over classes are told: of fewer they lie."""
 MAIN = {

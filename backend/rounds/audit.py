@@ -17,14 +17,13 @@ from model.arrays import Array
 from model.inputs import Inputs
 from model.intervals import LEVEL
 from model.labels import hard
-from model.measuring import ENOUGH
+from model.measuring import ENOUGH, PARTS
 from model.model import Model
 from model.schema import Target
 from strategies import Selection, TargetKind
 from strategies.audit import places, sample, with_drawn
 from strategies.pool import BoolArray, IntArray
 
-PARTS = 3
 _MOST_HELD = 0.2
 """Share of the labels that a training may miss, where there are no folds to measure on."""
 
@@ -120,16 +119,21 @@ def _predictions(
 ) -> tuple[IntArray, dict[str, Array], dict[str, Array]]:
     """Return measured rows, and what models say of them that lack them: in all, and by modality."""
     vectors = model.out_of_fold is not None
-    of = np.flatnonzero(rows) if vectors else _held(run, model.schema.questions, labels, rows)
-    if not len(of):
-        return of, {}, {}
+    of = np.flatnonzero(rows) if vectors else _held(run, rows)
+    # Every third, not one third after the other: labels may lie in order of their classes.
+    parts = [of[start::PARTS] for start in range(PARTS)] if vectors else [of]
+    rests = [np.setdiff1d(np.arange(known.size), part) for part in parts]
+    able = all(
+        labelling.enough(q, labels[q.name][rest]) for q in model.schema.questions for rest in rests
+    )
+    if not len(of) or not able:
+        return of[:0], {}, {}
     said, alone = [], []
-    for part in np.array_split(of, PARTS if vectors else 1):
-        rest = np.setdiff1d(np.arange(known.size), part)
+    for part, rest in zip(parts, rests, strict=True):
         other = learn(run, known.take(rest), _of(labels, rest), model.schema, all_)
         said.append(other.predict(known.take(part)))
         alone.append(other.predict_unimodal(known.take(part)))
-    return of, _joined(said), _joined(alone)
+    return np.concatenate(parts), _joined(said), _joined(alone)
 
 
 def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
@@ -138,17 +142,13 @@ def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
-def _held(
-    run: Run, questions: Sequence[Target], labels: Mapping[str, Array], rows: BoolArray
-) -> IntArray:
+def _held(run: Run, rows: BoolArray) -> IntArray:
     """Return the labels that the second training leaves out: by chance, and not too many."""
     found = np.flatnonzero(rows)
     most = int(len(rows) * _MOST_HELD)
     if len(found) > most:
         found = np.random.default_rng(run.options.seed).permutation(found)[:most]
-    rest = np.setdiff1d(np.arange(len(rows)), found)
-    able = all(labelling.enough(q, labels[q.name][rest]) for q in questions)
-    return np.sort(found) if able and len(found) >= ENOUGH else np.zeros(0, np.int64)
+    return np.sort(found) if len(found) >= ENOUGH else found[:0]
 
 
 def _of(labels: Mapping[str, Array], rows: IntArray) -> dict[str, Array]:
