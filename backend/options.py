@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from model.presets import PRESETS, preset
 from strategies.names import NAMES
 
+LEAST_AUDIT = 0.05
+
 
 class ProjectSettings(BaseModel):
     """What can differ between projects.
@@ -27,6 +29,13 @@ class ProjectSettings(BaseModel):
         ge=1,
         description="Top tasks whose rank Label Studio is told; default: ten times retrain_after, "
         "and batch at least. The next round replaces them.",
+    )
+    audit_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the tasks served that chance chooses, to measure on: .05 or more, "
+        "or 0 to measure nothing.",
     )
     seed: int = Field(0, ge=0, description="Seed of training and selection.")
     preset: str = Field("auto", description="Encoders, fusion and training recipe.")
@@ -56,6 +65,13 @@ class ProjectSettings(BaseModel):
     def _known_strategy(cls, value: str) -> str:
         if value not in NAMES:
             raise ValueError(f"unknown strategy {value!r}; choose one of {', '.join(NAMES)}")
+        return value
+
+    @field_validator("audit_share")
+    @classmethod
+    def _enough_audit(cls, value: float) -> float:
+        if 0 < value < LEAST_AUDIT:
+            raise ValueError(f"must be {LEAST_AUDIT} or more, or 0 to measure nothing")
         return value
 
     @model_validator(mode="after")

@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     batch: int | None = None
     retrain_after: int | None = None
     publish: int | None = None
+    audit_share: float | None = None
     seed: int | None = None
     preset: str | None = None
     strategy_options: dict[str, dict[str, Any]] | None = None

@@ -110,6 +110,7 @@ def set_options(
     batch: Annotated[int | None, typer.Option()] = None,
     retrain_after: Annotated[int | None, typer.Option()] = None,
     publish: Annotated[int | None, typer.Option()] = None,
+    audit_share: Annotated[float | None, typer.Option()] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     preset: Annotated[str | None, typer.Option()] = None,
     option: OptionOption = None,
@@ -125,6 +126,7 @@ def set_options(
         "batch": batch,
         "retrain_after": retrain_after,
         "publish": publish,
+        "audit_share": audit_share,
         "seed": seed,
         "preset": preset,
     }

@@ -69,12 +69,13 @@ def rounds(project: ProjectOption) -> None:
 
     with the_store() as (_, store):
         found = history(store, project)
-    table = Table("version", "state", "cause", "labels", "pool", "held-out", "seconds", "error")
+    table = Table("version", "state", "cause", "labels", "pool", "by chance", "seconds", "error")
     for row in found:
-        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.3f}"
+        figure = row["figure"]
+        said = f"{figure['value']:.2f} ({figure['low']:.2f}-{figure['high']:.2f})" if figure else ""
         cells = (row["version"], row["state"], row["cause"], row["labels"], row["pool"])
         seconds = f"{row['seconds']:.1f}"
-        table.add_row(*(Text(str(cell)) for cell in (*cells, accuracy, seconds, row["error"])))
+        table.add_row(*(Text(str(cell)) for cell in (*cells, said, seconds, row["error"])))
     out.print(table)
 
 
@@ -140,6 +141,7 @@ def _lines(state: dict[str, Any]) -> dict[str, str]:
         ),
         "contribution": ", ".join(f"{name} {v:.0%}" for name, v in contributions.items()),
         "absent media": ", ".join(f"{n} x {reason}" for reason, n in absent.items()),
+        "how good": state.get("quality", ""),
         "enough labels?": state.get("stopping", {}).get("text", ""),
         "disk": ", ".join(
             f"{state['disk'][f'{name}_bytes'] / 1e6:,.0f} MB {text}" for name, text in sizes.items()

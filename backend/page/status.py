@@ -8,6 +8,7 @@ from backend.errors import EquipoiseError
 from backend.labelstudio.config import parse
 from backend.queue.fitting import strategy_for
 from backend.rounds.agreement import of_project
+from backend.rounds.figures import main_figure, sentence
 from backend.settings import ProjectSettings, Settings
 from backend.store import disk
 from backend.store.store import Store, effective
@@ -75,9 +76,8 @@ def _of_round(found: Round, store: Store) -> dict[str, Any]:
         "finished": found.finished,
         "seconds": round((found.finished or found.started) - found.started, 2),
         "durations": found.durations,
-        "metrics": {
-            k: v for k, v in found.metrics.items() if not k.startswith("pool_") and "@" not in k
-        },
+        "quality": sentence(found.measured),
+        "measured": found.measured,
         "questions": questions(found),
         "contributions": {
             k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
@@ -116,7 +116,7 @@ def history(store: Store, project: int) -> list[dict[str, Any]]:
             "pool": found.pool,
             "seconds": round((found.finished or found.started) - found.started, 2),
             "durations": found.durations,
-            "accuracy": found.metrics.get("accuracy"),
+            "figure": main_figure(found.measured),
             "error": found.error,
         }
         for found in store.rounds(project)

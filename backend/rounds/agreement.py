@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backend.rounds.figures import main_figure, sentence
 from backend.store import rankings as ranking
 from backend.store.store import Store
 from backend.store.tables import Kind, State
@@ -63,7 +64,11 @@ def _said(target: Target, outputs: Array) -> Array:
 
 
 def of_project(store: Store, project: int) -> dict[str, Any]:
-    """Return the hint of a project: flattened, agreement, likely, most, text; {} if too early."""
+    """Return the hint of a project: flattened, agreement, likely, most, text; {} if too early.
+
+    Models that agree may all be wrong alike: nobody is told to stop before it is known how often
+    they are right.
+    """
     steps = [
         Step(found.labels, found.metrics[AGREEMENT], found.metrics[CHANGED])
         for found in store.rounds(project)
@@ -72,10 +77,14 @@ def of_project(store: Store, project: int) -> dict[str, Any]:
     found = hint(steps)
     if found is None:
         return {}
+    current = store.current(project)
+    measured = current.measured if current is not None else {}
+    known = main_figure(measured) is not None
+    good = f"How good the model is: {sentence(measured)}."
     return {
-        "flattened": found.flattened,
+        "flattened": found.flattened and known,
         "agreement": round(found.agreement, 4),
         "likely": round(found.likely, 4),
         "most": round(found.most, 4),
-        "text": found.text,
+        "text": f"{found.text} {good}" if known or not found.flattened else good,
     }

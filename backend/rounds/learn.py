@@ -1,8 +1,6 @@
-"""A round's labels -> a model, and what may be expected of it."""
+"""A round's labels -> a model."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import structlog
@@ -14,11 +12,9 @@ from model.labels import Labels
 from model.model import Model
 from model.preparation import Inputs
 from model.schema import Schema
-from model.training import evaluate, train
+from model.training import train
 
 log = structlog.get_logger(__name__)
-HOLDOUT = 0.2
-MIN_HOLDOUT = 10
 
 
 def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema, pool: Inputs) -> Model:
@@ -54,23 +50,6 @@ def learn(run: Run, inputs: Inputs, labels: Labels, schema: Schema, pool: Inputs
         return on("cpu")
 
 
-def measured(
-    run: Run, model: Model, known: Inputs, labels: dict[str, Any], schema: Schema, pool: Inputs
-) -> dict[str, float]:
-    """Return what a model's folds have measured, else what a second training measures.
-
-    With fewer than 50 labels either way: {}. Plain names are the first question's, and others say
-    `@NAME`; with several questions, `labels@NAME` and `waiting@NAME` tell how far each is.
-    """
-    states = question_states(model, labels, schema)
-    if model.out_of_fold is None:
-        return {**holdout_metrics(run, known, labels, schema, pool), **states}
-    found = dict(model.metadata["metrics"])
-    if found["n"] * HOLDOUT < MIN_HOLDOUT:
-        return states
-    return {**_named({"holdout": found["n"], **found}, model.schema, schema), **states}
-
-
 def question_states(model: Model, labels: Labels, schema: Schema) -> dict[str, float]:
     """Return the labels of each question, and which wait for more; {} with one question."""
     if len(schema.questions) == 1:
@@ -81,48 +60,3 @@ def question_states(model: Model, labels: Labels, schema: Schema) -> dict[str, f
     }
     waiting = model.metadata.get("waiting", [])
     return {**counts, **{f"waiting@{name}": 1.0 for name in waiting}}
-
-
-def _named(found: dict[str, float], learned: Schema, asked: Schema) -> dict[str, float]:
-    """Name metrics by the question that is asked first, which may not be learned yet."""
-    first = learned.multimodal.name
-    if first == asked.multimodal.name:
-        return found
-    plain = ("holdout", "contribution:")
-    return {
-        key if "@" in key or key.startswith(plain) else f"{key}@{first}": value
-        for key, value in found.items()
-    }
-
-
-def holdout_metrics(
-    run: Run, known: Inputs, labels: dict[str, Any], schema: Schema, pool: Inputs
-) -> dict[str, float]:
-    """Train on 80% of the labels, measure on the other 20%; {} with fewer than 50 labels.
-
-    The serving model is trained on all labels, so this is a slightly pessimistic estimate of it.
-    """
-    held = int(known.size * HOLDOUT)
-    if held < MIN_HOLDOUT:
-        return {}
-    order = np.random.default_rng(run.options.seed).permutation(known.size)
-    test, rest = np.sort(order[:held]), np.sort(order[held:])
-    measurable = [
-        question
-        for question in schema.questions
-        if labelling.enough(question, labels[question.name][rest])
-        and labelling.known(question, labels[question.name][test]).any()
-    ]
-    if not measurable:
-        return {}
-    model = learn(
-        run,
-        known.take(rest),
-        {name: values[rest] for name, values in labels.items()},
-        schema,
-        pool,
-    )
-    found = evaluate(
-        model, known.take(test), {name: values[test] for name, values in labels.items()}
-    )
-    return _named({"holdout": float(held), **found}, model.schema, schema)

@@ -16,13 +16,14 @@ from backend.labelstudio.config import LabelConfig
 from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
-from backend.rounds import agreement
+from backend.rounds import agreement, audit
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
 from backend.rounds.encode import encode
 from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
-from backend.rounds.learn import learn, measured
+from backend.rounds.learn import learn, question_states
 from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
+from backend.rounds.why import without_model
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
 from model import checkpoint
@@ -81,10 +82,8 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        metrics = measured(run, model, known, labels, schema, inputs)
-    model.metadata.update(
-        {"round": run.round.number, "version": run.round.version, "metrics": metrics}
-    )
+        measured = audit.measured(run, model, known, labels, fetched, inputs)
+    model.metadata.update({"round": run.round.number, "version": run.round.version})
     checkpoint.save(model, run.folder / "checkpoint")
     _rank_and_publish(
         run,
@@ -94,7 +93,8 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         known,
         number=run.round.number,
         checkpoint=f"{run.round.folder}/checkpoint",
-        metrics=metrics,
+        measured=measured,
+        metrics=question_states(model, labels, schema),
         trained_on=_stamps(fetched),
     )
 
@@ -118,7 +118,8 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         inputs.take(np.arange(count)),
         number=max(current.number, 1),
         checkpoint=current.checkpoint,
-        metrics=dict(current.metrics),
+        measured=dict(current.measured),
+        metrics={k: v for k, v in current.metrics.items() if "@" in k},
     )
 
 
@@ -142,7 +143,12 @@ def _cold(run: Run, fetched: Fetched) -> None:
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
         selection = skipped_last(selection, fetched)
-        table = ranking.build(fetched.pool, pool, selection, {}, schema, constant)
+        batch = selection.order[: run.options.batch]
+        selection, drawn = audit.serve(run, fetched, selection, strategy.name)
+        why = without_model(pool.size, batch, drawn, strategy.name != "random")
+        table = ranking.build(
+            fetched.pool, pool, selection, {}, schema, constant, drawn=drawn, why=why
+        )
         ranking.save(table, run.folder / "ranking.parquet")
     fields = {} if schema.targets else {"trained_on": _stamps(fetched)}
     _publish_and_commit(run, fetched.config, table, **fields)
@@ -182,6 +188,8 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
             run.studio.open_tasks(run.project),
         )
         published = publishing.publish(run.studio, run.project, rows, version)
+    served = {row["task"] for row in rows}
+    drawn = table.filter(table.column("audit")).column("task").to_pylist()
     shares = {
         name: round(float(np.mean(table.column(name).to_numpy())), 4)
         for name in table.column_names
@@ -196,6 +204,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
         durations=dict(run.durations),
         work=dict(run.work),
         metrics=metrics,
+        drawn={"tasks": [task for task in drawn if task in served]},
         **fields,
     )
     log.info("committed", version=version, published=published)

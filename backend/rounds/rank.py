@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from backend.errors import EquipoiseError
+from backend.rounds import why
+from backend.rounds.audit import serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from backend.store import rankings as ranking
@@ -50,11 +52,35 @@ def rank(
     )
     rng = np.random.default_rng([run.options.seed, number])
     selection = strategy(pool, run.options.batch, rng, **options)
-    selection = skipped_last(selection, fetched)
+    selection, drawn = serve(run, fetched, skipped_last(selection, fetched), strategy.name)
     outputs = model.predict(pool_inputs)
     return ranking.build(
-        fetched.pool, pool, _explained(pool, selection), outputs, schema, facts(run, number)
+        fetched.pool,
+        pool,
+        _explained(pool, selection),
+        outputs,
+        schema,
+        facts(run, number),
+        drawn=drawn,
+        why=_why(run, model, pool, pool_inputs, selection, outputs, drawn),
     )
+
+
+def _why(
+    run: Run,
+    model: Model,
+    pool: Pool,
+    inputs: Inputs,
+    selection: Selection,
+    outputs: dict[str, Any],
+    drawn: Any,
+) -> list[str]:
+    """Say why, for every task; only of those that will be served each modality is asked."""
+    head = selection.order[: run.options.published]
+    some = inputs.take(head)
+    alone = why.Alone(head, model.predict_unimodal(some), some.present)
+    target = model.schema.multimodal
+    return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head))
 
 
 def check_strategy(name: str, kind: TargetKind) -> None:

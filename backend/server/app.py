@@ -9,21 +9,21 @@ from typing import Annotated, Any
 
 import structlog
 from fastapi import FastAPI, Path, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from backend.errors import EquipoiseError, NotConnected
-from backend.page import page as dashboard
 from backend.page.status import history, status
 from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler
 from backend.server.access import BodyTooLarge, Gate
 from backend.server.events import MAX_PROJECT
 from backend.server.metrics import exposition
-from backend.server.ml_backend import UP, Protocol
+from backend.server.ml_backend import Protocol
 from backend.server.off_loop import OffLoop
+from backend.server.pages import Pages
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Kind
@@ -62,7 +62,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         webhook_secret=settings.event_secret,
     )
     Protocol(settings, store, serving, reconciler).register(app)
-    _root(app, settings, store)
+    Pages(settings, store, reconciler).register(app)
     _api(app, settings, store, reconciler)
     _errors(app)
     return app
@@ -109,19 +109,6 @@ def _api(app: FastAPI, settings: Settings, store: Store, reconciler: Reconciler)
         """Look at every project now; the command line calls this after each change it made."""
         reconciler.wake(everything=True)
         return {}
-
-
-def _root(app: FastAPI, settings: Settings, store: Store) -> None:
-    @app.get("/", response_class=HTMLResponse)
-    def page(request: Request) -> Response:
-        """Show the page to a browser; anything else asks whether the server is up."""
-        if "text/html" not in request.headers.get("accept", ""):
-            return JSONResponse(UP)
-        states = [
-            (status(store, settings, owner.id), history(store, owner.id))
-            for owner in store.projects()
-        ]
-        return HTMLResponse(dashboard.page(states))
 
 
 def _errors(app: FastAPI) -> None:

@@ -26,6 +26,9 @@ def build(
     outputs: Mapping[str, Array],
     schema: Schema,
     facts: Mapping[str, str | int],
+    *,
+    drawn: Array | None = None,
+    why: Sequence[str] | None = None,
 ) -> pa.Table:
     """Put a selection into a table, most valuable task first.
 
@@ -36,11 +39,14 @@ def build(
         outputs: target name -> (N, K) probabilities or (N,) values.
         schema: classes of the targets.
         facts: constant columns (strategy, round, model_version).
+        drawn: rows of the pool that chance chose, to measure on; None: none.
+        why: (N,) a sentence for each row of the pool; None: "".
 
     Returns:
         A table with task, rank (from 1), queue_score (position in [0, 1], lower = first),
-        priority (1 - queue_score), score (the strategy's own), what is predicted, the components
-        that explain the position, and `output:<target>` columns.
+        priority (1 - queue_score), score (the strategy's own), audit (whether chance chose it), why
+        (a sentence), what is predicted, the components that explain the position, and
+        `output:<target>` columns.
     """
     order = selection.order
     count = len(order)
@@ -51,6 +57,8 @@ def build(
         "priority": 1.0 - queue,
         "queue_score": queue,
         "score": np.asarray(selection.scores, dtype=np.float64)[order],
+        "audit": np.isin(order, [] if drawn is None else drawn),
+        "why": ["" if why is None else why[row] for row in order],
         **_predicted(outputs, schema, order),
     }
     for name, values in selection.components.items():

@@ -57,6 +57,14 @@ class Rounds(Projects):
             found = [seen for kind, seen in rounds if kind == Kind.TRAIN or seen]
         return dict(found[0] or {}) if found else {}
 
+    def drawn(self, project: int) -> set[int]:
+        """Return the ids of the tasks that chance has put into the queue in any finished round."""
+        with self._sessions() as session:
+            found = session.scalars(
+                select(Round.drawn).where(Round.project == project, Round.state == State.DONE)
+            ).all()
+        return {task for one in found for task in (one or {}).get("tasks", ())}
+
 
 def running_round(session: Session, project: int) -> Round | None:
     """Return the newest round of a project that has not ended, its lease live or not."""

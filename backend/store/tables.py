@@ -95,6 +95,9 @@ class Round(Base):
     failures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str] = mapped_column(default="")
     work: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    measured: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # Task ids, under "tasks": what chance put into the queue with this round.
+    drawn: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}", deferred=True)
     lasting: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,14 +38,16 @@ def table(tasks: range, bad: int) -> pa.Table:
     return pa.table({"task": list(tasks), f"{ranking.OUTPUT}mood": list(says)})
 
 
-def play(store: Store, found: pa.Table, labels: int) -> dict[str, float]:
+def play(
+    store: Store, found: pa.Table, labels: int, measured: dict[str, Any] | None = None
+) -> dict[str, float]:
     """Play one round of training to its commit, as a worker does."""
     claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {})
     assert claim is not None
     metrics = stability.measure(store, 1, found, SCHEMA)
     ranking.save(found, store.path(store.round(claim.round).folder) / "ranking.parquet")
     store.renew(claim, labels=labels)
-    store.commit(claim, metrics=metrics)
+    store.commit(claim, metrics=metrics, measured=measured or {})
     return metrics
 
 
@@ -61,9 +64,17 @@ def test_a_flat_curve_is_said_to_be_flat(store: Store) -> None:
     for labels in (20, 40, 60):
         play(store, table(range(100), 50), labels)
     hint = stability.of_project(store, 1)
-    assert hint["flattened"]
     assert hint["agreement"] == 1.0
+    assert not hint["flattened"], "nobody knows yet how often these models are right"
+    assert "not known yet: 0 of 20 labels" in hint["text"]
+    known = {
+        "questions": {"mood": {"kind": "classification", "n": 30, "accuracy": [0.9, 0.8, 0.96]}}
+    }
+    play(store, table(range(100), 50), 80, known)
+    hint = stability.of_project(store, 1)
+    assert hint["flattened"]
     assert "flattened" in hint["text"]
+    assert "right on 90% (80% to 96%" in hint["text"]
 
 
 def test_too_few_common_tasks_say_nothing(store: Store) -> None:

@@ -1,0 +1,51 @@
+"""Forms that only this page can have made: each carries a token of what it does."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from backend.secret import kept_secret
+from backend.settings import Settings
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a button does.
+
+    Attributes:
+        name: of the action, in its address.
+        title: what the button says.
+        warning: what happens, for the page that asks for confirmation.
+    """
+
+    name: str
+    title: str
+    warning: str
+
+
+ACTIONS = {
+    each.name: each
+    for each in (
+        Action("check", "Check now", "Label Studio is asked whether it serves this order."),
+        Action("retrain", "Retrain", "A round of training starts as soon as no other one runs."),
+        Action("cancel", "Cancel the round", "The running round ends; what serves stays."),
+        Action(
+            "rollback",
+            "Let it serve again",
+            "An earlier round serves again, until the next round is finished.",
+        ),
+    )
+}
+
+
+def token(settings: Settings, project: int, action: str, to: str = "") -> str:
+    """Return what a form of this action must carry; the same for every server of one data_dir."""
+    key = kept_secret(settings.data_dir / "page_secret").encode()
+    return hmac.new(key, f"{project}\n{action}\n{to}".encode(), hashlib.sha256).hexdigest()
+
+
+def is_ours(settings: Settings, project: int, action: str, to: str, given: str) -> bool:
+    """Tell whether a form was made by this page."""
+    return hmac.compare_digest(token(settings, project, action, to).encode(), given.encode())

@@ -1,0 +1,167 @@
+"""Tasks that chance chooses, in a round: served among the others, and what is measured on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backend.rounds.context import Run
+from backend.rounds.fetch import Fetched
+from backend.rounds.learn import learn
+from model import labels as labelling
+from model import measuring
+from model.arrays import Array
+from model.inputs import Inputs
+from model.intervals import LEVEL
+from model.labels import hard
+from model.measuring import ENOUGH, PARTS
+from model.model import Model
+from model.schema import Target
+from strategies import Selection, TargetKind
+from strategies.audit import places, sample, with_drawn
+from strategies.pool import BoolArray, IntArray
+
+_MOST_HELD = 0.2
+"""Share of the labels that a training may miss, where there are no folds to measure on."""
+
+
+def serve(run: Run, fetched: Fetched, selection: Selection, strategy: str) -> tuple[Selection, Any]:
+    """Put tasks that chance chooses among those that the strategy did.
+
+    Returns:
+        The ranking to serve, and the pool's rows (d,) that were drawn.
+    """
+    share = 1.0 if strategy == "random" else run.options.audit_share
+    if not fetched.config.schema.targets or not run.options.audit_share:
+        return selection, np.zeros(0, np.int64)
+    # Those that were skipped stay at the end: they are no part of what can be measured.
+    asked = ~np.isin(np.asarray(fetched.pool)[selection.order], list(fetched.skipped))
+    start = np.random.default_rng([run.options.seed, run.round.id]).random()
+    order, drawn = with_drawn(
+        selection.order[asked],
+        places(fetched.pool, _key(run)),
+        share,
+        run.options.published,
+        start,
+    )
+    return replace(selection, order=np.concatenate([order, selection.order[~asked]])), drawn
+
+
+def measured(
+    run: Run,
+    model: Model,
+    known: Inputs,
+    labels: Mapping[str, Array],
+    fetched: Fetched,
+    all_: Inputs,
+) -> dict[str, Any]:
+    """Measure a model on the labels that chance chose.
+
+    They are predicted by models that lack them, and nothing else: the members of a learner lack a
+    fifth of all labels, which in an order made by a strategy costs .02 to .03 of accuracy. Learners
+    on vectors are fitted `PARTS` times for that, networks trained once more.
+
+    Returns:
+        `audited`, how many labels by chance there are; `needed`, how many it takes; `level` of the
+        intervals; `questions` and `modalities`: name -> what `model.measuring` says, left out
+        while there are too few; `counts`: question -> class -> labelled tasks.
+    """
+    schema = fetched.config.schema
+    rows = audited(run, fetched)
+    found: dict[str, Any] = {
+        "audited": int(rows.sum()),
+        "needed": ENOUGH,
+        "level": LEVEL,
+        "questions": {},
+        "modalities": {},
+        "counts": {q.name: _counts(q, labels[q.name]) for q in schema.questions},
+    }
+    if rows.sum() < ENOUGH:
+        return found
+    of, said, alone = _predictions(run, model, known, labels, all_, rows)
+    for question in model.schema.questions:
+        truth = labels[question.name][of]
+        if question.name in said and (
+            told := measuring.measure(question, said[question.name], truth)
+        ):
+            found["questions"][question.name] = {"kind": question.kind.value, **told}
+    for column, name in enumerate(model.schema.names):
+        own, here = model.schema.unimodal(name), known.present[of, column]
+        truth = labels[own.name][of][here]
+        if name in alone and (told := measuring.main(own, alone[name][here], truth)):
+            found["modalities"][name] = told
+    return found
+
+
+def audited(run: Run, fetched: Fetched) -> BoolArray:
+    """Return which labelled tasks (n,) are a uniform sample of the project."""
+    labelled = [item.task for item in fetched.labelled]
+    tasks = np.asarray(labelled + [t for t in fetched.pool if t not in fetched.skipped], np.int64)
+    done = np.arange(len(tasks)) < len(labelled)
+    drawn = np.isin(tasks, list(run.store.drawn(run.project)))
+    return sample(places(tasks, _key(run)), done, drawn)[: len(labelled)]
+
+
+def _key(run: Run) -> tuple[int, int]:
+    return run.options.seed, run.project
+
+
+def _predictions(
+    run: Run,
+    model: Model,
+    known: Inputs,
+    labels: Mapping[str, Array],
+    all_: Inputs,
+    rows: BoolArray,
+) -> tuple[IntArray, dict[str, Array], dict[str, Array]]:
+    """Return measured rows, and what models say of them that lack them: in all, and by modality."""
+    vectors = model.out_of_fold is not None
+    of = np.flatnonzero(rows) if vectors else _held(run, rows)
+    # Every third, not one third after the other: labels may lie in order of their classes.
+    parts = [of[start::PARTS] for start in range(PARTS)] if vectors else [of]
+    rests = [np.setdiff1d(np.arange(known.size), part) for part in parts]
+    able = all(
+        labelling.enough(q, labels[q.name][rest]) for q in model.schema.questions for rest in rests
+    )
+    if not len(of) or not able:
+        return of[:0], {}, {}
+    said, alone = [], []
+    for part, rest in zip(parts, rests, strict=True):
+        other = learn(run, known.take(rest), _of(labels, rest), model.schema, all_)
+        said.append(other.predict(known.take(part)))
+        alone.append(other.predict_unimodal(known.take(part)))
+    return np.concatenate(parts), _joined(said), _joined(alone)
+
+
+def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Return what all parts have; a part may have had too few labels of a question."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _held(run: Run, rows: BoolArray) -> IntArray:
+    """Return the labels that the second training leaves out: by chance, and not too many."""
+    found = np.flatnonzero(rows)
+    most = int(len(rows) * _MOST_HELD)
+    if len(found) > most:
+        found = np.random.default_rng(run.options.seed).permutation(found)[:most]
+    return np.sort(found) if len(found) >= ENOUGH else found[:0]
+
+
+def _of(labels: Mapping[str, Array], rows: IntArray) -> dict[str, Array]:
+    return {name: values[rows] for name, values in labels.items()}
+
+
+def _counts(target: Target, values: Array) -> dict[str, int]:
+    if target.kind is TargetKind.REGRESSION:
+        return {}
+    if target.kind is TargetKind.MULTILABEL:
+        sums = (np.nan_to_num(values) >= 0.5).sum(axis=0)
+    else:
+        answers = np.nan_to_num(values, nan=0.0)
+        known = values.sum(axis=1) > 0 if values.ndim == 2 else values >= 0
+        sums = np.bincount(hard(answers)[known], minlength=len(target.classes))
+    return {name: int(count) for name, count in zip(target.classes, sums, strict=True)}

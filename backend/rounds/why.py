@@ -1,0 +1,163 @@
+"""Why a task is where it is, in one sentence made of its own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model.arrays import Array
+from model.schema import Target
+from strategies import Pool, TargetKind
+from strategies.pool import BoolArray, FloatArray, IntArray
+
+_CLOSE = 0.2
+"""Gap between the two likeliest classes below which the model is called unsure."""
+_FAR = 0.9
+_REFERENCE = 1000
+_LONGEST = 60
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What each modality says of some of the pool's tasks.
+
+    Attributes:
+        rows: (h,) rows of the pool.
+        said: modality -> (h, K) probabilities or (h,) numbers.
+        present: (h, M) columns in the order of `said`.
+    """
+
+    rows: IntArray
+    said: Mapping[str, Array]
+    present: BoolArray
+
+
+def sentences(
+    target: Target, outputs: Array, drawn: IntArray, alone: Alone, far: Array
+) -> list[str]:
+    """Say why, for each of N tasks.
+
+    Args:
+        target: the question.
+        outputs: (N, K) probabilities or (N,) numbers.
+        drawn: rows that chance chose.
+        alone: what modalities say by themselves, where that was asked.
+        far: (h,) of the same rows, as `novelty` gives it.
+    """
+    chance = set(drawn.tolist())
+    places = {int(row): place for place, row in enumerate(alone.rows)}
+    said = [_by_model(target, values) for values in outputs]
+    found = []
+    for row in range(len(outputs)):
+        reasons = ["drawn by chance, to measure how often the model is right"] * (row in chance)
+        place = places.get(row)
+        apart = "" if place is None else _disagree(target, alone, place)
+        reasons.append(apart or said[row])
+        if place is not None and far[place] >= _FAR:
+            reasons.append(f"unlike what is labelled: farther off than {far[place]:.0%} of it")
+        found.append(_sentence(reasons))
+    return found
+
+
+def without_model(size: int, batch: IntArray, drawn: IntArray, covering: bool) -> list[str]:
+    """Say why, for each of N tasks of which no model says anything yet."""
+    first = "covers a part of the pool that the tasks before it do not" if covering else _BLIND
+    later = "what comes before it covers the pool already" if covering else _BLIND
+    chance = "drawn by chance, to measure how often the model will be right"
+    found = [_sentence([later])] * size
+    for row in batch.tolist():
+        found[row] = _sentence([first])
+    for row in drawn.tolist():
+        found[row] = _sentence([chance])
+    return found
+
+
+_BLIND = "drawn by chance: nothing is known of the tasks yet"
+
+
+def novelty(pool: Pool, rows: IntArray) -> FloatArray:
+    """Return (h,) which share of the labelled tasks is closer to its next labelled one.
+
+    0 where nothing can be compared.
+    """
+    known = pool.labelled_features
+    count = len(next(iter(known.values()))) if known else 0
+    if pool.features is None or known is None or count < 20:
+        return np.zeros(len(rows))
+    names = [name for name in pool.modalities if name in known]
+    here = np.concatenate([pool.features[name][rows] for name in names], axis=1)
+    there = np.concatenate([known[name] for name in names], axis=1)
+    some = np.random.default_rng(0).permutation(count)[:_REFERENCE]
+    usual = _distances(there[some], there)
+    usual[np.arange(len(some)), some] = np.inf
+    closest = _distances(here, there).min(axis=1)
+    return np.asarray(np.searchsorted(np.sort(usual.min(axis=1)), closest) / len(some))
+
+
+def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
+    squares = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
+    return np.asarray(np.sqrt(np.maximum(squares - 2 * one @ other.T, 0)))
+
+
+def _by_model(target: Target, values: Any) -> str:
+    if target.kind is TargetKind.REGRESSION:
+        return f"the model says {float(values):.3g}"
+    if target.kind is TargetKind.MULTILABEL:
+        gap = np.abs(values - 0.5)
+        close = [i for i in np.argsort(gap)[:2] if gap[i] < _CLOSE / 2]
+        if close:
+            return f"unsure about {' and '.join(_with(target, values, i) for i in close)}"
+        return f"the model says {_set(target, values)}"
+    first, second = (*np.argsort(-values)[:2], 0)[:2]
+    if len(values) > 1 and values[first] - values[second] < _CLOSE:
+        return f"unsure between {_with(target, values, first)} and {_with(target, values, second)}"
+    return f"the model says {_with(target, values, first)}"
+
+
+def _disagree(target: Target, alone: Alone, place: int) -> str:
+    """Say what the modalities say where they do not say the same; "" where they do."""
+    here = [
+        (name, values[place])
+        for column, (name, values) in enumerate(alone.said.items())
+        if alone.present[place, column]
+    ]
+    if len(here) < 2:
+        return ""
+    if target.kind is TargetKind.REGRESSION:
+        numbers = [float(value) for _, value in here]
+        low = target.low if target.low is not None else min(numbers)
+        high = target.high if target.high is not None else max(numbers)
+        if target.low is None or max(numbers) - min(numbers) <= (high - low) / 4:
+            return ""
+        answers = [f"{value:.3g}" for value in numbers]
+    elif target.kind is TargetKind.MULTILABEL:
+        answers = [_set(target, values) for _, values in here]
+        if len(set(answers)) < 2:
+            return ""
+    else:
+        tops = [int(values.argmax()) for _, values in here]
+        if len(set(tops)) < 2:
+            return ""
+        answers = [_with(target, v, i) for (_, v), i in zip(here, tops, strict=True)]
+    return ", ".join(f"{name} says {said}" for (name, _), said in zip(here, answers, strict=True))
+
+
+def _set(target: Target, values: Array) -> str:
+    chosen = [_short(c) for c, p in zip(target.classes, values, strict=True) if p >= 0.5]
+    return " and ".join(chosen) or "none of them"
+
+
+def _with(target: Target, values: Array, index: int) -> str:
+    return f"{_short(target.classes[index])} ({f'{values[index]:.2f}'.removeprefix('0')})"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def _sentence(reasons: Sequence[str]) -> str:
+    text = "; ".join(reasons)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,122 @@
+"""The page's addresses: what is shown, and the few things that can be done there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from fastapi import Depends, FastAPI, Path, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.responses import Response
+
+from backend.errors import EquipoiseError
+from backend.labelstudio.client import LabelStudio
+from backend.page import views
+from backend.page.forms import ACTIONS, is_ours, token
+from backend.page.render import HEADERS, render, static
+from backend.page.verdict import Verdicts
+from backend.queue.rollback import rollback
+from backend.rounds.loop import Reconciler
+from backend.server.events import MAX_PROJECT
+from backend.server.ml_backend import UP
+from backend.settings import Settings
+from backend.store.store import Store
+from backend.store.tables import Kind
+
+ProjectId = Annotated[int, Path(ge=1, le=MAX_PROJECT)]
+_LONGEST = 10_000
+_KEPT = {"Cache-Control": "max-age=3600"}
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read a form of this page: a few short fields."""
+    body = (await request.body())[:_LONGEST].decode(errors="replace")
+    return {name: values[0] for name, values in parse_qs(body).items()}
+
+
+class Pages:
+    """What people look at."""
+
+    def __init__(self, settings: Settings, store: Store, reconciler: Reconciler) -> None:
+        """Remember what is shown."""
+        self._settings = settings
+        self._store = store
+        self._reconciler = reconciler
+        self._verdicts = Verdicts(store, settings)
+
+    def register(self, app: FastAPI) -> None:
+        """Add the routes to an application."""
+        add = app.add_api_route
+        shown: dict[str, Any] = {"methods": ["GET"], "response_class": HTMLResponse}
+        add("/", self.projects, **shown)
+        add("/page.css", self.css, methods=["GET"], response_class=PlainTextResponse)
+        add("/icon.svg", self.icon, methods=["GET"], response_class=PlainTextResponse)
+        add("/projects/{project}", self.project, **shown)
+        add("/projects/{project}/confirm/{action}", self.confirm, **shown)
+        add("/projects/{project}/{action}", self.act, methods=["POST"], response_class=HTMLResponse)
+
+    def projects(self, request: Request) -> Response:
+        """Show all projects to a browser; anything else asks whether the server is up."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse(UP)
+        found = views.overview(self._store, self._settings)
+        return HTMLResponse(render("projects.html", projects=found), headers=HEADERS)
+
+    def css(self) -> Response:
+        """Return the style sheet."""
+        return Response(static("page.css"), media_type="text/css", headers=_KEPT)
+
+    def icon(self) -> Response:
+        """Return the icon."""
+        return Response(static("icon.svg"), media_type="image/svg+xml", headers=_KEPT)
+
+    def project(self, project: ProjectId) -> Response:
+        """Show one project."""
+        view = views.project_view(self._store, self._settings, project)
+        verdict = self._verdicts.of(project, view["state"])
+        tokens = {"check": token(self._settings, project, "check")}
+        page = render("project.html", **view, verdict=verdict, tokens=tokens)
+        return HTMLResponse(page, headers=HEADERS)
+
+    def confirm(self, project: ProjectId, action: str, to: str = "") -> Response:
+        """Ask whether an action is meant."""
+        self._store.project(project)
+        if action not in ACTIONS:
+            return PlainTextResponse("There is no such action.", 404)
+        page = render(
+            "confirm.html",
+            project=project,
+            action=ACTIONS[action],
+            to=to,
+            token=token(self._settings, project, action, to),
+        )
+        return HTMLResponse(page, headers=HEADERS)
+
+    def act(
+        self, project: ProjectId, action: str, form: Annotated[dict[str, str], Depends(_form)]
+    ) -> Response:
+        """Do what a form of this page asks for, and show the project again."""
+        to = form.get("to", "")
+        if action not in ACTIONS:
+            return PlainTextResponse("There is no such action.", 404)
+        if not is_ours(self._settings, project, action, to, form.get("token", "")):
+            return PlainTextResponse("This form is not one of this page: load it again.", 403)
+        self._store.project(project)
+        try:
+            self._do(project, action, to)
+        except EquipoiseError as error:
+            page = render("refused.html", project=project, reason=str(error))
+            return HTMLResponse(page, 409, headers=HEADERS)
+        return RedirectResponse(f"/projects/{project}", 303)
+
+    def _do(self, project: int, action: str, to: str) -> None:
+        if action == "check":
+            self._verdicts.check(project)
+        elif action == "retrain":
+            self._store.request(project, Kind.TRAIN, "requested on the page")
+        elif action == "cancel":
+            self._reconciler.cancel(project)
+        else:
+            with LabelStudio.of(self._settings) as studio:
+                rollback(studio, self._store, self._settings, project, to)
+        self._reconciler.wake()

@@ -1,0 +1,248 @@
+"""Is the truth in the intervals that audit tasks give? Replays with a known truth.
+
+    python -m experiments.audit --data FOLDER_OF_AVDIGITS [--replays 200]
+
+Each replay splits the digits anew: 2,000 form a project, whose labels are revealed 20 at a time in
+the order that margin sampling and the audit make, and 1,000 tell the truth. After every 20 labels
+the learner of `preset = "auto"` is fitted and measured on the audit tasks, and on all labels
+out-of-fold, as Equipoise 0.1 did. With audit_share 0 it is seen what the audit costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.alarms import TOLERANCE
+from experiments.page import Table, markdown
+from experiments.sets import avdigits
+from model import metrics
+from model.intervals import LEVEL
+from model.measuring import ENOUGH, PARTS, measure
+from model.schema import Target
+from model.stopping import Step, compare, hint
+from model.vectors.folds import divide
+from model.vectors.heads import fit_head
+from strategies import STRATEGIES, Pool, TargetKind
+from strategies.audit import places, sample, with_drawn
+from strategies.pool import FloatArray, IntArray
+
+PROJECT, STEP, PUBLISHED, WIDTH = 2000, 20, 200, 24
+MEASURED = 100
+"""Every so many labels the model is measured."""
+TARGET = Target("digit", TargetKind.CLASSIFICATION, tuple("0123456789"))
+BANDS = ((20, 29), (30, 39), (40, 10_000))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One model of a replay.
+
+    Attributes:
+        share: the audit_share.
+        labels: it was fitted on.
+        truth: its accuracy on digits outside of the project.
+        today: out-of-fold accuracy on all labels.
+        audited: labels by chance.
+        found: accuracy on them, low, high; () while there are too few.
+        step: how it compares with the model before.
+    """
+
+    share: float
+    labels: int
+    truth: float
+    today: float
+    audited: int
+    found: tuple[float, ...]
+    step: Step | None = None
+
+
+def vectors(folder: Path, noise: float) -> tuple[FloatArray, IntArray]:
+    """Return (N, 48) digits, picture and sound side by side, and their classes."""
+    data = avdigits.read(folder, {"features": "simple"})
+    columns = []
+    rng = np.random.default_rng(1)
+    for name in ("image", "audio"):
+        raw = np.stack([_array(one[name]) for one in data.samples]).astype(np.float64)
+        centred = raw - raw.mean(axis=0)
+        left, size, _ = np.linalg.svd(centred, full_matrices=False)
+        part = left[:, :WIDTH] * size[:WIDTH]
+        part /= np.sqrt(np.square(part).sum(axis=1).mean())
+        columns.append(part + noise * rng.normal(size=part.shape) / np.sqrt(WIDTH))
+    return np.concatenate(columns, axis=1).astype(np.float32), np.asarray(data.labels["digit"])
+
+
+def _array(value: Any) -> FloatArray:
+    return np.asarray(np.load(io.BytesIO(value.load())))
+
+
+def replay(x: FloatArray, truth: IntArray, share: float, most: int, seed: int) -> Iterator[Moment]:
+    """Label a project to the end and measure every model on the way."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(x))
+    ours, others = rows[:PROJECT], rows[PROJECT:]
+    x, truth, outside = x[ours], truth[ours], (x[others], truth[others])
+    place = places(np.arange(PROJECT), (seed, 1))
+    labelled, drawn = np.zeros((2, PROJECT), dtype=bool)
+    order, before = rng.permutation(PROJECT), np.full(PROJECT, -1)
+    while labelled.sum() < most:
+        order, chosen = with_drawn(order, place, share, PUBLISHED, rng.random())
+        drawn[chosen] = True
+        labelled[order[:STEP]] = True
+        known, free = np.flatnonzero(labelled), np.flatnonzero(~labelled)
+        folds = divide(TARGET, truth[known], seed)
+        if not folds.count:
+            order = free[rng.permutation(len(free))]
+            continue
+        every, said = _said(x[known], truth[known], folds, [x[free], outside[0]])
+        audit = known[sample(place, labelled, drawn)[known]]
+        told = share > 0 and len(audit) >= ENOUGH and len(known) % MEASURED == 0
+        found = _measured(x, truth, known, audit, seed) if told else {}
+        step, said_now = None, said[0].argmax(axis=1)
+        if (before >= 0).any():
+            step = Step(len(known), *compare(TARGET.kind, before[free], said_now))
+        before[free] = said_now
+        yield Moment(
+            share,
+            len(known),
+            metrics.accuracy(said[1], outside[1]),
+            float((every.argmax(axis=1) == truth[known]).mean()),
+            len(audit),
+            tuple(found.get("accuracy", ())),
+            step,
+        )
+        order = free[STRATEGIES["margin"](Pool(len(free), probabilities=said[0]), STEP, rng).order]
+
+
+def _measured(
+    x: FloatArray, truth: IntArray, known: IntArray, audit: IntArray, seed: int
+) -> dict[str, Any]:
+    """Measure on audit tasks, by models that lack a part of these alone, as a round does."""
+    said = []
+    for part in np.array_split(audit, PARTS):
+        rest = np.setdiff1d(known, part)
+        folds = divide(TARGET, truth[rest], seed)
+        said.append(_said(x[rest], truth[rest], folds, [x[part]])[1][0])
+    return measure(TARGET, np.concatenate(said), truth[audit])
+
+
+def _said(
+    x: FloatArray, truth: IntArray, folds: object, others: list[FloatArray]
+) -> tuple[FloatArray, list[FloatArray]]:
+    """Return out-of-fold probabilities of labelled rows, and the served head's of others."""
+    one_hot = torch.nn.functional.one_hot(torch.from_numpy(truth), 10).float()
+    values = torch.from_numpy(x)
+    head = fit_head(
+        TARGET.kind,
+        values,
+        one_hot,
+        np.ones(len(x), bool),
+        folds,  # type: ignore[arg-type]
+        torch.ones(len(x)),
+    )
+    served = [head.linear(torch.from_numpy(each))[-1].softmax(dim=1).numpy() for each in others]
+    return head.logits.softmax(dim=1).numpy(), served
+
+
+def one(x: FloatArray, truth: IntArray, most: int, seed: int) -> list[Moment]:
+    """Replay one split with the default share and with none."""
+    torch.set_num_threads(1)
+    return [each for share in (0.1, 0.0) for each in replay(x, truth, share, most, seed)]
+
+
+def report(found: list[Moment]) -> str:
+    """Say how often the intervals held the truth, and what measuring cost."""
+    return "\n\n".join([_coverage(found), _cost(found), _alarms(found)])
+
+
+def _coverage(found: list[Moment]) -> str:
+    rows = []
+    audited = [m for m in found if m.found]
+    for low, high in (*BANDS, (0, 10_000)):
+        here = [m for m in audited if low <= m.audited <= high]
+        if not here:
+            continue
+        value, bottom, top = np.array([m.found for m in here]).T
+        truth, today = np.array([(m.truth, m.today) for m in here]).T
+        inside = (bottom <= truth) & (truth <= top)
+        name = "all" if not low else f"{low} to {high}" if high < 10_000 else f"{low} and more"
+        cells = (f"{100 * inside.mean():.0f}%", f"{np.mean(top - bottom) / 2:.3f}")
+        errors = (f"{np.mean(value - truth):+.3f}", f"{np.mean(today - truth):+.3f}")
+        rows.append([name, str(len(here)), *cells, *errors])
+    names = ("audit labels", "models", "held", "half its width", "error", "error of all labels")
+    return (
+        f"How often the {100 * LEVEL:.0f}% interval of the accuracy held the truth; mean error of "
+        f"the value, and of out-of-fold accuracy on all labels\n\n{markdown(Table(names, rows))}"
+    )
+
+
+def _cost(found: list[Moment]) -> str:
+    rows = []
+    for labels in sorted({m.labels for m in found if m.labels % 100 == 0}):
+        row = [str(labels)]
+        for share in (0.0, 0.1):
+            here = [m.truth for m in found if m.share == share and m.labels == labels]
+            error = np.std(here, ddof=1) / np.sqrt(len(here)) if len(here) > 1 else 0.0
+            row.append(f"{np.mean(here):.4f} ± {error:.4f}" if here else "")
+        rows.append(row)
+    return "Accuracy by audit_share (mean ± standard error)\n\n" + markdown(
+        Table(["labels", "0", "0.1"], rows)
+    )
+
+
+def _alarms(found: list[Moment]) -> str:
+    """Count hints to stop after which the mean curve still rose by more than a point."""
+    ours = [m for m in found if m.share == 0.1]
+    sizes = {m.labels for m in ours}
+    curve = {n: float(np.mean([m.truth for m in ours if m.labels == n])) for n in sizes}
+    counts = {True: [0, 0], False: [0, 0]}
+    steps: list[Step] = []
+    for m in ours:
+        steps = [*steps, m.step] if m.step is not None else []  # the first model of a replay: []
+        left = [value for labels, value in curve.items() if labels > m.labels]
+        said = hint(steps)
+        if said is None or not left or not said.flattened:
+            continue
+        for asked in (True, False) if m.audited >= ENOUGH else (False,):
+            counts[asked][0] += 1
+            counts[asked][1] += int(max(left) - curve[m.labels] > TOLERANCE)
+    told = [
+        f"{wrong} of {given} wrong {how}"
+        for how, (given, wrong) in (
+            ("by agreement alone", counts[False]),
+            ("where the accuracy is known, too", counts[True]),
+        )
+    ]
+    return f"Hints that the curve is flat: {'; '.join(told)}."
+
+
+def main() -> None:
+    """Run the replays and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True, help="folder of avdigits_features.npz")
+    parser.add_argument("--replays", type=int, default=200)
+    parser.add_argument("--labels", type=int, default=500)
+    parser.add_argument("--noise", type=float, default=0.8, help="that makes the digits harder")
+    parser.add_argument("--processes", type=int, default=1)
+    chosen = parser.parse_args()
+    x, truth = vectors(chosen.data, chosen.noise)
+    work = partial(one, x, truth, chosen.labels)
+    if chosen.processes > 1:
+        with ProcessPoolExecutor(chosen.processes) as pool:
+            found = [m for each in pool.map(work, range(chosen.replays)) for m in each]
+    else:
+        found = [m for seed in range(chosen.replays) for m in work(seed)]
+    print(report(found))
+
+
+if __name__ == "__main__":
+    main()

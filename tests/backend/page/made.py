@@ -1,0 +1,111 @@
+"""A store with rounds as they end: for tests of the page, its benchmark and its pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backend.labelstudio.config import parse
+from backend.rounds import why
+from backend.store import rankings
+from backend.store.store import Store
+from backend.store.tables import Kind, State
+from model.measuring import main, measure
+from strategies import Pool, Selection
+from strategies.audit import places, with_drawn
+
+DIGITS = tuple("0123456789")
+
+
+def config(classes: tuple[str, ...] = DIGITS) -> str:
+    """Return a label config of a picture and a sound."""
+    from xml.sax.saxutils import quoteattr
+
+    choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in classes)
+    return (
+        '<View><Image name="picture" value="$image"/><Audio name="sound" value="$audio"/>'
+        f'<Choices name="digit" toName="picture">{choices}</Choices></View>'
+    )
+
+
+def measured(classes: tuple[str, ...], n: int, skill: float, seed: int) -> dict[str, Any]:
+    """Return what a round measures on n tasks of a model that is right as often as `skill`."""
+    target = parse(config(classes)).schema.multimodal
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, len(classes), n)
+    said = {}
+    for name, less in (("digit", 0.0), ("picture", 0.12), ("sound", 0.2)):
+        hit = rng.random(n) < skill - less
+        answer = np.where(hit, truth, (truth + 1) % len(classes))
+        said[name] = np.eye(len(classes))[answer] * 0.7 + 0.3 / len(classes)
+    found = measure(target, said["digit"], truth)
+    counts = np.bincount(rng.integers(0, len(classes), 8 * n), minlength=len(classes))
+    return {
+        "audited": n,
+        "needed": 20,
+        "level": 0.9,
+        "questions": {"digit": {"kind": "classification", **found}} if found else {},
+        "modalities": {m: main(target, said[m], truth) for m in ("picture", "sound")}
+        if found
+        else {},
+        "counts": {"digit": dict(zip(classes, counts.tolist(), strict=True))},
+    }
+
+
+def fill(
+    store: Store,
+    project: int = 7,
+    *,
+    tasks: int = 300,
+    rounds: int = 6,
+    classes: tuple[str, ...] = DIGITS,
+    title: str = "Digits, seen and heard",
+) -> str:
+    """Commit rounds of a project and return the version that serves."""
+    store.save_project(project, title=title, label_config=config(classes), connected=True)
+    schema = parse(config(classes)).schema
+    rng = np.random.default_rng(0)
+    version = ""
+    for number in range(1, rounds + 1):
+        claim = store.claim(project, Kind.TRAIN, "auto", "20 new labels", {})
+        assert claim is not None
+        found = store.round(claim.round)
+        version = found.version
+        if number == rounds:
+            outputs = rng.dirichlet(np.full(len(classes), 0.4), tasks).astype(np.float32)
+            place = places(np.arange(tasks), (0, project))
+            order, drawn = with_drawn(rng.permutation(tasks), place, 0.1, 200, 0.5)
+            head = order[:200]
+            each = {m: rng.dirichlet(np.full(len(classes), 0.4), len(head)) for m in schema.names}
+            alone = why.Alone(head, each, np.ones((len(head), 2), bool))
+            reasons = why.sentences(schema.multimodal, outputs, drawn, alone, rng.random(len(head)))
+            table = rankings.build(
+                list(range(1, tasks + 1)),
+                Pool(size=tasks),
+                Selection(order=order, scores=rng.random(tasks)),
+                {"digit": outputs},
+                schema,
+                {"strategy": "auto", "round": number, "model_version": version},
+                drawn=drawn,
+                why=reasons,
+            )
+            rankings.save(table, store.ranking(found))
+        skill = 0.95 - 0.5 / number
+        store.commit(
+            claim,
+            labels=60 * number,
+            pool=tasks,
+            tasks=tasks + 60 * number,
+            published=200,
+            schema=schema.to_json(),
+            durations={"fetch": 1.0, "train": 8.0},
+            measured=measured(classes, 9 * number, skill, number),
+            metrics={"pool_contribution:picture": 0.62, "pool_contribution:sound": 0.38},
+            failures={"sound: no such file (/data/upload/7/nine.wav)": 3},
+        )
+    store.save_project(project, announced=version, new_labels=13)
+    claim = store.claim(project, Kind.TRAIN, "auto", "20 new labels", {})
+    assert claim is not None
+    store.finish(claim, State.FAILED, "Label Studio does not answer GET /api/projects/7/.")
+    return version

@@ -1,0 +1,191 @@
+"""The page: what it says, that nobody can write into it, and what its forms do."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from backend.server.app import create_app
+from backend.settings import Settings
+from backend.store.store import Store
+from backend.store.tables import Kind
+from tests.backend.page.made import fill
+from tests.backend.studio import FakeStudio
+
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "ok & fine")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return an empty store."""
+    opened = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def studio() -> Iterator[FakeStudio]:
+    """Return a Label Studio."""
+    with FakeStudio(10) as running:
+        yield running
+
+
+@pytest.fixture
+def client(store: Store, tmp_path: Path, studio: FakeStudio) -> TestClient:
+    """Return a client of an application whose reconciler stands still."""
+    settings = Settings(
+        label_studio_url=studio.url, api_key="key", data_dir=tmp_path, min_free_bytes=0
+    )
+    return TestClient(create_app(settings, store), base_url="http://127.0.0.1:9090")
+
+
+def form(page: str) -> dict[str, str]:
+    """Return the hidden fields of the last form."""
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
+    return dict(fields[-2:])
+
+
+def test_a_project_is_understood_at_a_glance(client: TestClient, store: Store) -> None:
+    version = fill(store)
+    page = client.get("/projects/7").text
+    assert "Digits, seen and heard" in page
+    assert "13 of 20 new labels; with 7 more, a round starts." in page
+    assert version in page
+    assert "with 90% confidence; 54 tasks that chance chose" in page
+    assert page.count("<li><a href=") == 20
+    assert "Drawn by chance, to measure" in page
+    assert re.search(r"Picture says \d \(\.\d\d\), sound says \d \(\.\d\d\)", page)
+    assert "/projects/7/data?task=" in page
+    assert "3 × sound: no such file" in page
+    assert "Label Studio does not answer GET" in page
+    assert "held-out" not in page.lower()
+    assert page.count("<circle") == 4, "rounds with fewer than 20 tasks by chance are not drawn"
+    everything = client.get("/", headers={"Accept": "text/html"}).text
+    assert 'href="/projects/7"' in everything
+
+
+def test_before_anything_is_known_the_page_says_so(client: TestClient, store: Store) -> None:
+    store.save_project(3, title="New", connected=True)
+    page = client.get("/projects/3").text
+    assert "Nothing is ranked yet." in page
+    assert "Not yet: there is no order to serve." in page
+    assert "No model yet" in page
+    assert client.get("/projects/4").status_code == 404
+
+
+def test_names_cannot_write_into_the_page(client: TestClient, store: Store) -> None:
+    fill(store, classes=HOSTILE, title=HOSTILE[0])
+    answer = client.get("/projects/7")
+    assert "<script" not in answer.text
+    assert "<img" not in answer.text
+    assert "&lt;script&gt;alert(1)" in answer.text
+    assert "{{ 7*7 }}" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    # With no-referrer a browser says `Origin: null` when it posts a form, and that is refused.
+    assert answer.headers["referrer-policy"] == "same-origin"
+    everything = client.get("/", headers={"Accept": "text/html"}).text
+    assert "<script" not in everything
+    odd = client.get("/projects/7/confirm/rollback", params={"to": HOSTILE[1]}).text
+    assert "<img" not in odd
+
+
+class Outline(HTMLParser):
+    """Collects headings, unlabelled controls and addresses elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headings: list[int] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if re.fullmatch(r"h\d", tag):
+            self.headings.append(int(tag[1]))
+        for name, value in attrs:
+            if name == "style" or name.startswith("on"):
+                self.outside.append(f"{tag} {name}")
+            if name in ("src", "href") and tag != "a" and not (value or "").startswith("/"):
+                self.outside.append(value or "")
+
+
+def test_the_page_is_one_outline_and_loads_nothing_from_elsewhere(
+    client: TestClient, store: Store
+) -> None:
+    fill(store)
+    outline = Outline()
+    page = client.get("/projects/7").text
+    outline.feed(page)
+    assert outline.outside == []
+    assert outline.headings[0] == 1
+    assert outline.headings.count(1) == 1
+    steps = zip(outline.headings, outline.headings[1:], strict=False)
+    assert all(after - before <= 1 for before, after in steps)
+    assert '<html lang="en">' in page
+    assert client.get("/page.css").headers["content-type"].startswith("text/css")
+
+
+def test_forms_do_what_the_command_line_does(client: TestClient, store: Store) -> None:
+    fill(store)
+    asked = client.get("/projects/7/confirm/retrain").text
+    assert store.project(7).requested == {}
+    answer = client.post("/projects/7/retrain", data=form(asked), follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/projects/7")
+    assert store.project(7).requested["kind"] == Kind.TRAIN
+    claim = store.claim(7, Kind.TRAIN, "auto", "test", {})
+    assert claim is not None
+    page = client.get("/projects/7").text
+    assert "A round is running (test)" in page
+    client.post("/projects/7/cancel", data=form(client.get("/projects/7/confirm/cancel").text))
+    assert store.running(7) is None
+
+
+@pytest.mark.parametrize("given", ["", "0" * 64, "another"])
+def test_a_form_of_somebody_else_does_nothing(client: TestClient, store: Store, given: str) -> None:
+    fill(store)
+    another = form(client.get("/projects/7/confirm/cancel").text)["token"]
+    token = another if given == "another" else given
+    assert client.post("/projects/7/retrain", data={"token": token}).status_code == 403
+    assert store.project(7).requested == {}
+    assert client.post("/projects/7/anything", data={"token": token}).status_code == 404
+
+
+def test_what_cannot_be_rolled_back_is_said(client: TestClient, store: Store) -> None:
+    fill(store)
+    asked = client.get("/projects/7/confirm/rollback", params={"to": "equipoise-r0009"}).text
+    answer = client.post("/projects/7/rollback", data=form(asked))
+    assert answer.status_code == 409
+    assert "no finished round" in answer.text
+
+
+def test_the_verdict_is_doctors(client: TestClient, store: Store, studio: FakeStudio) -> None:
+    version = fill(store, 1)
+    page = client.get("/projects/1").text
+    assert "was not asked" in page
+    done = client.post("/projects/1/check", data=form(page)).text
+    assert "No: the queue is not served in this order" in done
+    assert "project.model_version" in done
+    assert "What mends it" in done
+    asked = len(studio.requests)
+    client.post("/projects/1/check", data=form(page))
+    assert len(studio.requests) == asked, "asked again within ten seconds"
+    assert version in done
+
+
+def test_a_page_of_100_000_tasks_is_small_and_fast(client: TestClient, store: Store) -> None:
+    fill(store, tasks=100_000)
+    took = []
+    for _ in range(20):
+        started = time.process_time()  # of all threads: other processes do not count
+        answer = client.get("/projects/7")
+        took.append(time.process_time() - started)
+    assert len(answer.content) < 300_000
+    assert statistics.quantiles(took, n=20)[-1] < 0.3, took

@@ -1,0 +1,113 @@
+# ruff: noqa: F401, F811 - fixtures are imported
+"""Whole rounds that draw tasks by chance, and measure their model on these alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.rounds import audit
+from backend.settings import ProjectSettings
+from backend.store import export, rankings
+from backend.store.store import Store
+from backend.store.tables import Kind, Round
+from model.measuring import ENOUGH
+from tests.backend.rounds.test_pipeline import (
+    OPEN,
+    TASKS,
+    Run,
+    config,
+    data,
+    label,
+    queue,
+    run,
+    store,
+    studio,
+)
+from tests.backend.studio import FakeStudio
+
+
+def drawn(store: Store, found: Round) -> list[int]:
+    """Return the tasks of a ranking that chance chose."""
+    table = rankings.load(store.ranking(found))
+    return list(table.filter(table.column("audit")).column("task").to_pylist())
+
+
+def test_a_share_of_every_order_is_drawn_and_marked(
+    studio: FakeStudio,
+    store: Store,
+    run: Run,
+) -> None:
+    studio.annotations.clear()
+    cold = run(Kind.COLD, "max_herding", audit_share=0.2)
+    chosen = drawn(store, cold)
+    assert len(chosen) == TASKS * 0.2
+    assert store.drawn(1) == set(chosen)
+    places = np.sort([queue(studio, cold.version).index(task) for task in chosen])
+    assert np.diff(places).tolist() == [5] * (len(chosen) - 1), "evenly among the others"
+    label(studio, *range(1, 61))
+    found = run(Kind.TRAIN, "auto", preset="auto", overrides={}, audit_share=0.2)
+    again = drawn(store, found)
+    assert set(again) >= set(chosen) & OPEN, "who was drawn and is not labelled stays in line"
+    table = rankings.load(store.ranking(found))
+    why = dict(zip(table.column("task").to_pylist(), table.column("why").to_pylist(), strict=True))
+    assert all(why[task].startswith("Drawn by chance") for task in again)
+    assert all(text.endswith(".") for text in why.values())
+    assert {"audit", "why"} <= set(export.flat(table).column_names)
+
+
+def test_nothing_is_told_before_chance_has_chosen_enough(
+    studio: FakeStudio,
+    store: Store,
+    run: Run,
+) -> None:
+    studio.annotations.clear()
+    order = queue(studio, run(Kind.COLD, "random").version)
+    label(studio, *order[: ENOUGH - 1])
+    found = run(Kind.TRAIN, "random", preset="auto", overrides={})
+    assert (found.measured["audited"], found.measured["questions"]) == (ENOUGH - 1, {})
+    label(studio, *order[:30])
+    found = run(Kind.TRAIN, "random", preset="auto", overrides={})
+    measured = found.measured
+    assert measured["audited"] == 30, "in a random order every label is one by chance"
+    value, low, high = measured["questions"]["label"]["accuracy"]
+    assert low < value <= high
+    assert value > 0.8
+    assert measured["questions"]["label"]["n"] == 30
+    assert measured["modalities"].keys() == {"i", "t"}
+    assert sum(measured["counts"]["label"].values()) == 30
+
+
+def test_a_network_without_members_is_trained_again_without_what_measures_it(
+    studio: FakeStudio,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+    real = audit.learn
+
+    def counted(run: object, inputs: object, *rest: object) -> object:
+        sizes.append(inputs.size)  # type: ignore[attr-defined]
+        return real(run, inputs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audit, "learn", counted)
+    studio.annotations.clear()
+    studio.tasks = set(range(1, 131))
+    studio.data = {task: data(task) for task in studio.tasks}
+    order = queue(studio, run(Kind.COLD, "random").version)
+    label(studio, *order[:95])
+    assert run(Kind.TRAIN, "random").measured["questions"] == {}, "a fifth of 95 is too few"
+    assert sizes == []
+    label(studio, *order[:110])
+    found = run(Kind.TRAIN, "random")
+    assert sizes == [88]
+    assert found.measured["audited"] == 110
+    assert found.measured["questions"]["label"]["n"] == 22
+    assert found.measured["questions"]["label"]["accuracy"][0] > 0.8
+
+
+def test_a_project_may_do_without(studio: FakeStudio, store: Store, run: Run) -> None:
+    found = run(Kind.TRAIN, "entropy", audit_share=0)
+    assert drawn(store, found) == []
+    with pytest.raises(ValueError, match=r"0\.05 or more"):
+        ProjectSettings(audit_share=0.01)
