@@ -41,7 +41,7 @@ def decode(kind: str, content: bytes) -> Array:
 
 @cache
 def _encoder(kind: str) -> Encoder:
-    return encoder_for(Modality("x", ModalityKind(kind), "x"), preset("auto"))
+    return encoder_for(Modality("x", ModalityKind(kind), "x"), preset("auto").preparation)
 
 
 def pictures(quick: bool) -> list[Row]:

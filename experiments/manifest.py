@@ -77,6 +77,12 @@ def read(path: Path, columns: Columns, root: Path | None, share: float) -> Datas
     """
     rows = _rows(path)
     _check_columns(path, rows, columns)
+    whole = [name for name, (_, modality) in columns.labels.items() if modality is None]
+    if len(whole) != 1:
+        raise DataError(
+            "--columns: a replay is of one question about the whole task, and "
+            f"{', '.join(map(repr, whole)) or 'no column'} asks one"
+        )
     home = (root or path.parent).resolve()
     samples = tuple(
         {name: _raw(row.get(name), kind, home) for name, kind in columns.inputs.items()}

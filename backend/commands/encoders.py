@@ -18,7 +18,7 @@ def encoders(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
     Each is timed for a moment; the seconds are for 1,000 values, with the weights loaded.
     """
-    from model.encoders.available import missing_packages, survey
+    from model.available import missing_packages, survey
 
     offers, missing = survey(), missing_packages()
     if as_json:

@@ -134,6 +134,10 @@ def _lines(state: dict[str, Any]) -> dict[str, str]:
         "strategy": state["strategy"],
         "labels": f"{state['labels']} in the last round, {state['new_labels']} new since",
         "settings": ", ".join(f"{k}={v}" for k, v in state["settings"].items()),
+        "questions": ", ".join(
+            f"{name}: {of.get('labels', 0):g} labels{', waits for more' if of['waits'] else ''}"
+            for name, of in state.get("questions", {}).items()
+        ),
         "contribution": ", ".join(f"{name} {v:.0%}" for name, v in contributions.items()),
         "absent media": ", ".join(f"{n} x {reason}" for reason, n in absent.items()),
         "enough labels?": state.get("stopping", {}).get("text", ""),

@@ -145,3 +145,10 @@ def test_paths_cannot_leave_the_folder(tmp_path: Path) -> None:
     for name in ("/etc/passwd", "folder", "a\0b", "long" * 500, "."):
         with pytest.raises(MediaError, match="no such file"):
             file_reference(name, home).load()
+
+
+@pytest.mark.parametrize("columns", ["t=text,a=choice,b=choice", "t=text,a@t=choice"])
+def test_a_replay_is_of_one_question(tmp_path: Path, columns: str) -> None:
+    path = manifest(tmp_path, "t,a,b\nx,u,p\ny,v,q\n")
+    with pytest.raises(DataError, match="one question about the whole task"):
+        read(path, Columns.read(columns), None, 0.5)

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from model.encoders import ENCODERS, available, packaged
+from model import available
+from model.encoders import ENCODERS, packaged
 from model.encoders.packaged import Package
 from model.schema import ModalityKind
 

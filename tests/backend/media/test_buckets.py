@@ -228,7 +228,8 @@ def test_a_file_that_is_not_there_costs_its_task_only(
         {"id": 2, "data": {"image": "s3://pictures/gone.png"}},
     ]
     samples = [source.sample(task, CONFIG) for task in tasks]
-    inputs = prepare(samples, CONFIG.schema, preset("quick"), FeatureCache(tmp_path))
+    preparation = preset("quick").preparation
+    inputs = prepare(samples, CONFIG.schema, preparation, FeatureCache(tmp_path))
     assert inputs.present[:, 0].tolist() == [True, False]
     (failure,) = inputs.failures
     assert (failure.index, failure.reason, failure.passing) == (1, "HTTP 404", False)
