@@ -126,7 +126,12 @@ def _overview(found: Sequence[Curves], rows: Sequence[list[Row]], unfinished: Se
     ]
     header = ["setting", "data", "labels", "pool", "seeds", "strategies", "core-minutes"]
     minutes = sum(_spent(one) for one in found) / 60
-    gaps = f"\nPlanned and not run yet: {', '.join(unfinished)}.\n" if unfinished else ""
+    gaps = (
+        f"\nPlanned and not run yet: {', '.join(unfinished)}. Until they are, the stopping hint "
+        "is that of [evidence-quick.md](evidence-quick.md).\n"
+        if unfinished
+        else ""
+    )
     return (
         "## Settings\n\nCore-minutes of training "
         f"and choosing, {minutes:.0f} in all.\n\n{markdown(Table(header, sizes))}\n{gaps}\n"
