@@ -104,7 +104,8 @@ def reach(values: Array, goals: Array, labels: Array) -> tuple[float, float, flo
         [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2],
         method="nearest",
     )
-    return float(whole), *(float(end) if np.isfinite(end) else float("nan") for end in ends)
+    low, high = np.where(np.isinf(ends), np.nan, ends).tolist()
+    return float(whole), low, high
 
 
 def _labels(need: float, labels: Array) -> str:
