@@ -75,7 +75,8 @@ def _needed(pairs: Sequence[tuple[Curves, Path]]) -> str:
         "set has media. *Labels needed*: by the first batch, the order and the learner of today "
         "(`auto`), by linear interpolation of the mean curve. *Own end*: of its curve, so far "
         "as it was run. "
-        "*Ceiling*: logistic (numbers: ridge) regression on all labels of the set, same vectors.",
+        "*Ceiling*: logistic (numbers: ridge) regression on all labels of the set, same vectors, "
+        "with one fixed penalty: no bound, and where it lies below *own end* it overfits.",
         [*header, "own end", "ceiling"],
         rows,
     )
