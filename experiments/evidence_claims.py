@@ -16,7 +16,7 @@ from strategies.pool import TargetKind
 
 _BASELINES = ("random", "entropy", "badge")
 _WORDS = ("as claimed", "within the noise", "the opposite")
-_DOMINANCE = "avdigits-official-simple"
+_DOMINANCE = "avdigits-official"
 
 
 def _each(found: Sequence[Curves], one: Callable[[Curves], Finding | None]) -> list[Finding]:

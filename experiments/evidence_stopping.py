@@ -51,8 +51,8 @@ def section(found: Sequence[Curves], folders: Sequence[Path]) -> tuple[str, Cali
         f"{100 * alarms.TOLERANCE:.0f} point (numbers: 1% of their range); *wrong*: a hint where "
         "it was not flat. *Gain per change*: improvement by the next batch per share of "
         f"predictions changed.\n\n{_left_out_text(left_out)}{_other_data(moments)}"
-        f"With the threshold in use, {used.agreement:.2f}, which all of these settings helped to "
-        f"choose:\n\n{markdown(Table(['setting', *_HEADER], rows))}\n"
+        f"With the threshold of these runs, {used.agreement:.2f}, which all of these settings "
+        f"helped to choose:\n\n{markdown(Table(['setting', *_HEADER], rows))}\n"
     )
     return text, used
 

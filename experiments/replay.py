@@ -44,20 +44,22 @@ def initial_rows(folder: Path, seed: int) -> IntArray:
     if not place.exists():
         place.parent.mkdir(exist_ok=True)
         beside = place.with_suffix(f".{os.getpid()}.writing")
-        beside.write_text(json.dumps(_first_rows(data_of(folder), Plan.read(folder), seed)))
+        plan = Plan.read(folder)
+        rows = first_rows(data_of(folder), plan, seed, plan.initial_strategy, plan.initial)
+        beside.write_text(json.dumps(rows.tolist()))
         os.replace(beside, place)
     return np.asarray(json.loads(place.read_text()), np.int64)
 
 
-def _first_rows(data: Prepared, plan: Plan, seed: int) -> list[int]:
+def first_rows(data: Prepared, plan: Plan, seed: int, how: str, count: int) -> IntArray:
+    """Choose the first labels of a seed, in `live`'s or a strategy's way; sorted."""
     rows = pool_rows(data, plan, seed)
-    if plan.initial_strategy == RANDOM:
-        return sorted(rows[: plan.initial].tolist())
+    if how == RANDOM:
+        return np.sort(rows[:count])
     pool = look_untrained(data.inputs.take(rows), data.schema, plan.preset.preparation)
-    live = plan.initial_strategy == LIVE
-    strategy = cold_start(pool) if live else STRATEGIES[plan.initial_strategy]
-    selection = strategy(pool, plan.initial, np.random.default_rng([seed, 0, 1]))
-    return sorted(rows[selection.order[: plan.initial]].tolist())
+    strategy = cold_start(pool) if how == LIVE else STRATEGIES[how]
+    selection = strategy(pool, count, np.random.default_rng([seed, 0, 1]))
+    return np.sort(rows[selection.order[:count]])
 
 
 def train_initial(folder: Path, seed: int) -> None:
@@ -66,7 +68,7 @@ def train_initial(folder: Path, seed: int) -> None:
     if place.exists():
         return
     plan, data = Plan.read(folder), data_of(folder)
-    checkpoint.save(_trained(data, plan, initial_rows(folder, seed), seed), place)
+    checkpoint.save(trained(data, plan, initial_rows(folder, seed), seed), place)
 
 
 def run_chain(folder: Path, text: str, seed: int) -> None:
@@ -98,7 +100,7 @@ def _cell(
     if number == 0:
         model = checkpoint.load(folder / INITIAL / f"seed-{seed}", expect=data.schema)
     else:
-        model = _trained(data, plan, rows, seed)
+        model = trained(data, plan, rows, seed)
     seconds["train"] = time.perf_counter() - started
     found, classes = measure(model, data)
     predictions = _predictions(model, data, pool_rows(data, plan, seed))
@@ -124,7 +126,8 @@ def _cell(
     )
 
 
-def _trained(data: Prepared, plan: Plan, rows: IntArray, seed: int) -> Model:
+def trained(data: Prepared, plan: Plan, rows: IntArray, seed: int) -> Model:
+    """Train a seed's model on some labels."""
     ordered = np.sort(rows)
     labels = {name: np.asarray(values)[ordered] for name, values in data.labels.items()}
     pool = data.inputs.take(pool_rows(data, plan, seed))

@@ -74,7 +74,11 @@ def prepare(
 
 
 def run(
-    folders: Path | Sequence[Path], *, workers: int | None = None, notice: Notice | None = None
+    folders: Path | Sequence[Path],
+    *,
+    workers: int | None = None,
+    notice: Notice | None = None,
+    also: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Run what is missing of one or more plans; may be killed and called again at any time.
 
@@ -82,6 +86,7 @@ def run(
         folders: prepared replays; the cores never wait between them.
         workers: processes; by default one per core. Each computes with one thread.
         notice: told about progress once a second.
+        also: further work for the same processes, done before the rounds.
 
     Raises:
         Interrupted: a worker died, most likely for lack of memory.
@@ -98,6 +103,7 @@ def run(
                 for folder, plan in plans.items()
                 for seed in range(plan.seeds)
             ]
+            first += [pool.submit(work) for work in also]
             _finish(first, lambda: None)
             # Seed by seed over all replays: when it is stopped early, every replay has as many.
             missing = [
