@@ -55,7 +55,8 @@ def take_over(stand: Stand, row: str) -> None:
                 stand.label(2)
                 stand.retrain()
                 stand.until(lambda: stand.server.workers(), "a worker runs")
-                time.sleep(chance.uniform(0, 3))
+                at_once = max(at_once, len(stand.server.workers()))
+                time.sleep(chance.uniform(0, 1))  # a round of so few tasks takes little more
                 at_once = max(at_once, len(stand.server.workers()))
                 sleeper = fall(stand, first, put_to_sleep=chance.random() < 0.5)
                 asleep += sleeper is not None

@@ -36,7 +36,7 @@ SIMPLE = {
     ModalityKind.TEXT: {"ngrams"},
     ModalityKind.IMAGE: {"gradients", "colours"},
     ModalityKind.VIDEO: {"gradients", "colours"},
-    ModalityKind.AUDIO: {"course", "timbre"},
+    ModalityKind.AUDIO: {"course", "timbre", "spectrum"},
     ModalityKind.SEQUENCE: {"statistics"},
 }
 
