@@ -90,16 +90,13 @@ def novelty(pool: Pool, rows: IntArray) -> FloatArray:
     names = [name for name in pool.modalities if name in known]
     here = np.concatenate([pool.features[name][rows] for name in names], axis=1)
     there = np.concatenate([known[name] for name in names], axis=1)
+    from sklearn.neighbors import NearestNeighbors  # here, because loading it takes a while
+
     some = np.random.default_rng(0).permutation(count)[:_REFERENCE]
-    usual = _distances(there[some], there)
-    usual[np.arange(len(some)), some] = np.inf
-    closest = _distances(here, there).min(axis=1)
-    return np.asarray(np.searchsorted(np.sort(usual.min(axis=1)), closest) / len(some))
-
-
-def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
-    squares = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(squares - 2 * one @ other.T, 0)))
+    nearest = NearestNeighbors(algorithm="brute").fit(there)
+    usual = nearest.kneighbors(there[some], 2)[0][:, 1]  # the first one is the task itself
+    closest = nearest.kneighbors(here, 1)[0][:, 0]
+    return np.asarray(np.searchsorted(np.sort(usual), closest) / len(some))
 
 
 def _by_model(target: Target, values: Any) -> str:

@@ -77,3 +77,26 @@ def test_what_is_far_from_every_label_is_new() -> None:
     )
     assert novelty(pool, np.array([0, 1])).tolist() == [1, 0]
     assert novelty(Pool(size=2), np.array([0, 1])).tolist() == [0, 0]
+
+
+def test_what_is_new_is_told_far_from_zero_as_well() -> None:
+    """Differences of float32 squares would be rounding alone there."""
+    rng = np.random.default_rng(0)
+    known = (5000 + rng.normal(size=(50, 4))).astype(np.float32)
+    new = known[:2] + np.array([[0, 0, 0, 0], [20, 0, 0, 0]], np.float32)
+    pool = Pool(size=2, modalities=("m",), features={"m": new}, labelled_features={"m": known})
+    assert novelty(pool, np.array([0, 1])).tolist() == [0, 1]
+    moved = Pool(
+        size=50,
+        modalities=("m",),
+        features={"m": known + np.float32(0.5)},
+        labelled_features={"m": known},
+    )
+    near = Pool(
+        size=50,
+        modalities=("m",),
+        features={"m": known - 5000 + np.float32(0.5)},
+        labelled_features={"m": known - 5000},
+    )
+    rows = np.arange(50)
+    np.testing.assert_array_equal(novelty(moved, rows), novelty(near, rows))
