@@ -3,8 +3,8 @@
 #   make test ARGS="-k bmmal" run the tests
 #   make lint                 ruff, mypy, import contracts
 #   make faults               break everything on purpose, write docs/faults.md (hours)
-#   make templates            play 23 templates of Label Studio, two rounds each (ten minutes)
-#   make compat               upstream's and Label Studio's own tests against us (10 minutes)
+#   make templates            play 23 templates of Label Studio, two rounds each
+#   make compat               upstream's and Label Studio's own tests against us
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make upgrade              move every pin to the newest allowed version, then run the tests
