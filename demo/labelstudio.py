@@ -68,6 +68,11 @@ class LabelStudio:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def program(self) -> Path:
+        """The label-studio program, installed on the first call."""
+        return self._installation.program()
+
+    @property
     def api_key(self) -> str:
         """The administrator's legacy token."""
         return self.credentials.token
@@ -78,14 +83,12 @@ class LabelStudio:
         Raises:
             DemoError: it could not be installed, ended at once or did not answer in time.
         """
-        self._installation.new_database(self.folder)
-        self.media.mkdir(parents=True, exist_ok=True)
-        self.load_credentials()
+        self.prepare()
         self.port = self.port or free_port()
         if is_taken(self.port):
             # Label Studio itself would silently move to another port.
             raise DemoError(f"Port {self.port} is taken; choose another one.")
-        command = [str(self._installation.program()), "start", "--no-browser"]
+        command = [str(self.program), "start", "--no-browser"]
         command += ["--port", str(self.port), "--internal-host", "127.0.0.1"]
         self._server.start(command, self._environment(self.credentials))
         try:
@@ -95,6 +98,13 @@ class LabelStudio:
             self.stop()
             raise
         return self
+
+    def prepare(self) -> None:
+        """Make what the server keeps: its database, media folder, user and signing key."""
+        self._installation.new_database(self.folder)
+        self.media.mkdir(parents=True, exist_ok=True)
+        self.load_credentials()
+        self._keep_secret_key()
 
     def stop(self) -> None:
         """Stop the server and everything it started; does nothing where it does not run."""
@@ -141,7 +151,7 @@ class LabelStudio:
         """Add an annotator to the same organization and return the credentials."""
         user = Credentials.random(username)
         done = subprocess.run(
-            [str(self._installation.program()), "init", "-q"],
+            [str(self.program), "init", "-q"],
             env=self._environment(user),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -176,6 +186,17 @@ class LabelStudio:
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(asdict(credentials), file)
         os.replace(beside, path)
+
+    def _keep_secret_key(self) -> None:
+        """Write the key that signs its tokens, unless there is one.
+
+        One of fifty keys that Label Studio makes itself begins with `$`, which its reader of this
+        file takes for a variable's name: after a restart every token is refused.
+        """
+        path = self.folder / ".env"
+        if not path.exists():
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(f"SECRET_KEY={secrets.token_urlsafe(48)}\n")
 
     def _check_identity(self) -> None:
         """Make sure that the answering server is ours: a taken port makes it move to another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,40 @@ def test_a_taken_port_is_refused_instead_of_silently_moved(tmp_path: Path) -> No
         )
         with pytest.raises(DemoError, match=f"Port {port} is taken"):
             server.start()
+
+
+UNLUCKY_KEY = """
+import sys
+from django.core.management import utils
+utils.get_random_secret_key = lambda: "$" + sys.argv[2]
+from label_studio.core.utils.secret_key import generate_secret_key_if_missing
+print(generate_secret_key_if_missing(sys.argv[1]))
+"""
+
+
+def test_the_key_that_signs_tokens_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    # One in fifty of the keys that Label Studio makes begins with $, and is lost when read again.
+    server = LabelStudio(tmp_path / "ls", installation=Installation(ROOT / ".labelstudio"))
+    python = str(server.program.parent / "python")
+
+    def keys(folder: Path) -> list[str]:
+        return [
+            subprocess.run(
+                [python, "-c", UNLUCKY_KEY, str(folder), start],
+                env={},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+            for start in ("first", "second")
+        ]
+
+    lost = keys(tmp_path)
+    assert lost[0] != lost[1], "Label Studio was mended: this and our own key can go"
+    server.prepare()
+    kept = keys(server.folder)
+    assert kept[0] == kept[1] != "$first"
+    assert stat.S_IMODE((server.folder / ".env").stat().st_mode) == 0o600
 
 
 def test_two_servers_never_share_a_password(tmp_path: Path) -> None:
