@@ -81,6 +81,7 @@ def look(
     found = arrays.found
     if not inputs.size:
         raise ValueError("the pool is empty: there is nothing to look at")
+    held_out = model.held_out if Need.HELD_OUT in needs else {}
     known = _features(model, labelled) if Need.LABELLED_FEATURES in needs else None
     if labelled_count is None and labelled is not None:
         labelled_count = labelled.size
@@ -97,6 +98,7 @@ def look(
         labelled_features=None if known is None else _by_modality(known, "features", names),
         fused_features=found.get("fused"),
         labelled_fused_features=None if known is None else known.get("fused"),
+        held_out=held_out.get(questions[first].name),
         linear_head=_linear_head(model, first, found),
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
@@ -107,6 +109,7 @@ def look(
                 found[f"probabilities:{place}"],
                 _passes_first(found.get(f"mc:{place}")),
                 _linear_head(model, place, found),
+                held_out.get(question.name),
             )
             for place, question in enumerate(questions)
             if place != first
