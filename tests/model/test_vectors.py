@@ -462,7 +462,8 @@ def test_what_members_say_of_unseen_labels_reaches_strategies_also_after_a_reloa
     for one in (model, checkpoint.load(tmp_path / "v1", device="cpu")):
         pool = look(one, rest, needs, labelled=inputs.take(rows))
         held_out = pool.held_out
-        assert held_out is not None and held_out.probabilities.shape == (60, 4)
+        assert held_out is not None
+        assert held_out.probabilities.shape == (60, 4)
         hits = (held_out.probabilities >= 0.5) == (np.eye(4)[truth[rows]] >= 0.5)
         assert hits.mean() > 0.8  # they are these labels', in their order
         selection = auto(pool, 10, np.random.default_rng(0))
