@@ -13,10 +13,12 @@ from backend.rounds.audit import serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from backend.store import rankings as ranking
+from model.encoders import encoder_for
 from model.fusion import MOST_MODALITIES
 from model.look import look
 from model.model import Model
 from model.preparation import Inputs
+from model.schema import Schema
 from strategies import STRATEGIES, Pool, Selection
 from strategies.errors import UnsupportedTarget
 from strategies.pool import Need, TargetKind
@@ -52,6 +54,7 @@ def rank(
     )
     rng = np.random.default_rng([run.options.seed, number])
     selection = strategy(pool, run.options.batch, rng, **options)
+    told(run, selection, model.schema)
     selection, drawn = serve(run, fetched, skipped_last(selection, fetched), strategy.name)
     outputs = model.predict(pool_inputs)
     return ranking.build(
@@ -81,6 +84,18 @@ def _why(
     alone = why.Alone(head, model.predict_unimodal(some), some.present)
     target = model.schema.multimodal
     return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head))
+
+
+def told(run: Run, selection: Selection, schema: Schema, because: str = "") -> None:
+    """Keep for people which strategy a round took and why, and what looked at each modality."""
+    notes = selection.notes
+    chosen = str(notes.get("chosen", notes["strategy"]))
+    run.work["order"] = {"strategy": chosen, "because": str(notes.get("because", because))}
+    encoders = {m.name: encoder_for(m, run.preset.preparation) for m in schema.modalities}
+    run.work["sees"] = {
+        name: [view.name for view in one.views] or [one.fingerprint.partition("/")[0]]
+        for name, one in encoders.items()
+    }
 
 
 def check_strategy(name: str, kind: TargetKind) -> None:
