@@ -171,10 +171,7 @@ def _value(
     if not answers:
         return None
     if target.kind is TargetKind.REGRESSION:
-        number = _number(answers[0])
-        if number is None:
-            unread[f"{target.name!r} answered with {_short(answers[0])}"] += 1
-        return number
+        return _one_number(answers, target, unread)
     chosen: list[str] = []
     strange = 0
     for answer in answers:
@@ -186,13 +183,35 @@ def _value(
                 strange += 1
                 unread[f"{target.name!r} answered with {_short(part)}"] += 1
             chosen += names
+    if strange:
+        return None  # the rest is no whole answer: what was meant may be any other class
     said = tuple(dict.fromkeys(chosen))
     if target.kind is TargetKind.MULTILABEL:
-        return None if strange and not said else said
-    if len(said) > 1:
+        return said
+    one = control.one(said)
+    if said and one is None:
         unread[f"{target.name!r} answered with several classes"] += 1
+    return one
+
+
+def _one_number(answers: Sequence[Any], target: Target, unread: Counter[str]) -> float | None:
+    """Return the number that is said, once and in the control's range."""
+    found = [_number(answer) for answer in answers]
+    low = -math.inf if target.low is None else target.low
+    high = math.inf if target.high is None else target.high
+    strange = [
+        answer
+        for answer, number in zip(answers, found, strict=True)
+        if number is None or not low <= number <= high
+    ]
+    for answer in strange:
+        unread[f"{target.name!r} answered with {_short(answer)}"] += 1
+    if strange:
         return None
-    return said[0] if said else None
+    if len(set(found)) > 1:
+        unread[f"{target.name!r} answered with several numbers"] += 1
+        return None
+    return found[0]
 
 
 def _answers(item: Mapping[str, Any], control: Control) -> bool:
