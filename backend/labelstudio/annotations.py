@@ -13,6 +13,8 @@ from backend.labelstudio.controls import Control
 from model.schema import Target
 from strategies.pool import TargetKind
 
+_UNSORTED = "_"
+"""Where the editor keeps what is in no bucket of a Ranker."""
 Value = str | tuple[str, ...] | float
 
 
@@ -163,11 +165,7 @@ def _value(
     items: Sequence[Mapping[str, Any]], target: Target, control: Control, unread: Counter[str]
 ) -> Value | None:
     """Return what an annotation says about one target; None: nothing that is understood."""
-    answers = [
-        item["value"].get(control.answer) if isinstance(item.get("value"), Mapping) else None
-        for item in items
-        if _answers(item, control)
-    ]
+    answers = [_answer(item, control) for item in items if _answers(item, control)]
     if not answers:
         return None
     if target.kind is TargetKind.REGRESSION:
@@ -226,6 +224,18 @@ def _answers(item: Mapping[str, Any], control: Control) -> bool:
         and isinstance(value, Mapping)
         and control.answer in value
     )
+
+
+def _answer(item: Mapping[str, Any], control: Control) -> Any:
+    value = item.get("value")
+    if not isinstance(value, Mapping):
+        return None
+    if control.presence and control.answer not in value:
+        return value.get(str(item.get("type")))  # named after the tag that draws
+    found = value.get(control.answer)
+    if control.answer == "ranker" and isinstance(found, Mapping):
+        return [bucket for bucket, inside in found.items() if inside and bucket != _UNSORTED]
+    return found
 
 
 def _parts(answer: Any) -> list[Any]:
