@@ -22,7 +22,7 @@ from backend.rounds.covering import covering
 from backend.rounds.encode import encode
 from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, question_states
-from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
+from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last, told
 from backend.rounds.why import without_model
 from backend.store import rankings as ranking
 from backend.store.tables import Kind
@@ -142,6 +142,8 @@ def _cold(run: Run, fetched: Fetched) -> None:
     constant = {**facts(run, 0), "strategy": strategy.name}
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
+        reason = "nothing is labelled yet" if schema.targets else "nothing can be learned here"
+        told(run, selection, schema, f"{reason}: the batch covers the pool")
         selection = skipped_last(selection, fetched)
         batch = selection.order[: run.options.batch]
         selection, drawn = audit.serve(run, fetched, selection, strategy.name)
