@@ -231,6 +231,10 @@ def test_a_template_is_played(
 
         backend.run("disconnect", "--project", str(project), "--delete-predictions")
         check_undone(client, before)
+    print(
+        f"{title}: {config.level}, {len(done)} tasks served in our order and answered, "
+        f"{len(invented)} of {len(last)} left pre-annotated, undone"
+    )
 
 
 def check_undone(client: httpx.Client, before: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
-"""Label configs, results and task data that people and programs make: read, counted, never invented."""
+"""Odd label configs, results and task data: read, or counted; a label is never invented."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -166,7 +167,9 @@ INPUTS = {
     "series": '<TimeSeries name="x" value="$v" timeColumn="t"><Channel column="x"/></TimeSeries>',
     "every column": '<TimeSeries name="x" value="$v" valueType="json" sep="|"/>',
     "text by address": '<Text name="x" value="$v" valueType="url"/>',
-    "repeated": '<Repeater on="$v" indexFlag="{{i}}"><Text name="x{{i}}" value="$v[{{i}}].x"/></Repeater>',
+    "repeated": (
+        '<Repeater on="$v" indexFlag="{{i}}"><Text name="x{{i}}" value="$v[{{i}}].x"/></Repeater>'
+    ),
 }
 
 
@@ -180,10 +183,8 @@ def test_any_value_of_task_data_is_read_or_absent(kind: str, value: Any, content
     assert set(sample) == {modality.key for modality in config.schema.modalities}
     for raw in sample.values():
         if isinstance(raw, Reference):
-            try:
+            with suppress(MediaError):
                 raw.load()
-            except MediaError as error:
-                assert str(error)
 
 
 def test_a_value_that_looks_like_a_path_keeps_its_own_class() -> None:
@@ -206,8 +207,8 @@ def test_other_tags_that_show_words(tag: str, data: Any, text: str) -> None:
 
 
 def test_a_heading_with_task_data_is_context_and_said_to_be() -> None:
-    text = f'<View><Header value="$q"/><Header value="Look:"/><Text name="x" value="$v"/>{CHOICES}</View>'
-    config = parse(text)
+    headings = '<Header value="$q"/><Header value="Look:"/>'
+    config = parse(f'<View>{headings}<Text name="x" value="$v"/>{CHOICES}</View>')
     assert config.schema.names == ("x",)
     assert len(config.ignored) == 1
     assert "heading" in config.ignored[0]
