@@ -16,7 +16,7 @@ from backend.labelstudio.config import LabelConfig
 from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
-from backend.rounds import agreement, audit
+from backend.rounds import agreement, audit, glimpse
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
 from backend.rounds.encode import encode
@@ -132,11 +132,13 @@ def _cold(run: Run, fetched: Fetched) -> None:
         raise EquipoiseError(NOTHING_LEFT)
     schema = fetched.config.schema
     pool = Pool(size=len(fetched.pool))
+    seen: Inputs | None = None
     done = [] if schema.targets else [item.task for item in fetched.labelled]
     if run.round.strategy != "random":
         with run.phase("encode"):
             inputs = encode(run, fetched, done + fetched.pool)
         pool = covering(inputs, len(done), schema, run.preset.preparation)
+        seen = inputs.take(np.arange(len(done), inputs.size))
     strategy = cold_start(pool)
     run.store.renew(run.claim, strategy=strategy.name)
     constant = {**facts(run, 0), "strategy": strategy.name}
@@ -149,7 +151,7 @@ def _cold(run: Run, fetched: Fetched) -> None:
         table = ranking.build(
             fetched.pool, pool, selection, {}, schema, constant, drawn=drawn, why=why
         )
-        ranking.save(table, run.folder / "ranking.parquet")
+        _keep(run, fetched, table, seen)
     fields = {} if schema.targets else {"trained_on": _stamps(fetched)}
     _publish_and_commit(run, fetched.config, table, **fields)
 
@@ -170,11 +172,17 @@ def _rank_and_publish(
 ) -> None:
     with run.phase("rank"):
         table = rank(run, fetched, model, pool_inputs, known, number)
-        ranking.save(table, run.folder / "ranking.parquet")
+        _keep(run, fetched, table, pool_inputs)
     if run.round.options.get("dry"):
         run.store.renew(run.claim, durations=dict(run.durations))
         return
     _publish_and_commit(run, fetched.config, table, **fields)
+
+
+def _keep(run: Run, fetched: Fetched, table: Any, pool: Inputs | None) -> None:
+    """Write what is served and shown of this round."""
+    ranking.save(table, run.folder / "ranking.parquet")
+    glimpse.save(glimpse.glimpses(fetched, table, pool), run.folder)
 
 
 def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import time
@@ -71,6 +72,45 @@ def test_a_project_is_understood_at_a_glance(client: TestClient, store: Store) -
     assert 'href="/projects/7"' in everything
 
 
+def test_the_next_tasks_show_what_they_hold(client: TestClient, store: Store) -> None:
+    fill(store)
+    page = client.get("/projects/7").text
+    pictures = re.findall(
+        r'<img class="thumbnail" loading="lazy" src="([^"]+)" alt="([^"]+)"', page
+    )
+    assert len(pictures) == 20
+    address, alternative = pictures[0]
+    assert re.fullmatch(r"/projects/7/tasks/\d+/media/0", address)
+    assert re.fullmatch(r"picture of task \d+", alternative)
+    absent = page.count("absent: no such file")
+    assert absent > 0
+    assert page.count('<audio controls preload="none"') == 20 - absent
+
+
+def test_texts_are_shown_as_they_are(client: TestClient, store: Store) -> None:
+    fill(store)
+    current = store.current(7)
+    assert current is not None
+    path = store.ranking(current).with_name("glimpses.json")
+    noted = json.loads(path.read_text())
+    for task in noted:
+        noted[task] = [
+            {"name": HOSTILE[1], "kind": "text", "text": HOSTILE[0], "reason": ""},
+            {"name": "series", "kind": "sequence", "text": "A sequence of 3 values.", "reason": ""},
+            {"name": "far", "kind": "text", "text": "", "reason": ""},
+            {"name": "gone", "kind": "image", "text": "", "reason": HOSTILE[0]},
+        ]
+    path.write_text(json.dumps(noted))
+    page = client.get("/projects/7").text
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert page.count("<q>&lt;script&gt;alert(1)&lt;/script&gt;</q>") == 20
+    assert page.count("<q>A sequence of 3 values.</q>") == 20
+    assert re.search(r'<a href="/projects/7/tasks/\d+/media/2">what it says</a>', page)
+    path.write_text("{broken")
+    assert client.get("/projects/7").text.count("<li><a href=") == 20
+
+
 def test_before_anything_is_known_the_page_says_so(client: TestClient, store: Store) -> None:
     store.save_project(3, title="New", connected=True)
     page = client.get("/projects/3").text
@@ -84,7 +124,7 @@ def test_names_cannot_write_into_the_page(client: TestClient, store: Store) -> N
     fill(store, classes=HOSTILE, title=HOSTILE[0])
     answer = client.get("/projects/7")
     assert "<script" not in answer.text
-    assert "<img" not in answer.text
+    assert "<img src=x" not in answer.text
     assert "&lt;script&gt;alert(1)" in answer.text
     assert "{{ 7*7 }}" in answer.text
     policy = answer.headers["content-security-policy"]

@@ -304,6 +304,29 @@ def test_a_dry_round_ranks_and_publishes_nothing(
     assert current.id == trained.id
 
 
+@pytest.mark.parametrize("strategy", ["random", "max_herding", "trained"])
+def test_a_round_notes_what_its_first_tasks_hold(
+    studio: FakeStudio, store: Store, run: Run, strategy: str
+) -> None:
+    studio.data[TASKS] = {"image": "data:image/png;base64,AAAA", "text": "word " * 100}
+    studio.data[TASKS - 1] = {"text": " "}
+    if strategy != "trained":
+        studio.annotations.clear()
+    # The same seed orders all: what is broken comes among the first where there are few tasks.
+    studio.tasks -= set(range(1, TASKS - 20)) if strategy != "trained" else set()
+    found = run(Kind.TRAIN) if strategy == "trained" else run(Kind.COLD, strategy)
+    noted = json.loads(store.ranking(found).with_name("glimpses.json").read_text())
+    ranked = rankings.load(store.ranking(found)).column("task").to_pylist()
+    assert list(noted) == [str(task) for task in ranked[:50]]
+    picture, text = noted[str(TASKS)]
+    seen = "" if strategy == "random" else "not an image that Pillow can read"
+    assert picture == {"name": "i", "kind": "image", "text": "", "reason": seen}
+    assert (text["kind"], len(text["text"]), text["text"][-1]) == ("text", 300, "…")
+    picture, text = noted[str(TASKS - 1)]
+    assert picture["reason"] == "the task has no $image"
+    assert text["reason"] == ("" if strategy == "random" else "the text is empty")
+
+
 @pytest.mark.parametrize("kind", [Kind.COLD, Kind.TRAIN])
 def test_what_annotators_skipped_comes_last(studio: FakeStudio, run: Run, kind: Kind) -> None:
     if kind is Kind.COLD:
