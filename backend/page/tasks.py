@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from backend.page.pool_map import pool_map
 from backend.settings import Settings
 from backend.store.store import Store
 
@@ -42,6 +43,9 @@ def may_be_shown(store: Store, project: int, task: int) -> bool:
     current = store.current(project)
     if current is None:
         return False
+    drawn = pool_map(store, project)
+    if drawn is not None and task in drawn.tasks:
+        return True
     return any(row["task"] == task for row in _first(store.ranking(current)))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from backend.errors import EquipoiseError
+from backend.labelstudio.config import parse
 from backend.options import ProjectSettings
 from backend.page.chart import figures
+from backend.page.pool_map import pool_map
 from backend.page.status import history, status
 from backend.page.tasks import next_tasks
 from backend.queue.rollback import available
@@ -30,18 +33,30 @@ def project_view(store: Store, settings: Settings, project: int) -> Json:
         NotConnected: the project is unknown.
     """
     state, rounds = status(store, settings, project), history(store, project)
-    measured = state.get("measured", {})
+    measured, owner = state.get("measured", {}), store.project(project)
+    found = pool_map(store, project)
     return {
         "state": state,
         "now": now(state, rounds, store, project),
         "curve": figures(rounds),
         "classes": _classes(measured),
         "modalities": _modalities(measured),
+        "map": found.summary if found is not None else None,
+        "kinds": _kinds(owner),
+        "studio": settings.label_studio_url.rstrip("/"),
         "tasks": next_tasks(store, settings, project),
         "rounds": list(reversed(rounds[-_ROUNDS:])),
-        "settings": sources(settings, store.project(project)),
+        "settings": sources(settings, owner),
         "versions": [v for v in available(store, project) if v != state["version"]][:5],
     }
+
+
+def _kinds(owner: Project) -> list[str]:
+    """Return the kind of each modality; the places in this list name them in addresses."""
+    try:
+        return [str(modality.kind) for modality in parse(owner.label_config).schema.modalities]
+    except EquipoiseError:
+        return []
 
 
 def now(state: Json, rounds: list[Json], store: Store, project: int) -> str:

@@ -6,6 +6,7 @@ Pictures and sounds are not kept: the page has them made when somebody looks.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,20 @@ HEAD = 50
 _CHARACTERS = 300
 
 
-def glimpses(fetched: Fetched, table: pa.Table, inputs: Inputs | None) -> dict[str, list[Json]]:
+def glimpses(
+    fetched: Fetched, table: pa.Table, tasks: Sequence[int], inputs: Inputs | None
+) -> dict[str, list[Json]]:
     """Return for each of the first tasks: name, kind, text and reason of every modality.
 
     Args:
         fetched: the tasks' data.
         table: the ranking.
-        inputs: of the pool, which knows what could not be read; None: nothing was.
+        tasks: N ids.
+        inputs: of these N, which know what could not be read; None: nothing was tried.
     """
     reasons: dict[tuple[int, str], str] = {}
     for failure in inputs.failures if inputs is not None else ():
-        reasons[fetched.pool[failure.index], failure.modality] = failure.reason
+        reasons[tasks[failure.index], failure.modality] = failure.reason
     return {
         str(task): _of(fetched.tasks[task], fetched.config, reasons)
         for task in table.column("task").slice(0, HEAD).to_pylist()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from backend.labelstudio.config import parse
 from backend.rounds import glimpse, why
 from backend.store import rankings
+from backend.store.files import MAP
 from backend.store.store import Store
 from backend.store.tables import Kind, State
 from model.measuring import main, measure
@@ -26,6 +28,31 @@ def config(classes: tuple[str, ...] = DIGITS) -> str:
     return (
         '<View><Image name="picture" value="$image"/><Audio name="sound" value="$audio"/>'
         f'<Choices name="digit" toName="picture">{choices}</Choices></View>'
+    )
+
+
+def on_a_plane(table: pa.Table, classes: tuple[str, ...]) -> pa.Table:
+    """Return a map of the first 10,000 ranked tasks and sixty labelled ones."""
+    rng = np.random.default_rng(0)
+    ranked = table.slice(0, 9940)
+    predicted = ranked.column("predicted").to_pylist()
+    labels = [classes[i % len(classes)] for i in range(60)]
+    centres = dict(zip(classes, rng.uniform(0.1, 0.9, (len(classes), 2)), strict=True))
+    at = np.array([centres[name] for name in predicted + labels])
+    at = (at + rng.normal(0, 0.05, at.shape)).clip(0, 1).astype(np.float32)
+    done = [None] * len(labels)
+    return pa.table(
+        {
+            "task": [*ranked.column("task").to_pylist(), *range(10**6, 10**6 + len(labels))],
+            "x": at[:, 0],
+            "y": at[:, 1],
+            "label": [None] * len(predicted) + labels,
+            "rank": ranked.column("rank").to_pylist() + done,
+            "decides": [("picture", "sound")[int(i)] for i in rng.integers(0, 2, len(predicted))]
+            + done,
+            "predicted": predicted + done,
+            "probability": ranked.column("probability").to_pylist() + done,
+        }
     )
 
 
@@ -100,6 +127,7 @@ def fill(
                 why=reasons,
             )
             rankings.save(table, store.ranking(found))
+            rankings.save(on_a_plane(table, classes), store.ranking(found).with_name(MAP))
             first = table.column("task").slice(0, glimpse.HEAD).to_pylist()
             glimpse.save({str(task): values(task) for task in first}, store.path(found.folder))
         skill = 0.95 - 0.5 / number

@@ -304,6 +304,33 @@ def test_a_dry_round_ranks_and_publishes_nothing(
     assert current.id == trained.id
 
 
+def test_a_round_puts_the_tasks_on_a_map(studio: FakeStudio, store: Store, run: Run) -> None:
+    studio.annotations.clear()
+    assert not store.ranking(run(Kind.COLD, "random")).with_name("map.parquet").exists()
+    first = rankings.load(store.ranking(run(Kind.COLD, "max_herding")).with_name("map.parquet"))
+    assert first.column("label").null_count == TASKS
+    label(studio, *range(1, LABELLED + 1))
+    found = run(Kind.TRAIN)
+    table = rankings.load(store.ranking(found).with_name("map.parquet"))
+    seen = {row["task"]: row for row in table.to_pylist()}
+    assert set(seen) == studio.tasks
+    ranked = rankings.load(store.ranking(found)).to_pylist()
+    for row in ranked:
+        at = seen[row["task"]]
+        assert (at["rank"], at["predicted"]) == (row["rank"], row["predicted"])
+        assert (at["probability"], at["label"]) == (row["probability"], None)
+        most = max(("i", "t"), key=lambda name: row[f"contribution:{name}"])
+        assert at["decides"] == most
+    for task in range(1, LABELLED + 1):
+        assert (seen[task]["label"], seen[task]["predicted"]) == (truth(task), None)
+        assert seen[task]["rank"] is None
+    sides = [[seen[t]["x"] for t in seen if truth(t) == kind] for kind in "AB"]
+    assert np.mean(sides[0]) - np.mean(sides[1]) != pytest.approx(0, abs=0.5)
+    before = {row["task"]: [row["x"], row["y"]] for row in first.to_pylist()}
+    for task, row in seen.items():
+        assert [row["x"], row["y"]] == pytest.approx(before[task], abs=1e-3), "it has moved"
+
+
 @pytest.mark.parametrize("strategy", ["random", "max_herding", "trained"])
 def test_a_round_notes_what_its_first_tasks_hold(
     studio: FakeStudio, store: Store, run: Run, strategy: str
