@@ -8,7 +8,7 @@ from typing import Any
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import parse
 from backend.options import ProjectSettings
-from backend.page.chart import figures
+from backend.page.curves import curves
 from backend.page.pool_map import pool_map
 from backend.page.status import history, status
 from backend.page.tasks import next_tasks
@@ -38,7 +38,7 @@ def project_view(store: Store, settings: Settings, project: int) -> Json:
     return {
         "state": state,
         "now": now(state, rounds, store, project),
-        "curve": figures(rounds),
+        "curves": curves(store.rounds(project)),
         "classes": _classes(measured),
         "modalities": _modalities(measured),
         "map": found.summary if found is not None else None,

@@ -215,7 +215,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
     shares = {
         name: round(float(np.mean(table.column(name).to_numpy())), 4)
         for name in table.column_names
-        if name.startswith("contribution:") and table.num_rows
+        if (name.startswith("contribution:") or name == "dominance") and table.num_rows
     }
     metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
     if run.round.kind == Kind.TRAIN and config.schema.targets:

@@ -140,7 +140,11 @@ def fill(
             schema=schema.to_json(),
             durations={"fetch": 1.0, "train": 8.0},
             measured=measured(classes, 9 * number, skill, number),
-            metrics={"pool_contribution:picture": 0.62, "pool_contribution:sound": 0.38},
+            metrics={
+                "pool_contribution:picture": 0.7 - 0.01 * number,
+                "pool_contribution:sound": 0.3 + 0.01 * number,
+                "pool_dominance": 0.4 - 0.02 * number,
+            },
             failures={"sound: no such file (/data/upload/7/nine.wav)": 3},
         )
     store.save_project(project, announced=version, new_labels=13)

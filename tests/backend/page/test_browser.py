@@ -82,7 +82,7 @@ def test_the_page_works_in_a_browser_without_script(
     page = opened(
         browser, address, said, width=width, color_scheme=scheme, java_script_enabled=False
     )
-    assert page.locator("circle").count() == 4
+    assert page.locator("figure.chart").count() == 4
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.get_by_text("The picture needs a script").is_visible()
     assert not page.locator("canvas").is_visible()

@@ -20,6 +20,7 @@ from backend.store.tables import Kind
 from tests.backend.page.made import fill
 from tests.backend.studio import FakeStudio
 
+CHARTS = ("quality", "shares", "trust", "bins")
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "ok & fine")
 
 
@@ -67,7 +68,14 @@ def test_a_project_is_understood_at_a_glance(client: TestClient, store: Store) -
     assert "3 × sound: no such file" in page
     assert "Label Studio does not answer GET" in page
     assert "held-out" not in page.lower()
-    assert page.count("<circle") == 4, "rounds with fewer than 20 tasks by chance are not drawn"
+    assert [page.count(f'id="{name}-title"') for name in CHARTS] == [1, 1, 1, 1]
+    whole, picture, *_ = page.split('<g class="series')[1:]
+    assert whole.count("<circle") == 4, "rounds with fewer than 20 tasks by chance are not drawn"
+    assert re.search(r"all together, 360 labels: \d+% \(\d+% to \d+%\)", whole)
+    assert "picture alone, 360 labels: " in picture
+    assert "picture, 360 labels: 64%" in page
+    assert "dominance, 360 labels: 28%" in page
+    assert re.search(r"surer than right, 360 labels: -?\d+%", page)
     everything = client.get("/", headers={"Accept": "text/html"}).text
     assert 'href="/projects/7"' in everything
 

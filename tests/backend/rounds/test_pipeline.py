@@ -232,6 +232,7 @@ def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, ru
         table.column("contribution:i").to_numpy() - table.column("contribution:t").to_numpy()
     )
     assert table.column("dominance").to_numpy() == pytest.approx(gap, abs=1e-5)
+    assert metrics["pool_dominance"] == pytest.approx(gap.mean(), abs=1e-3)
     assert set(table.column("model_version").to_pylist()) == {found.version}
     assert set(table.column("round").to_pylist()) == {1}
     model = checkpoint.load(store.path(found.checkpoint), device="cpu")

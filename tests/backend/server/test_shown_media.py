@@ -76,6 +76,9 @@ def test_nothing_of_other_tasks_is_shown(client: TestClient, store: Store) -> No
     current = store.current(1)
     assert current is not None
     last = int(pq.read_table(store.ranking(current)).column("task")[-1].as_py())
+    on_map = client.get(f"/projects/1/tasks/{last}/media/0")
+    assert on_map.headers["content-type"] == "image/jpeg"
+    store.ranking(current).with_name("map.parquet").unlink()
     assert client.get(f"/projects/1/tasks/{last}/media/0").status_code == 404
     assert client.get("/projects/1/tasks/4711/media/0").status_code == 404
     assert client.get(f"/projects/1/tasks/{first(store)}/media/2").status_code == 404
