@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,31 @@ def test_the_page_works_in_a_browser_without_script(
     assert page.url == f"{address}/projects/1"
     assert store.project(1).requested["cause"] == "requested on the page"
     assert said == [], "nothing was refused by the policy, nothing was asked for elsewhere"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 390)])
+def test_axe_finds_no_fault(
+    served: tuple[str, Store], browser: Browser, scheme: str, width: int
+) -> None:
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    address, _ = served
+    said: list[str] = []
+    page = opened(browser, address, said, width=width, color_scheme=scheme)
+    page.locator("canvas").scroll_into_view_if_needed()
+    page.wait_for_selector("#map[data-ready]")
+    page.get_by_text("The map in numbers").click()
+    page.get_by_role("list", name="Colours").get_by_role("button").first.click()
+    for place in ("/projects/1", "/", "/projects/1/confirm/retrain"):
+        if place != "/projects/1":
+            page.goto(address + place)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")
+        faults = [
+            f"{fault['id']}: {fault['help']}: {[node['html'][:200] for node in fault['nodes'][:3]]}"
+            for fault in found["violations"]
+        ]
+        assert faults == [], place
+        assert len(found["passes"]) > 10, "it has looked at the page"
 
 
 def test_the_map_is_drawn_shows_tasks_and_selects_some(
