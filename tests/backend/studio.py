@@ -97,6 +97,8 @@ class FakeStudio:
         }
         if parts[0] == "projects":
             return self._project(method, parts[2:], body)
+        if path.startswith("/data/"):
+            return 404, {"detail": "not found"}
         return known[(method, parts[0])](body)
 
     def _project(self, method: str, rest: list[str], body: Any) -> tuple[int, Any]:
@@ -135,6 +137,9 @@ class FakeStudio:
         ]
         asked = parse_qs(self.query)
         query = asked.get("query", [""])[0]
+        if "filter:tasks:id" in query:
+            (wanted,) = json.loads(query)["filters"]["items"]
+            rows = [row for row in rows if row["id"] == wanted["value"]]
         if "annotations_ids" in query:
             rows = [row for row in rows if row["annotations"]]
         if "predictions_model_versions" in query:
