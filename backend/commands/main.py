@@ -8,7 +8,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from backend.commands import cache, data, encoders, project, rank_files, replay, rounds, server
+from backend.commands import (
+    belief,
+    cache,
+    data,
+    encoders,
+    project,
+    rank_files,
+    replay,
+    rounds,
+    server,
+)
 from backend.errors import EquipoiseError
 from demo.command import demo
 
@@ -32,6 +42,8 @@ for _command in (
     project.set_options,
     rounds.cancel,
     rounds.rollback,
+    belief.accept,
+    belief.review,
     data.backup,
     data.restore,
     cache.cache,

@@ -152,6 +152,8 @@ def _lines(state: dict[str, Any]) -> dict[str, str]:
         "contribution": ", ".join(f"{name} {v:.0%}" for name, v in contributions.items()),
         "absent media": ", ".join(f"{n} x {reason}" for reason, n in absent.items()),
         "how good": state.get("quality", ""),
+        "safe to accept": state.get("measured", {}).get("accept", {}).get("sentence", ""),
+        "look again": state.get("look_again", ""),
         "enough labels?": state.get("stopping", {}).get("text", ""),
         "disk": ", ".join(
             f"{state['disk'][f'{name}_bytes'] / 1e6:,.0f} MB {text}" for name, text in sizes.items()

@@ -85,6 +85,8 @@ class FakeStudio:
         if parts[0] == "predictions" and method == "DELETE":
             self.predictions = [p for p in self.predictions if p["id"] != int(parts[1])]
             return 204, None
+        if "annotations" in (parts[0], parts[-1]):
+            return self._annotation(method, parts, body)
         known = {
             ("GET", "tasks"): self._tasks,
             ("GET", "ml"): lambda _: (200, [self._backend()]),
@@ -122,6 +124,19 @@ class FakeStudio:
             if version is not None:
                 self.named.append((version, self.count(version)))
         return 200, self.remote
+
+    def _annotation(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
+        if method == "DELETE":
+            for task, made in list(self.annotations.items()):
+                self.annotations[task] = [a for a in made if str(a["id"]) != parts[1]]
+            return 204, None
+        task = int(parts[1])
+        if task not in self.tasks:
+            return 404, {"detail": "Not found."}
+        made = {"id": 100_000 + self._next, "was_cancelled": False, "ground_truth": False, **body}
+        self._next += 1
+        self.annotations.setdefault(task, []).append(made)
+        return 201, made
 
     def _tasks(self, _: Any) -> tuple[int, Any]:
         rows = [
