@@ -19,7 +19,10 @@ from backend.errors import EquipoiseError
 def simulate(
     data: Annotated[
         str | None,
-        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; an export."),
+        typer.Option(
+            help="avdigits, mvsa or mosi; food101:FOLDER, kineticssound:FOLDER, vggsound:FOLDER, "
+            "simsv2:FILE, cherma:FOLDER; a .csv or .jsonl manifest; an export."
+        ),
     ] = None,
     project: Annotated[
         int | None, typer.Option(help="Label Studio project: its annotated tasks.")

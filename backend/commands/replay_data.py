@@ -15,7 +15,7 @@ from backend.media.values import sample_of
 from backend.settings import settings
 from experiments import manifest
 from experiments.dataset import DataError, Dataset, split_at_random, usable
-from experiments.sets import SETS, named
+from experiments.sets import SETS, is_published, named
 from model.sample import Sample
 
 Json = dict[str, Any]
@@ -45,6 +45,8 @@ def read_source(source: Source) -> Dataset:
     if source.project is not None:
         return read_project(source.project, source.test_share)
     spec = source.data or ""
+    if is_published(spec):
+        return named(spec, source.root)
     path = Path(spec)
     if path.suffix in (".json", ".tsv") or (path.suffix == ".csv" and source.label_config):
         if source.label_config is None:

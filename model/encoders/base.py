@@ -83,6 +83,13 @@ def as_bytes(raw: Raw, what: str) -> bytes:
     return raw
 
 
+def as_video(raw: Raw) -> bytes | list[bytes]:
+    """Return the raw value if it is a video file's content, or the contents of its frames."""
+    if isinstance(raw, list) and all(isinstance(frame, bytes) for frame in raw):
+        return raw
+    return as_bytes(raw, "a video")
+
+
 def random_shift(
     x: Tensor, pixels: float | tuple[float, float], turn: float = 0.0, scale: float = 0.0
 ) -> Tensor:

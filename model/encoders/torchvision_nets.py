@@ -25,7 +25,7 @@ from model.encoders.backbone import (
     random_crop,
     random_flip,
 )
-from model.encoders.base import Encoder, Module, Raw, as_bytes
+from model.encoders.base import Encoder, Module, Raw, as_bytes, as_video
 from model.options import Preparation
 from model.schema import Modality
 
@@ -153,7 +153,7 @@ def clip_encoder(modality: Modality, source: str, preparation: Preparation) -> E
     height, width = preparation.video_resize
 
     def decode(raw: Raw) -> Array:
-        frames = decode_frames(as_bytes(raw, "a video"), preparation.video_stored)
+        frames = decode_frames(as_video(raw), preparation.video_stored)
         return np.stack([fill_window(frame, height, width) for frame in frames])
 
     return Backbone(
