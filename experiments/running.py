@@ -13,7 +13,7 @@ from pathlib import Path
 
 from experiments import prepared
 from experiments.cells import Cells
-from experiments.dataset import Dataset
+from experiments.dataset import DataError, Dataset
 from experiments.plan import LIVE, Plan
 from experiments.replay import DATA, data_of, run_chain, train_initial
 from model.presets import Preset
@@ -48,6 +48,12 @@ def prepare(
     Returns:
         Notes on samples that lack a modality because it could not be read.
     """
+    nameless = preset.without_role(dataset.schema.modalities)
+    if nameless:
+        raise DataError(
+            f"{preset.name} gives each sequence the widths, rates and loss weight of its role, and "
+            f"{nameless[0]!r} has none; say e.g. --role {nameless[0]}=audio"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
     if not (folder / DATA).exists():

@@ -122,11 +122,6 @@ def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: 
             "coalition values V(S) are the probability of a pseudo-class and are not defined for "
             "regression; choose grace, coreset or random"
         )
-    if Need.LINEAR_HEAD in needs and not isinstance(model.network.fused, fusion.Additive):
-        raise ValueError(
-            f"fusion {built.fusion!r} is not one linear layer, which this strategy needs; "
-            "choose fusion concat or sum, or another strategy"
-        )
     if Need.GRADIENTS in needs and (model.network.last is None or model.network.by_maps):
         raise ValueError(
             "GRACE reads the gradient of each modality's last layer, which this network lacks "
@@ -268,6 +263,5 @@ def _linear_head(model: Model, place: int, found: dict) -> LinearHead | None:
     if logits is None:
         return None
     of = model.network.questions[place]
-    assert isinstance(of.fused, fusion.Additive)  # _check has made sure
     weight = of.fused.weight(model.network.lent_to(of))
     return LinearHead(weight.detach().float().cpu().numpy(), logits)

@@ -14,6 +14,7 @@ from backend.labelstudio.votes import label_arrays
 from backend.media.values import sample_of
 from backend.settings import settings
 from experiments import manifest
+from experiments.columns import Columns
 from experiments.dataset import DataError, Dataset, split_at_random, usable
 from experiments.sets import SETS, is_published, named
 from model.sample import Sample
@@ -61,9 +62,7 @@ def read_source(source: Source) -> Dataset:
                 "a manifest needs --columns, e.g. photo=image,mood=choice; a Label Studio export "
                 "needs --label-config"
             )
-        return manifest.read(
-            path, manifest.Columns.read(source.columns), source.root, source.test_share
-        )
+        return manifest.read(path, Columns.read(source.columns), source.root, source.test_share)
     if source.root is None:
         raise DataError(f"--root must name the folder that holds {', '.join(SETS)}")
     return named(spec, source.root)

@@ -37,6 +37,20 @@ class Module(nn.Module):
         """Return (B, width) of mid-level maps."""
         raise NotImplementedError
 
+    def new_tail(self) -> Tail:
+        """Return another tail, built like this one's, with initial weights of its own."""
+        raise NotImplementedError
+
+
+class Tail(nn.Module):
+    """What makes vectors (B, width) of mid-level maps.
+
+    Attributes:
+        width: of the vectors.
+    """
+
+    width: int
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -64,12 +78,12 @@ class Encoder:
 
 
 class Vector(Module):
-    """Cached vectors as they are, normalised per sample: the last layer does the learning."""
+    """Cached vectors as they are, or normalised per sample: the last layer does the learning."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, normalised: bool = True) -> None:
         super().__init__()
         self.width = width
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width) if normalised else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""

@@ -27,7 +27,7 @@ from model.encoders.backbone import (
 )
 from model.encoders.base import Encoder, Module, Raw, as_bytes, as_video
 from model.encoders.hashing import plain_text
-from model.encoders.torchvision_nets import stored_sound
+from model.encoders.torchvision_nets import sound_print, stored_sound
 from model.options import Preparation
 from model.schema import Modality
 
@@ -163,7 +163,7 @@ def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> 
         return stored_sound(raw, preparation)
 
     return Backbone(
-        f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}",
+        sound_print(preparation),
         "pooled",
         _identity(source),
         decode,
