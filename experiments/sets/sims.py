@@ -28,7 +28,8 @@ def read(file: Path, options: Mapping[str, Value]) -> Dataset:
 
     Of its parts train and test are read, as GRACE validates on nothing. Options: text=words|
     features (the sentences, or the [CLS] vectors that the file holds of them, for machines without
-    a Chinese BERT); labels=own|shared (each modality's own label beside the whole's, or one).
+    a Chinese BERT; that modality is called `sentence`); labels=own|shared (each modality's own
+    label beside the whole's, or one).
     """
     chosen = checked(
         "simsv2", options, {"text": ("words", "features"), "labels": ("own", "shared")}
@@ -47,7 +48,9 @@ def read(file: Path, options: Mapping[str, Value]) -> Dataset:
     count = len(parts["train"][_LABEL])
     rows = np.arange(len(samples), dtype=np.int64)
     words = chosen["text"] == "words"
-    own = _OWN if chosen["labels"] == "own" else {}
+    own = dict(_OWN if chosen["labels"] == "own" else {})
+    if not words and own:
+        own = {"sentence": own.pop("text")} | own
     targets = (
         Target("sentiment", TargetKind.REGRESSION, (), -1.0, 1.0),
         *(
@@ -59,7 +62,9 @@ def read(file: Path, options: Mapping[str, Value]) -> Dataset:
         f"sentiment_{letter}": _joined(parts, f"{_LABEL}_{letter}") for letter in own.values()
     }
     modalities = (
-        Modality("text", ModalityKind.TEXT if words else ModalityKind.SEQUENCE, "text"),
+        Modality("text", ModalityKind.TEXT, "text")
+        if words
+        else Modality("sentence", ModalityKind.SEQUENCE, "text"),
         Modality("audio", ModalityKind.SEQUENCE, "audio"),
         Modality("video", ModalityKind.SEQUENCE, "video"),
     )
