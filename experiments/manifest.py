@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 
+from experiments.columns import Columns
 from experiments.dataset import DataError, Dataset, split_at_random, usable, vector
 from model.labels import Labels
 from model.sample import MediaError, RawValue, Reference, Sample
@@ -24,46 +25,7 @@ from strategies.pool import IntArray, TargetKind
 
 SPLIT = "split"
 SEPARATOR = "|"
-_TARGETS = {
-    "choice": TargetKind.CLASSIFICATION,
-    "choices": TargetKind.MULTILABEL,
-    "number": TargetKind.REGRESSION,
-}
-_KINDS = ", ".join([*ModalityKind, *_TARGETS])
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns are inputs and which are labels.
-
-    Attributes:
-        inputs: column -> kind.
-        labels: column -> (kind of target, modality it labels alone or None).
-    """
-
-    inputs: Mapping[str, ModalityKind]
-    labels: Mapping[str, tuple[TargetKind, str | None]]
-
-    @classmethod
-    def read(cls, text: str) -> Columns:
-        """Read `photo=image,caption=text,mood=choice,photo_mood@photo=choice`."""
-        inputs: dict[str, ModalityKind] = {}
-        labels: dict[str, tuple[TargetKind, str | None]] = {}
-        for part in filter(None, (one.strip() for one in text.split(","))):
-            name, equals, kind = part.rpartition("=")
-            name, _, modality = name.partition("@")
-            if not equals or kind not in (*ModalityKind, *_TARGETS):
-                raise DataError(f"--columns: {part!r} is not COLUMN=KIND; kinds are {_KINDS}")
-            if name in inputs or name in labels:
-                raise DataError(f"--columns: {name!r} is named twice")
-            if kind in _TARGETS:
-                labels[name] = (_TARGETS[kind], modality or None)
-            else:
-                inputs[name] = ModalityKind(kind)
-        if not inputs:
-            raise DataError("--columns must name at least one input column")
-        return cls(inputs, labels)
 
 
 @dataclass(frozen=True)
@@ -104,7 +66,10 @@ def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
     )
     schema = Schema(
         tuple(Modality(name, kind, name) for name, kind in columns.inputs.items()),
-        tuple(_target(name, kind, own, rows) for name, (kind, own) in columns.labels.items()),
+        tuple(
+            _target(name, kind, own, rows, columns.ranges.get(name))
+            for name, (kind, own) in columns.labels.items()
+        ),
     )
     labels = {t.name: _values(t, [row.get(t.name) for row in rows]) for t in schema.targets}
     return Tasks(rows, samples, schema, labels)
@@ -242,9 +207,17 @@ def _missing() -> bytes:
     raise MediaError("there is no such file below the media's folder")
 
 
-def _target(name: str, kind: TargetKind, own: str | None, rows: Sequence[Row]) -> Target:
+def _target(
+    name: str,
+    kind: TargetKind,
+    own: str | None,
+    rows: Sequence[Row],
+    ends: tuple[float, float] | None,
+) -> Target:
     if kind is TargetKind.REGRESSION:
-        return Target(name, kind, modality=own)
+        low, high = ends or (None, None)
+        _check_range(name, rows, ends)
+        return Target(name, kind, (), low, high, own)
     for row in rows:
         if kind is TargetKind.CLASSIFICATION and isinstance(row.get(name), list | dict):
             raise DataError(f"column {name!r} holds {row[name]!r}, not one class; is it =choices?")
@@ -254,6 +227,13 @@ def _target(name: str, kind: TargetKind, own: str | None, rows: Sequence[Row]) -
             f"column {name!r} holds {len(said)} classes; at least 2 are needed to learn"
         )
     return Target(name, kind, tuple(sorted(said)), modality=own)
+
+
+def _check_range(name: str, rows: Sequence[Row], ends: tuple[float, float] | None) -> None:
+    for row in rows if ends is not None else []:
+        value = _number(name, row.get(name))
+        if ends is not None and not (math.isnan(value) or ends[0] <= value <= ends[1]):
+            raise DataError(f"column {name!r} holds {value:g}, outside of its range {list(ends)}")
 
 
 def _said(value: Any, kind: TargetKind) -> list[str]:

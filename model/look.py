@@ -237,6 +237,5 @@ def _linear_head(model: Model, place: int, found: dict) -> LinearHead | None:
     if logits is None:
         return None
     of = model.network.questions[place]
-    assert isinstance(of.fused, fusion.Additive)  # check_needs has made sure
     weight = of.fused.weight(model.network.lent_to(of))
     return LinearHead(weight.detach().float().cpu().numpy(), logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import fusion, pseudo_labels
+from model import pseudo_labels
 from model.inputs import Inputs
 from model.model import Model
 from strategies.pool import Need, TargetKind
@@ -23,11 +23,6 @@ def check_needs(model: Model, needs: frozenset[Need], labelled: Inputs | None, r
         raise ValueError(
             "coalition values V(S) are the probability of a pseudo-class and are not defined for "
             "regression; choose grace, coreset or random"
-        )
-    if Need.LINEAR_HEAD in needs and not isinstance(model.network.fused, fusion.Additive):
-        raise ValueError(
-            f"fusion {built.fusion!r} is not one linear layer, which this strategy needs; "
-            "choose fusion concat or sum, or another strategy"
         )
     if Need.GRADIENTS in needs and (model.network.last is None or model.network.by_maps):
         raise ValueError(

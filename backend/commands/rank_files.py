@@ -35,6 +35,7 @@ def rank_files(
     from backend.settings import ProjectSettings, settings
     from backend.store.export import check_format, write
     from experiments import manifest
+    from experiments.columns import Columns
     from experiments.dataset import DataError
     from model.cache import FeatureCache
 
@@ -44,7 +45,7 @@ def rank_files(
     options = ProjectSettings(**checked(wish))
     config = settings()
     try:
-        found = manifest.tasks(data, manifest.Columns.read(columns), root)
+        found = manifest.tasks(data, Columns.read(columns), root)
     except DataError as error:
         raise EquipoiseError(str(error)) from error
     order = order_files(
