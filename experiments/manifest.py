@@ -87,15 +87,13 @@ def read(path: Path, columns: Columns, root: Path | None, share: float) -> Datas
     Raises:
         DataError: a file, column or value is missing or unusable.
     """
-    if not columns.labels:
-        raise DataError("--columns must name a label column, too: a replay has all labels")
+    found = tasks(path, columns, root)
     whole = [name for name, (_, modality) in columns.labels.items() if modality is None]
     if len(whole) != 1:
         raise DataError(
             "--columns: a replay is of one question about the whole task, and "
             f"{', '.join(map(repr, whole)) or 'no column'} asks one"
         )
-    found = tasks(path, columns, root)
     train, test = _split(found.rows, usable(found.schema, found.labels), share)
     title = f"Tasks of {path.name}"
     return Dataset(path.stem, title, found.samples, found.labels, found.schema, train, test)

@@ -71,7 +71,7 @@ def test_json_lines_hold_several_labels_numbers_and_sequences(tmp_path: Path) ->
         ("photo,words,mood\na.png,hello\n", "line 2: fewer cells"),
         ("photo,words,mood\na.png,hello,good,extra\n", "line 2: more cells"),
         ("photo,words,words,mood\na,b,c,d\n", "'words' is there twice"),
-        ('photo,words,mood\na.png,"hello\n', "no .csv file in UTF-8"),
+        ('photo,words,mood\na.png,"hello\n', "is no .csv file: "),
         ("photo,words,mood\na.png,hello,good\n", "1 classes; at least 2"),
         ("photo,words,mood,split\na,b,good,train\na,b,bad,val\n", "holds 'val'; write train or"),
         ("photo,words,mood\n../a.png,x,good\na.png,x,bad\n", "outside of"),
@@ -104,7 +104,7 @@ def test_numbers_must_be_numbers(tmp_path: Path, value: str) -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a manifest is a \.csv or \.jsonl"):
+    with pytest.raises(DataError, match=r"a manifest is a \.csv, \.jsonl or \.parquet"):
         read(manifest(tmp_path, "", "tasks.xlsx"), COLUMNS, None, 0.2)
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read(tmp_path / "none.csv", COLUMNS, None, 0.2)
@@ -116,7 +116,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("photo=image", "at least one input and one label"),
+        ("mood=choice", "at least one input"),
         ("photo=picture,mood=choice", "kinds are image"),
         ("photo,mood=choice", "not COLUMN=KIND"),
         ("mood=text,mood=choice", "'mood' is named twice"),
@@ -125,6 +125,11 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_columns_that_cannot_be_used_say_why(text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         Columns.read(text)
+
+
+def test_a_replay_needs_a_label(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no column asks one"):
+        read(manifest(tmp_path, "a,b\nx,u\ny,v\n"), Columns.read("a=text"), None, 0.5)
 
 
 def test_a_label_of_an_unknown_modality_is_refused(tmp_path: Path) -> None:
