@@ -87,13 +87,13 @@ def read(path: Path, columns: Columns, root: Path | None, share: float) -> Datas
     Raises:
         DataError: a file, column or value is missing or unusable.
     """
-    found = tasks(path, columns, root)
     whole = [name for name, (_, modality) in columns.labels.items() if modality is None]
     if len(whole) != 1:
         raise DataError(
             "--columns: a replay is of one question about the whole task, and "
             f"{', '.join(map(repr, whole)) or 'no column'} asks one"
         )
+    found = tasks(path, columns, root)
     train, test = _split(found.rows, usable(found.schema, found.labels), share)
     title = f"Tasks of {path.name}"
     return Dataset(path.stem, title, found.samples, found.labels, found.schema, train, test)
@@ -111,7 +111,7 @@ def _rows(path: Path) -> list[Row]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error, pyarrow.ArrowInvalid) as error:
-        raise DataError(f"{path} is no {path.suffix} file: {error}") from error
+        raise DataError(f"{path} is no {path.suffix} file (text is UTF-8): {error}") from error
     raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
 
 
@@ -162,9 +162,6 @@ def _check_columns(path: Path, rows: Sequence[Row], columns: Columns) -> None:
     missing = sorted((columns.inputs.keys() | columns.labels.keys()) - there)
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}; it has: {', '.join(sorted(there))}")
-    for name, (_, modality) in columns.labels.items():
-        if modality is not None and modality not in columns.inputs:
-            raise DataError(f"--columns: {name!r} labels {modality!r}, which is no input")
 
 
 def _raw(value: Any, kind: ModalityKind, home: Path) -> RawValue:
