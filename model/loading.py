@@ -17,6 +17,7 @@ from model.sample import MediaError, RawValue, Reference, Sample
 
 logger = logging.getLogger(__name__)
 
+NO_MEMORY = "not enough memory to decode it"
 _IN_FLIGHT = 2
 _TOGETHER = 4  # a sample alone is too little work to be handed to a thread
 
@@ -105,7 +106,7 @@ def _decode_loaded(
         except MediaError as error:
             results.append((column, key, str(error), Lasts.ALWAYS))
         except MemoryError:
-            results.append((column, key, "not enough memory to decode it", Lasts.PASSING))
+            results.append((column, key, NO_MEMORY, Lasts.PASSING))
         except Exception as error:  # a decoder's own fault must not end the round
             logger.warning("decoder failed", exc_info=error)
             reason = f"could not be decoded: {type(error).__name__}: {error}"[:250]

@@ -7,8 +7,10 @@ with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -26,12 +28,17 @@ from backend.labelstudio.config import parse
 from backend.logs import configure
 from backend.media.decode_log import DecodeLog
 from backend.media.prepared import prepared
+from backend.media.task_media import MediaSource
 from backend.settings import settings
+from model.loading import NO_MEMORY
 from model.options import Preparation
+from model.sample import Reference
 
 log = structlog.get_logger(__name__)
 _STRIKES = 2
 """A process may be killed for another reason once."""
+_MEMORY_GB = 4
+"""What one file may take beside what the process has when it begins."""
 
 
 def carefully(
@@ -133,10 +140,12 @@ def main(argv: list[str]) -> int:
             raise EquipoiseError("The process of the round is gone.")
 
     decode_log = DecodeLog(config.decoding)
+    _bound_memory()
+    parsed = parse(work["label_config"])
     with LabelStudio.of(config) as studio, decode_log.open():
-        prepared(
+        inputs = prepared(
             work["tasks"],
-            parse(work["label_config"]),
+            parsed,
             Preparation.from_json(work["preparation"]),
             project=work["project"],
             studio=studio,
@@ -145,7 +154,23 @@ def main(argv: list[str]) -> int:
             workers=1,
             progress=go_on,
         )
+        source = MediaSource(studio, config, project=work["project"], decode_log=decode_log)
+        keys = {modality.name: modality.key for modality in parsed.schema.modalities}
+        for failure in inputs.failures:
+            value = source.sample(work["tasks"][failure.index], parsed)[keys[failure.modality]]
+            if failure.reason == NO_MEMORY and isinstance(value, Reference):
+                _refuse(
+                    decode_log, value.key, f"needs more than {_MEMORY_GB} GB of memory to decode"
+                )
     return 0
+
+
+def _bound_memory() -> None:
+    """Let a file that grows without end fail here, before the system has no memory left."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + _MEMORY_GB * 2**30
+    with contextlib.suppress(ValueError, OSError):  # it is bounded more tightly already
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def decode_image(data: bytes, limits: Limits = LIMITS, *, side: int = 0) -> Imag
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image)
-    except MediaError:
+    except (MediaError, MemoryError):  # the second says nothing of the file by itself
         raise
     except UnidentifiedImageError as error:
         raise MediaError("not an image that Pillow can read") from error

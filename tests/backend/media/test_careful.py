@@ -56,6 +56,10 @@ if any("backend" in word for word in sys.orig_argv):
             os.kill(os.getpid(), signal.SIGSEGV)
         if content.startswith(b"HANG"):
             time.sleep(1000)
+        if content.startswith(b"GROW"):
+            if not any("quarantine" in word for word in sys.orig_argv):
+                os.kill(os.getpid(), signal.SIGKILL)  # as a system without memory does
+            bytearray(8 << 30)
         return real(file, *rest, **more)
     PIL.Image.open = broken
 """
@@ -149,6 +153,19 @@ def test_a_crashing_file_costs_one_round_and_then_only_its_task(
     assert studio.remote["model_version"] == found.version
     assert list(Settings().decoding.glob("*.journal")) == []
     assert len(DecodeLog(Settings().decoding).refused()) == 1, "and it is never tried again"
+
+
+def test_a_file_that_grows_without_end_is_found_before_the_memory_is(
+    store: Store, studio: FakeStudio
+) -> None:
+    studio.data[9] = {"image": uri(b"GROW")}
+    first = start(store)
+    assert work(first) < 0, "the system ended it"
+    store.finish(first, State.FAILED, "died")
+    second = start(store)
+    assert work(second) == 0
+    (reason,) = store.round(second.round).failures
+    assert "needs more than 4 GB of memory to decode" in reason
 
 
 def test_a_hanging_file_is_left_out_and_the_others_are_not(
