@@ -86,6 +86,10 @@ def commit_round(store: Store) -> None:
         checkpoint=f"projects/{PROJECT}/{version}/checkpoint",
         durations={"fetch": 0.4, "encode": 1.1, "train": 6.2, "rank": 0.3, "publish": 0.5},
         metrics={"pool_contribution:text": 1.0},
+        work={
+            "order": {"strategy": "bmmal", "because": ""},
+            "sees": {"text": ["minilm", "ngrams"]},
+        },
     )
     store.save_project(PROJECT, announced=version)
 

@@ -151,6 +151,21 @@ class LabelStudio(Connection):
         found: dict[str, int] = self.call("GET", f"/api/projects/{project}/model-versions")
         return found
 
+    # Annotations
+
+    def create_annotation(self, task: int, body: Json) -> Json:
+        """Annotate a task, as the token's user."""
+        made: Json = self.call("POST", f"/api/tasks/{task}/annotations/", json=body)
+        return made
+
+    def delete_annotation(self, annotation: int) -> None:
+        """Delete one annotation."""
+        try:
+            self.call("DELETE", f"/api/annotations/{annotation}/")
+        except LabelStudioError as error:
+            if error.status != 404:
+                raise
+
     # Backends, webhooks, tabs
 
     def backends(self, project: int) -> list[Json]:

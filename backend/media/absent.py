@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import LabelConfig
 from backend.media.values import resolve
-from model.inputs import Inputs
 from model.schema import Schema
+
+if TYPE_CHECKING:  # loads torch, which `connect` and `doctor` have no need of
+    from model.inputs import Inputs
 
 SHOWN = 20
 

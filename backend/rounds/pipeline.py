@@ -17,15 +17,17 @@ from backend.labelstudio.config import LabelConfig
 from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
-from backend.rounds import agreement, audit, glimpse
+from backend.queue.acceptable import offer
+from backend.rounds import agreement, audit, glimpse, review
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
 from backend.rounds.encode import encode
 from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, question_states
 from backend.rounds.pool_map import pool_map
-from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
+from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last, told
 from backend.rounds.why import without_model
+from backend.store import judgements
 from backend.store import rankings as ranking
 from backend.store.files import MAP
 from backend.store.tables import Kind
@@ -86,9 +88,13 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        measured = audit.measured(run, model, known, labels, fetched, inputs)
+        judged = audit.judge(run, model, known, labels, fetched, inputs)
+        measured = audit.measured(judged, model, known, labels, fetched)
     model.metadata.update({"round": run.round.number, "version": run.round.version})
     checkpoint.save(model, run.folder / "checkpoint")
+    found = review.columns(model, judged, labels, fetched.labelled)
+    judgements.save(found, run.store, run.round)
+    measured["review"] = review.summary(found, fetched.labelled, model.schema.questions)
     _rank_and_publish(
         run,
         fetched,
@@ -144,6 +150,8 @@ def _cold(run: Run, fetched: Fetched) -> None:
     constant = {**facts(run, 0), "strategy": strategy.name}
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
+        reason = "nothing is labelled yet" if schema.targets else "nothing can be learned here"
+        told(run, selection, schema, f"{reason}: the batch covers the pool")
         selection = skipped_last(selection, fetched)
         batch = selection.order[: run.options.batch]
         selection, drawn = audit.serve(run, fetched, selection, strategy.name)
@@ -177,6 +185,11 @@ def _rank_and_publish(
         table = rank(run, fetched, model, pool, known, number)
         tasks = labelled + fetched.pool
         _keep(run, fetched, table, tasks, inputs, model.preset.preparation)
+        judged = judgements.load(run.store, fields["checkpoint"])
+        safe = offer(
+            judged, table, fetched.config, run.options, run.project, left_out=fetched.skipped
+        )
+        fields["measured"] = {**fields["measured"], "accept": safe.to_json()}
     if run.round.options.get("dry"):
         run.store.renew(run.claim, durations=dict(run.durations))
         return

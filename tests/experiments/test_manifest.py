@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.columns import Columns
 from experiments.dataset import DataError
-from experiments.manifest import Columns, file_reference, read
+from experiments.manifest import file_reference, read
 from model.sample import MediaError, Reference
 from strategies.pool import TargetKind
 
@@ -152,3 +153,21 @@ def test_a_replay_is_of_one_question(tmp_path: Path, columns: str) -> None:
     path = manifest(tmp_path, "t,a,b\nx,u,p\ny,v,q\n")
     with pytest.raises(DataError, match="one question about the whole task"):
         read(path, Columns.read(columns), None, 0.5)
+
+
+def test_a_stated_range_is_the_scale_whatever_the_labels_are(tmp_path: Path) -> None:
+    columns = Columns.read("a=text,y=number[-1,1],own@a=number[0, 9],z@a=number")
+    assert columns.ranges == {"y": (-1.0, 1.0), "own": (0.0, 9.0)}
+    path = tmp_path / "rows.csv"
+    path.write_text("a,y,own,z\none,0.9,3,1\ntwo,-0.7,4,2\nthree,0.1,,3\nfour,0.3,1,4\n")
+    data = read(path, columns, None, 0.5)
+    assert [(t.low, t.high) for t in data.schema.targets] == [(-1, 1), (0, 9), (None, None)]
+    path.write_text("a,y,own,z\none,1.5,3,1\n")
+    with pytest.raises(DataError, match=r"'y' holds 1.5, outside of its range \[-1.0, 1.0\]"):
+        read(path, columns, None, 0.5)
+
+
+@pytest.mark.parametrize("said", ["number[1]", "number[1,0]", "number[a,b]", "number[0,inf]"])
+def test_what_is_no_range_is_refused(said: str) -> None:
+    with pytest.raises(DataError, match=r"number\[LOW,HIGH\]"):
+        Columns.read(f"a=text,y={said}")

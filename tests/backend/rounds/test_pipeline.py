@@ -172,7 +172,7 @@ def test_a_cold_round_puts_every_task_into_the_queue_in_a_random_order(
     # What was encoded meanwhile is not encoded again by the first round with labels.
     label(studio, *range(1, LABELLED + 1))
     trained = run(Kind.TRAIN)
-    assert trained.work == {"cache_hits": TASKS, "cache_misses": 0}
+    assert (trained.work["cache_hits"], trained.work["cache_misses"]) == (TASKS, 0)
     assert not config.decoding.exists() or not list(config.decoding.glob("*"))
 
 
@@ -192,12 +192,16 @@ def test_a_cold_round_covers_the_pool_whatever_the_encoders_know(
     named = rankings.load(store.ranking(found)).column("strategy").to_pylist()
     assert named == ["max_herding"] * TASKS
     assert "encode" in found.durations
+    assert found.work["order"]["because"] == "nothing is labelled yet: the batch covers the pool"
     first = [truth(task) for task in queue(studio, found.version)[:2]]
     assert set(first) == {"A", "B"}, "both kinds of picture are seen at once"
 
 
 def test_a_training_round_as_a_project_gets_it(studio: FakeStudio, store: Store, run: Run) -> None:
     found = run(Kind.TRAIN, "auto", preset="auto", overrides={})
+    assert found.work["order"]["strategy"] == "u_herding"
+    assert found.work["order"]["because"].startswith("classes are asked for")
+    assert "efficientnet" in found.work["sees"]["i"]
     check_served(studio, store, found, OPEN)
     assert (found.strategy, found.failures) == ("auto", {})
     assert found.measured["questions"] == {}, "none of these labels was chosen by chance"
@@ -215,7 +219,9 @@ def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, ru
     assert (found.number, found.strategy, found.failures) == (1, "bmmal", {})
     assert (found.labels, found.pool, found.tasks) == (LABELLED, len(pool), TASKS)
     assert set(found.durations) == {"fetch", "encode", "train", "evaluate", "rank", "publish"}
-    assert found.work == {"cache_hits": 0, "cache_misses": TASKS}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (0, TASKS)
+    assert found.work["order"] == {"strategy": "bmmal", "because": ""}
+    assert found.work["sees"] == {"i": ["pixels"], "t": ["hashing"]}
     assert store.trained_on(1) == {
         str(task): f"label=['{truth(task)}']" for task in range(1, LABELLED + 1)
     }
@@ -248,7 +254,7 @@ def test_the_next_training_round_says_how_much_it_agrees(studio: FakeStudio, run
     assert found.labels == LABELLED + 5
     assert found.metrics["pool_agreement"] == 1
     assert found.metrics["pool_changed"] == 0
-    assert found.work == {"cache_hits": TASKS, "cache_misses": 0}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (TASKS, 0)
 
 
 def test_a_round_that_only_ranks_uses_the_model_there_is_and_another_strategy(
@@ -263,7 +269,7 @@ def test_a_round_that_only_ranks_uses_the_model_there_is_and_another_strategy(
     assert (found.checkpoint, found.number) == (trained.checkpoint, trained.number)
     assert found.version != trained.version
     assert found.measured == trained.measured
-    assert found.work == {"cache_hits": TASKS, "cache_misses": 1}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (TASKS, 1)
     assert set(found.durations) == {"fetch", "encode", "rank", "publish"}
     assert store.trained_on(1).keys() == {str(task) for task in range(1, LABELLED + 1)}
     p = rankings.outputs_of(rankings.load(store.ranking(found)))["label"].astype(np.float64)
