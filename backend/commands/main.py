@@ -18,6 +18,7 @@ from backend.commands import (
     replay,
     rounds,
     server,
+    watch,
 )
 from backend.errors import EquipoiseError
 from demo.command import demo
@@ -38,6 +39,7 @@ for _command in (
     data.export,
     rank_files.rank_files,
     rounds.status,
+    watch.watch,
     rounds.rounds,
     project.set_options,
     rounds.cancel,

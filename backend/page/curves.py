@@ -61,10 +61,12 @@ def _shares(done: Sequence[Round], most: int) -> Chart | None:
     if len(found) < 2:
         return None  # one modality brings everything
     apart = [
-        Point(r.labels, r.metrics["pool_dominance"]) for r in done if "pool_dominance" in r.metrics
+        # The sum over modalities of what each lacks to the first: at most one less than there are.
+        Point(r.labels, r.metrics["pool_dominance"] / (len(found) - 1))
+        for r in done
+        if "pool_dominance" in r.metrics
     ]
-    high = max(1.0, *(p.value for p in apart)) if apart else 1.0
-    return chart([*found.items(), ("dominance", apart)], Scale(0.0, high, True, most))
+    return chart([*found.items(), ("dominance", apart)], Scale(0.0, 1.0, True, most))
 
 
 def _first(measured: Json) -> Json:

@@ -2,12 +2,19 @@
 "use strict";
 
 const seconds = Number(document.currentScript.dataset.seconds);
+const QUIET = 10; // seconds after which nobody is thought to read on
+let moved = 0;
+
+for (const sign of ["scroll", "pointermove", "pointerdown", "keydown"]) {
+  addEventListener(sign, () => { moved = Date.now(); }, { passive: true });
+}
 
 function atWork() {
   const playing = [...document.querySelectorAll("audio")].some((sound) => !sound.paused);
   const here = document.activeElement;
   const typing = here && here !== document.body && here.closest("#map, form, audio");
-  return playing || typing || document.hidden || document.querySelector("#map[data-used]");
+  const reading = Date.now() - moved < 1000 * QUIET;
+  return playing || typing || reading || document.hidden || document.querySelector("#map[data-used]");
 }
 
 setInterval(() => {
