@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from backend.rounds import why
 from backend.rounds.audit import serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
+from backend.rounds.steer import steer
 from backend.store import rankings as ranking
 from model.fusion import MOST_MODALITIES
 from model.look import look
@@ -51,9 +53,10 @@ def rank(
         **{"seed": run.options.seed, **strategy.look_options(options)},
     )
     rng = np.random.default_rng([run.options.seed, number])
-    selection = strategy(pool, run.options.batch, rng, **options)
-    selection, drawn = serve(run, fetched, skipped_last(selection, fetched), strategy.name)
     outputs = model.predict(pool_inputs)
+    selection = strategy(pool, run.options.batch, rng, **options)
+    moved = steer(run, fetched, pool, selection, outputs)
+    selection, drawn = serve(run, fetched, skipped_last(moved.selection, fetched), strategy.name)
     return ranking.build(
         fetched.pool,
         pool,
@@ -62,7 +65,7 @@ def rank(
         schema,
         facts(run, number),
         drawn=drawn,
-        why=_why(run, model, pool, pool_inputs, selection, outputs, drawn),
+        why=_why(run, model, pool, pool_inputs, selection, outputs, drawn, moved.said),
     )
 
 
@@ -74,13 +77,14 @@ def _why(
     selection: Selection,
     outputs: dict[str, Any],
     drawn: Any,
+    moved: Mapping[int, str],
 ) -> list[str]:
     """Say why, for every task; only of those that will be served each modality is asked."""
     head = selection.order[: run.options.published]
     some = inputs.take(head)
     alone = why.Alone(head, model.predict_unimodal(some), some.present)
     target = model.schema.multimodal
-    return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head))
+    return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head), moved)
 
 
 def check_strategy(name: str, kind: TargetKind) -> None:
