@@ -7,6 +7,7 @@
 #   make compat               upstream's and Label Studio's own tests against us
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
+#   make paper FIGURE=bmmal-fig4 DATA=ROOT   a table or figure of the papers, see docs/papers.md
 #   make upgrade              move every pin to the newest allowed version, then run the tests
 #   make clean                remove environments, demo data and caches
 
@@ -16,7 +17,7 @@ export EQUIPOISE_UV := $(UV)
 # Every round is a process of its own: without bytecode on disk each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format evidence faults templates compat mutants upgrade clean
+.PHONY: demo test lint format evidence faults templates compat mutants paper upgrade clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
@@ -36,6 +37,9 @@ format: $(UV)
 
 evidence: $(UV)
 	nice $(UV) run python -m experiments.evidence $(ARGS)
+
+paper: $(UV)
+	nice $(UV) run python -m experiments.papers "$(FIGURE)" --data "$(DATA)" $(ARGS)
 
 mutants: $(UV)
 	nice $(UV) run --extra postgres python -m tests.mutants $(ARGS)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from experiments.prepared import Prepared
 from model import metrics
+from model.coalitions import coalitions_of, mean_contributions
 from model.fusion import MOST_MODALITIES
 from model.inputs import Inputs
 from model.labels import known
@@ -16,8 +17,9 @@ from model.look import look
 from model.model import Model
 from model.schema import Target
 from strategies import Pool, Selection
+from strategies.criteria import easiness
 from strategies.pool import Need, TargetKind
-from strategies.shapley import contributions, modulation_weights
+from strategies.shapley import contributions, dominance, modulation_weights
 
 CRITERIA = ("informativeness", "representativeness", "easiness")
 
@@ -31,8 +33,10 @@ def measure(model: Model, data: Prepared) -> tuple[dict[str, float], dict[str, f
     """Measure a model on the test rows.
 
     Returns:
-        Metrics: those of `model.metrics` as `accuracy`, `accuracy:<modality>`, ...; of
-        `contribution:<modality>`; and the multimodal accuracy within each class.
+        Metrics: those of `model.metrics` as `accuracy`, `accuracy:<modality>`, ...;
+        `contribution:<modality>` to the true class (BMMAL's figures 2 and 3; of several labels,
+        to what is predicted); `within:<modality>:<class>`, a modality's own accuracy within a
+        class; and the multimodal accuracy within each class.
     """
     test, schema = data.inputs.take(data.test), data.schema
     target = schema.multimodal
@@ -49,8 +53,10 @@ def measure(model: Model, data: Prepared) -> tuple[dict[str, float], dict[str, f
                 own.kind, alone[rows_own], truth_own[rows_own], model.ranges.get(own.name)
             )
             found.update({f"{metric}:{name}": value for metric, value in one.items()})
+            within = _by_class(own, alone[rows_own], truth_own[rows_own])
+            found.update({f"within:{name}:{label}": value for label, value in within.items()})
     if explainable(target, len(schema.names)):
-        found.update(_contributions(model, test))
+        found.update(_contributions(model, test.take(np.flatnonzero(rows)), truth[rows]))
     return found, _by_class(target, outputs[rows], truth[rows])
 
 
@@ -68,7 +74,10 @@ def _by_class(target: Target, outputs: npt.NDArray, truth: npt.NDArray) -> dict[
     return {}
 
 
-def _contributions(model: Model, inputs: Inputs) -> dict[str, float]:
+def _contributions(model: Model, inputs: Inputs, truth: npt.NDArray) -> dict[str, float]:
+    if model.schema.multimodal.kind is TargetKind.CLASSIFICATION:
+        values = coalitions_of(model, inputs, truth, model.network.fused)
+        return mean_contributions(values, model.schema.names)
     pool = look(model, inputs, frozenset({Need.COALITIONS}))
     assert pool.coalitions is not None
     shares = contributions(pool.coalitions, pool.modalities).mean(axis=0)
@@ -91,22 +100,36 @@ def describe(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return means over the pool and over the batch of what explains a choice.
 
-    `contribution:<m>` and `weight:<m>` (BMMAL Eq. 12 and 14), `uncertainty`, and the scaled
-    criteria of GRACE, easiness times alpha.
+    `contribution:<m>` and `weight:<m>` (BMMAL Eq. 12 and 14); `dominated:<m>`, the share of tasks
+    where another modality contributes more, and `dominated_weight:<m>`, the mean weight there, NaN
+    where there is none (BMMAL Fig. 6); `dominance` (Eq. 5); `uncertainty`; the scaled criteria of
+    GRACE, easiness times alpha; and `ease`, its easiness unscaled, where the pool has gradients.
     """
     columns: dict[str, npt.NDArray] = {}
     if pool.coalitions is not None:
         shares = contributions(pool.coalitions, pool.modalities)
         weights = modulation_weights(shares)
+        columns["dominance"] = dominance(shares)
         for column, name in enumerate(pool.modalities):
             columns[f"contribution:{name}"] = shares[:, column]
             columns[f"weight:{name}"] = weights[:, column]
+            below = weights[:, column] < 1
+            columns[f"dominated:{name}"] = below
+            columns[f"dominated_weight:{name}"] = np.where(below, weights[:, column], np.nan)
+    if pool.gradients is not None:
+        columns["ease"] = easiness(pool)
     entropy = uncertainty(pool)
     if entropy is not None:
         columns["uncertainty"] = entropy
     columns.update(_criteria(selection.components, selection.notes))
-    whole = {name: float(np.mean(values)) for name, values in columns.items()}
-    return whole, {name: float(np.mean(values[batch])) for name, values in columns.items()}
+    whole = {name: _mean(values) for name, values in columns.items()}
+    return whole, {name: _mean(values[batch]) for name, values in columns.items()}
+
+
+def _mean(values: npt.NDArray) -> float:
+    """Return the mean of what is no NaN; NaN without any."""
+    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    return float(np.mean(known)) if len(known) else float("nan")
 
 
 def _criteria(

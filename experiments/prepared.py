@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ import numpy.typing as npt
 
 from experiments.dataset import DataError, Dataset
 from model.cache import FeatureCache
-from model.inputs import Column, Inputs
+from model.inputs import Column, Failure, Inputs
 from model.labels import Labels
 from model.options import Preparation
 from model.preparation import Progress, prepare
 from model.schema import Schema
 from strategies.pool import IntArray
 
+PART = 8192
+"""Samples prepared at once: what they need on disk is there twice for a moment, and no more."""
 _ROWS = 1024
 
 
@@ -84,21 +87,53 @@ def write(
     beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     beside.mkdir(parents=True)
     try:
-        store = FeatureCache(cache or beside / "cache")
-        workers = max(1, len(os.sched_getaffinity(0)))
-        inputs = prepare(
-            dataset.samples, dataset.schema, preparation, store, workers=workers, progress=progress
-        )
-        _check_present(dataset, inputs)
-        for number, column in enumerate(inputs.columns):
-            _write_column(column, beside / f"column-{number}.npy")
-        _write_facts(dataset, inputs, beside)
-        shutil.rmtree(beside / "cache", ignore_errors=True)
+        columns, failures = _written(dataset, preparation, beside, cache, progress)
+        _check_present(dataset, columns, failures)
+        _write_facts(dataset, columns, beside)
         os.replace(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    reasons = [f"{failure.modality}: {failure.reason}" for failure in inputs.failures]
+    reasons = [f"{failure.modality}: {failure.reason}" for failure in failures]
     return [f"{reasons.count(reason)} x {reason}" for reason in sorted(set(reasons))]
+
+
+def _written(
+    dataset: Dataset,
+    preparation: Preparation,
+    beside: Path,
+    cache: Path | None,
+    progress: Progress | None,
+) -> tuple[list[_ColumnFile], list[Failure]]:
+    """Prepare and write a part of the samples after the other, so that nothing is there twice."""
+    size = len(dataset.samples)
+    columns = [
+        _ColumnFile(beside / f"column-{number}.npy", size, name)
+        for number, name in enumerate(dataset.schema.names)
+    ]
+    failures: list[Failure] = []
+    workers = max(1, len(os.sched_getaffinity(0)))
+    for start in range(0, size, PART):
+        inputs = prepare(
+            dataset.samples[start : start + PART],
+            dataset.schema,
+            preparation,
+            FeatureCache(cache or beside / "cache"),
+            workers=workers,
+            progress=progress and _shifted(progress, start, size),
+        )
+        failures += [replace(one, index=one.index + start) for one in inputs.failures]
+        for number, column in enumerate(columns):
+            failures += column.put(start, inputs.columns[number], inputs.present[:, number])
+        if cache is None:
+            del inputs
+            shutil.rmtree(beside / "cache", ignore_errors=True)
+    for column in columns:
+        column.close()
+    return columns, failures
+
+
+def _shifted(progress: Progress, start: int, size: int) -> Progress:
+    return lambda what, done, total: progress(what, start + done, size)
 
 
 def read(folder: Path) -> Prepared:
@@ -119,25 +154,56 @@ def read(folder: Path) -> Prepared:
     )
 
 
-def _check_present(dataset: Dataset, inputs: Inputs) -> None:
-    empty = [
-        name
-        for column, name in enumerate(dataset.schema.names)
-        if not inputs.present[dataset.train, column].any()
-    ]
+class _ColumnFile:
+    """One modality of all samples on disk, written from the first to the last.
+
+    The first samples that have the modality say what shape its arrays have.
+    """
+
+    def __init__(self, path: Path, size: int, name: str) -> None:
+        self.name, self.present = name, np.zeros(size, np.bool_)
+        self.fingerprint, self.digest = "", hashlib.blake2b(digest_size=16)
+        self._path = path
+        self._array: npt.NDArray = np.empty(0)
+
+    def put(self, start: int, column: Column, present: npt.NDArray[np.bool_]) -> list[Failure]:
+        """Write some samples; those of another shape than the first are absent, and returned."""
+        self.fingerprint = column.fingerprint
+        if not present.any():
+            return []
+        if not self._array.size:
+            self._array = _created(self._path, len(self.present), column)
+        if column.shape != self._array.shape[1:]:
+            reason = f"has shape {column.shape}; the first have {self._array.shape[1:]}"
+            return [Failure(start + int(i), self.name, reason) for i in np.flatnonzero(present)]
+        self.present[start : start + len(present)] = present
+        for place in range(0, len(present), _ROWS):
+            rows = np.arange(place, min(place + _ROWS, len(present)))
+            values = column.gather(rows)
+            self._array[start + place : start + place + len(rows)] = values
+            self.digest.update(np.ascontiguousarray(values).tobytes())
+        return []
+
+    def close(self) -> None:
+        """Finish the file; without any sample it holds arrays of no shape."""
+        if not self._array.size:
+            np.save(self._path, np.zeros(len(self.present), np.float32))
+        elif isinstance(self._array, np.memmap):
+            self._array.flush()
+
+
+def _created(path: Path, size: int, column: Column) -> npt.NDArray:
+    kind = column.gather(np.arange(1)).dtype
+    return np.lib.format.open_memmap(path, "w+", dtype=kind, shape=(size, *column.shape))
+
+
+def _check_present(
+    dataset: Dataset, columns: Sequence[_ColumnFile], failures: Sequence[Failure]
+) -> None:
+    empty = [column.name for column in columns if not column.present[dataset.train].any()]
     if empty:
-        why = next((f.reason for f in inputs.failures if f.modality == empty[0]), "absent")
+        why = next((f.reason for f in failures if f.modality == empty[0]), "absent")
         raise DataError(f"{dataset.name}: no sample has {empty[0]!r} ({why})")
-
-
-def _write_column(column: Column, path: Path) -> None:
-    size = len(column.row)
-    first = column.gather(np.arange(min(1, size)))
-    array = np.lib.format.open_memmap(path, "w+", dtype=first.dtype, shape=(size, *column.shape))
-    for start in range(0, size, _ROWS):
-        rows = np.arange(start, min(start + _ROWS, size))
-        array[start : start + len(rows)] = column.gather(rows)
-    array.flush()
 
 
 def _read_column(path: Path, fingerprint: str, present: npt.NDArray[np.bool_]) -> Column:
@@ -147,10 +213,11 @@ def _read_column(path: Path, fingerprint: str, present: npt.NDArray[np.bool_]) -
     return Column(fingerprint, array.shape[1:], (np.asarray(array),), shard, row)
 
 
-def _write_facts(dataset: Dataset, inputs: Inputs, folder: Path) -> None:
+def _write_facts(dataset: Dataset, columns: Sequence[_ColumnFile], folder: Path) -> None:
+    present = np.stack([column.present for column in columns], axis=1)
     labels = {f"label:{name}": np.asarray(values) for name, values in dataset.labels.items()}
     arrays: dict[str, Any] = {
-        "present": inputs.present,
+        "present": present,
         "train": dataset.train,
         "test": dataset.test,
         **labels,
@@ -158,13 +225,13 @@ def _write_facts(dataset: Dataset, inputs: Inputs, folder: Path) -> None:
     np.savez(folder / "arrays.npz", **arrays)
     schema = dataset.schema.to_json()
     digest = hashlib.blake2b(json.dumps(schema).encode(), digest_size=16)
-    for array in (dataset.train, dataset.test, inputs.present, *labels.values()):
+    for array in (dataset.train, dataset.test, present, *labels.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
-    for number in range(len(inputs.columns)):
-        digest.update((folder / f"column-{number}.npy").read_bytes())
+    for column in columns:
+        digest.update(column.digest.digest())
     facts = {
         "schema": schema,
-        "fingerprints": [column.fingerprint for column in inputs.columns],
+        "fingerprints": [column.fingerprint for column in columns],
         "fingerprint": digest.hexdigest(),
     }
     (folder / "facts.json").write_text(json.dumps(facts, indent=2))

@@ -150,6 +150,8 @@ def _choose(
     needs = needs | {Need.PROBABILITIES}
     if explainable(data.schema.multimodal, len(data.schema.names)):
         needs = needs | {Need.COALITIONS}
+    if _of_grace(plan) and model.network.last is not None and not model.network.by_maps:
+        needs = needs | {Need.GRADIENTS}  # GRACE's figure 7 has every strategy's easiness
     known = data.inputs.take(np.sort(rows)) if Need.LABELLED_FEATURES in needs else None
     pool = look(
         model,
@@ -166,6 +168,10 @@ def _choose(
     batch = selection.order[: plan.batch]
     whole, chosen = describe(pool, selection, batch)
     return rest[batch].tolist(), whole, chosen
+
+
+def _of_grace(plan: Plan) -> bool:
+    return any(text.startswith("grace") for text in plan.contenders)
 
 
 def _predictions(model: Model, data: Prepared, rows: IntArray) -> str:

@@ -175,7 +175,8 @@ def _pictures(found: Curves, folder: Path) -> list[Section]:
             "Contribution of each modality",
             "contributions",
             lambda path: choices.draw_contributions(found, path),
-            "Mean Shapley share in the prediction on the test set (BMMAL Eq. 12); dotted: balance.",
+            "Mean Shapley share in the true class's probability on the test set (BMMAL Eq. 12; of "
+            "several labels, in the prediction); dotted: balance.",
         ),
         (
             "How much the chosen tasks rest on the weaker modality",
@@ -230,7 +231,8 @@ def _comparing(found: Curves) -> list[Drawing]:
                 matrices.win_tables(found), found.contenders, path, names=_win_names(found)
             ),
             "Share of rounds in which the row beats the column by a two-sided paired t-test at 0.9 "
-            "confidence (as BMMAL Fig. 5). Chance alone gives 0.05.",
+            "confidence (as BMMAL Fig. 5). Chance alone gives 0.05. A small column average is "
+            "good.",
         ),
         (
             "Classes",

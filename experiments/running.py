@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from experiments import prepared
 from experiments.cells import Cells
-from experiments.dataset import Dataset
+from experiments.dataset import DataError, Dataset
 from experiments.plan import LIVE, Plan
-from experiments.replay import DATA, data_of, run_chain, train_initial
+from experiments.replay import DATA, INITIAL, data_of, run_chain, train_initial
 from model.presets import Preset
 
 Notice = Callable[[int, int, float | None], None]
@@ -48,6 +49,12 @@ def prepare(
     Returns:
         Notes on samples that lack a modality because it could not be read.
     """
+    nameless = preset.without_role(dataset.schema.modalities)
+    if nameless:
+        raise DataError(
+            f"{preset.name} gives each sequence the widths, rates and loss weight of its role, and "
+            f"{nameless[0]!r} has none; say e.g. --role {nameless[0]}=audio"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     notes = []
     if not (folder / DATA).exists():
@@ -84,7 +91,7 @@ def run(
 
     Args:
         folders: prepared replays; the cores never wait between them.
-        workers: processes; by default one per core. Each computes with one thread.
+        workers: processes; by default one per GPU, else per core. Each computes with one thread.
         notice: told about progress once a second.
         also: further work for the same processes, done before the rounds.
 
@@ -95,13 +102,18 @@ def run(
     plans = {folder: Plan.read(folder) for folder in places}
     progress = _Progress(places, notice)
     context = multiprocessing.get_context("spawn")
-    count = workers or len(os.sched_getaffinity(0))
+    gpus = visible_gpus()
+    count = workers or len(gpus) or len(os.sched_getaffinity(0))
+    turn = context.Value("i", 0)
     try:
-        with ProcessPoolExecutor(count, context, initializer=_start_worker) as pool:
+        with ProcessPoolExecutor(
+            count, context, initializer=_start_worker, initargs=(turn, gpus)
+        ) as pool:
             first = [
                 pool.submit(train_initial, folder, seed)
                 for folder, plan in plans.items()
                 for seed in range(plan.seeds)
+                if not (folder / INITIAL / f"seed-{seed}").exists()
             ]
             first += [pool.submit(work) for work in also]
             _finish(first, lambda: None)
@@ -137,10 +149,23 @@ def _missing(folder: Path, plan: Plan) -> list[tuple[str, int]]:
     ]
 
 
-def _start_worker() -> None:
-    """Compute with one thread, and die with the parent, even when that is killed."""
+def visible_gpus() -> list[str]:
+    """Return the names by which CUDA_VISIBLE_DEVICES may name each GPU; [] where there is none."""
     import torch
 
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [name for name in said.split(",") if name] if said is not None else []
+    return names or [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _start_worker(turn: Any, gpus: Sequence[str]) -> None:
+    """Take a GPU of its own, compute with one thread, and die with the parent, even when killed."""
+    import torch
+
+    with turn.get_lock():
+        place, turn.value = turn.value, turn.value + 1
+    if gpus:  # before CUDA is first used, which is when it is read
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from model.dropout import Dropout
-from model.encoders.base import Module
 from strategies.pool import Coalition
 from strategies.shapley import all_coalitions
 
@@ -46,17 +46,19 @@ class Lent:
 
     Attributes:
         heads: each modality's own head.
-        tail: what continues the gated map, where modalities are joined by maps.
         first: the first question's fusion, where other questions read the vector that it makes.
     """
 
     heads: Sequence[nn.Linear] = ()
-    tail: Module | None = None
     first: Stepwise | None = None
 
 
 class Fusion(nn.Module):
-    """A fused head."""
+    """A fused head, whose last layer is linear."""
+
+    def weight(self, lent: Lent) -> Tensor:
+        """Return the (K, D) weight of the last layer, or of an equivalent one."""
+        raise NotImplementedError
 
     def coalitions(self, features: Sequence[Tensor], members: Tensor, lent: Lent) -> Tensor:
         """Return logits (2^M, B, K) of the coalitions that `members` (2^M, M) lists."""
@@ -68,10 +70,6 @@ class Additive(Fusion):
 
     def terms(self, features: Sequence[Tensor], lent: Lent) -> tuple[Tensor, Tensor]:
         """Return (M, B, K) terms that vanish for zero features, and the (K,) constant."""
-        raise NotImplementedError
-
-    def weight(self, lent: Lent) -> Tensor:
-        """Return the (K, sum D_m) weight of the equivalent linear layer."""
         raise NotImplementedError
 
     def forward(self, features: Sequence[Tensor], lent: Lent) -> Tensor:
@@ -180,6 +178,10 @@ class Mlp(Stepwise):
             layers += [nn.Linear(before, after)] + ([nn.ReLU()] if relu else [])
         self.layers = nn.Sequential(*layers, classifier(hidden[-1], outputs))
         self.width = hidden[-1]
+
+    def weight(self, lent: Lent) -> Tensor:
+        """Return the weight of the layer behind the hidden ones."""
+        return cast(nn.Linear, self.layers[-1]).weight
 
     def joined(self, features: Sequence[Tensor], lent: Lent) -> Tensor:
         """Return the last hidden layer (B, width)."""

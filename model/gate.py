@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.dropout import Dropout
+from model.encoders.base import Tail
 from model.fusion import Lent, Stepwise, classifier
 
 
@@ -16,8 +17,8 @@ class Gate(Stepwise):
 
     out = v + h(softmax(theta(v) . phi(a)) . g(a)) with v the main modality's map (B, C, ...) and a
     the other modalities' maps, to each of which the main map, averaged over space, is joined as
-    further channels. The tail that is lent continues with `out`: the main network's fourth stage
-    where maps are mid-level ones; plain vectors have none.
+    further channels. A tail of its own continues with `out`, built like the main network's fourth
+    stage, where maps are mid-level ones; plain vectors have none.
 
     Note: the paper has M = 2. For M > 2 every other modality has its own phi and g, and the softmax
     runs over the positions of all of them; for M = 1 the map attends to itself.
@@ -29,7 +30,7 @@ class Gate(Stepwise):
         main: int,
         outputs: int,
         inner: int,
-        tail: int | None,
+        tail: Tail | None,
         dropout: float,
     ) -> None:
         """Build the gate.
@@ -39,7 +40,7 @@ class Gate(Stepwise):
             main: the modality whose map attends.
             outputs: K.
             inner: width of keys and values.
-            tail: width after the tail that is lent; None without one.
+            tail: what continues with the gated map; None for plain vectors.
             dropout: before the head.
         """
         super().__init__()
@@ -49,9 +50,14 @@ class Gate(Stepwise):
         self.theta, self.h = nn.Linear(width, inner), nn.Linear(inner, width)
         self.phi = nn.ModuleList(nn.Linear(channels[m] + width, inner) for m in self.others)
         self.g = nn.ModuleList(nn.Linear(channels[m] + width, inner) for m in self.others)
-        self.width = width if tail is None else tail
+        self.tail = tail
+        self.width = width if tail is None else tail.width
         self.dropout = Dropout(dropout)
         self.head = classifier(self.width, outputs)
+
+    def weight(self, lent: Lent) -> Tensor:
+        """Return the head's weight (K, width)."""
+        return self.head.weight
 
     def joined(self, maps: Sequence[Tensor], lent: Lent) -> Tensor:
         """Return the gated feature (B, width) of maps (B, C_m, ...)."""
@@ -67,7 +73,7 @@ class Gate(Stepwise):
         attention = (query @ torch.cat(keys, dim=1).transpose(1, 2)).softmax(dim=2)
         added = self.h(attention @ torch.cat(values, dim=1))
         out = main + added.transpose(1, 2).reshape(main.shape)
-        return lent.tail.tail(out) if lent.tail is not None else out
+        return out if self.tail is None else self.tail(out)
 
     def forward(self, maps: Sequence[Tensor], lent: Lent) -> Tensor:
         """Return logits (B, K)."""

@@ -79,6 +79,10 @@ class Beside(fusion.Stepwise):
         self.dropout = Dropout(found.p if isinstance(found, Dropout) else 0.0)
         self.head = fusion.classifier(first.width, outputs)
 
+    def weight(self, lent: fusion.Lent) -> Tensor:
+        """Return the head's weight (K, width)."""
+        return self.head.weight
+
     def joined(self, features: Sequence[Tensor], lent: fusion.Lent) -> Tensor:
         """Return the other fusion's vector (B, width)."""
         assert lent.first is not None

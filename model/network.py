@@ -110,16 +110,15 @@ class Network(Heads):
             inner, dropped = hidden[0], architecture.dropout
             return Gate(self.widths, self.main, outputs, inner, None, dropped)
         encoders = list(cast(Iterable[Module], self.encoders))
-        channels, tail = [int(e.channels or 0) for e in encoders], encoders[self.main].width
-        inner = channels[self.main] // 2
+        channels, main = [int(e.channels or 0) for e in encoders], encoders[self.main]
+        inner, tail = channels[self.main] // 2, main.new_tail()
         return Gate(channels, self.main, outputs, inner, tail, architecture.dropout)
 
     def lent_to(self, of: Heads) -> fusion.Lent:
         """Return the modules that a question's fusion computes with but does not own."""
         heads = [of.linear_head(column) for column in range(len(of.heads))]
-        tail = cast(Module, self.encoders[self.main]) if self.by_maps else None
         first = self.fused if isinstance(self.fused, fusion.Stepwise) else None
-        return fusion.Lent(heads, tail, first)
+        return fusion.Lent(heads, first)
 
     @property
     def lent(self) -> fusion.Lent:
@@ -144,7 +143,13 @@ class Network(Heads):
 
         The encoders are not run again: dropout before and after the last layer and in the fusion.
         """
-        for part in (self.posts, self.fused, self.further):
+        parts = [
+            part
+            for whole in (self.posts, self.fused, self.further)
+            for part in whole.modules()
+            if isinstance(part, Dropout)
+        ]
+        for part in parts:
             part.train()
         try:
             for _ in range(passes):
@@ -154,7 +159,7 @@ class Network(Heads):
                 joined = self.drop(self.joined(encoded, features), active=encoded.maps is not None)
                 yield self.answers(features, joined)
         finally:
-            for part in (self.posts, self.fused, self.further):
+            for part in parts:
                 part.eval()
 
     def _activations(self, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -243,6 +248,10 @@ def _post(
         [Dropout(architecture.post_dropout)] if architecture.post_dropout else []
     )
     width = encoder.width
+    adapter: int = by_modality(architecture.adapter, modality, 0)
+    if adapter:
+        layers.insert(0, nn.Linear(width, adapter))
+        width = adapter
     hidden: tuple[int, ...] = by_modality(architecture.post, modality, _NO_LAYERS)
     for after in hidden:
         layers += [nn.Linear(width, after), nn.ReLU()]

@@ -20,8 +20,8 @@ def optimizer(network: Network, schema: Schema, training: Training) -> torch.opt
     for modality, encoder in zip(schema.modalities, network.encoders, strict=True):
         rate = by_modality(training.encoder_lr, modality, training.lr)
         decay = by_modality(training.encoder_weight_decay, modality, training.weight_decay)
-        for parameter in encoder.parameters():  # biases and norms do not decay
-            own = decay if parameter.ndim > 1 else 0.0
+        for parameter in encoder.parameters():
+            own = decay if parameter.ndim > 1 or training.decay_all else 0.0
             groups.setdefault((rate, own), []).append(parameter)
     encoders = {id(p) for encoder in network.encoders for p in encoder.parameters()}
     rest = [p for p in network.parameters() if id(p) not in encoders]

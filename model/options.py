@@ -64,9 +64,12 @@ class Preparation:
         audio_rate: samples per second.
         audio_frames: width of a log-mel picture.
         audio_seconds, audio_crop: seconds of sound stored and used by `resnet18_1ch` and `hf:`.
+        audio_part: which of a longer sound's seconds are stored: its `middle`, or its `first`; a
+            shorter one then lies in the middle, or at the beginning, of silence.
         audio_mean, audio_deviation: of the log spectrogram.
         text_length: tokens kept by `hf:` text encoders.
         pooling: `mean` or `cls`, how `hf:` text tokens become one vector.
+        cached_norm: whether what frozen backbones give is normalised per sample.
         sequence_length: steps kept of a feature sequence by `bilstm`.
         sequence_hidden: width of one direction of `bilstm`, by modality.
     """
@@ -86,10 +89,12 @@ class Preparation:
     audio_frames: int = 48
     audio_seconds: float = 10.0
     audio_crop: float = 5.0
+    audio_part: Literal["middle", "first"] = "middle"
     audio_mean: float = -3.0352
     audio_deviation: float = 3.0475
     text_length: int = 100
     pooling: Literal["mean", "cls"] = "mean"
+    cached_norm: bool = True
     sequence_length: int = 50
     sequence_hidden: int | ByModality[int] = 32
 
@@ -130,6 +135,7 @@ class Architecture:
         fusion: how features are joined: `concat`, `sum`, `nl_gate` or `mlp`.
         projection: width D of the last layer by modality; None leaves the last layer out, so that
             features are what the encoder gives (BMMAL's models; GRACE then has nothing to read).
+        adapter: width of a linear layer without activation right behind the encoder.
         post: widths of hidden layers between encoder and last layer.
         post_dropout: before those layers.
         dropout: on the features, before the heads.
@@ -141,6 +147,7 @@ class Architecture:
 
     fusion: Literal["concat", "sum", "nl_gate", "mlp"] = "concat"
     projection: int | ByModality[int] | None = 128
+    adapter: ByModality[int] = field(default_factory=dict)
     post: ByModality[tuple[int, ...]] = field(default_factory=dict)
     post_dropout: float = 0.0
     dropout: float = 0.3
@@ -160,6 +167,7 @@ class Training:
         batch_size: labels per update.
         optimizer, betas, lr, weight_decay: of the optimizer.
         encoder_lr, encoder_weight_decay: by modality, where an encoder has its own.
+        decay_all: whether the decay of encoders reaches their biases and norms, too.
         schedule: `cosine` to zero, `milestones` (x 0.1 at each) or `constant`.
         milestones: epochs at which the rate drops.
         warmup: epochs of linear warm-up.
@@ -184,6 +192,7 @@ class Training:
     weight_decay: float = 0.01
     encoder_lr: ByModality[float] = field(default_factory=dict)
     encoder_weight_decay: ByModality[float] = field(default_factory=dict)
+    decay_all: bool = False
     schedule: Literal["cosine", "milestones", "constant"] = "cosine"
     milestones: tuple[int, ...] = ()
     warmup: float = 1.0

@@ -5,82 +5,13 @@ Where each figure of the `paper-*` presets comes from is tabled in docs/model.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from model.options import (
-    GRACE_LOSS_WEIGHTS,
-    Architecture,
-    Preparation,
-    Training,
-    from_plain,
-    plain,
-)
+from model.options import GRACE_LOSS_WEIGHTS, Preparation
+from model.preset import Preset
 from model.schema import ModalityKind
 
-
-@dataclass(frozen=True)
-class Preset:
-    """A named set of hyper-parameters: three values, each for those who need it.
-
-    Outside (settings, checkpoints, `preset(...)`) options have one flat list of names.
-
-    Attributes:
-        name: the preset this started from.
-        preparation: encoders and what they see.
-        network: what is built on them.
-        training: how it learns.
-    """
-
-    name: str
-    preparation: Preparation
-    network: Architecture = field(default_factory=Architecture)
-    training: Training = field(default_factory=Training)
-
-    def changed(self, name: str | None = None, **options: Any) -> Preset:
-        """Return this with some options, named flatly, replaced; encoders are added to its own.
-
-        Raises:
-            ValueError: no such option; the message names the choices.
-        """
-        unknown = sorted(options.keys() - _PART.keys())
-        if unknown:
-            raise ValueError(f"no preset option {unknown}; choose from {', '.join(sorted(_PART))}")
-        if "encoders" in options:
-            options["encoders"] = {**self.preparation.encoders, **options["encoders"]}
-        parts = {
-            part: replace(
-                getattr(self, part), **{k: v for k, v in options.items() if _PART[k] == part}
-            )
-            for part in _PARTS
-        }
-        return Preset(name or self.name, **parts)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for a JSON file, flatly named."""
-        parts = (plain(getattr(self, part)) for part in _PARTS)
-        return {"name": self.name} | {k: v for part in parts for k, v in part.items()}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Preset:
-        """Read what `to_json` wrote; options that are no more are passed over.
-
-        Raises:
-            KeyError: it names no encoders.
-        """
-        known = {k: from_plain(v) for k, v in value.items() if k in _PART}
-        return cls(value["name"], Preparation(known.pop("encoders"))).changed(**known)
-
-
-_PARTS: dict[str, type] = {
-    "preparation": Preparation,
-    "network": Architecture,
-    "training": Training,
-}
-_PART = {f.name: part for part, values in _PARTS.items() for f in fields(values)}
-"""Option -> the part that holds it."""
-
+__all__ = ["PRESETS", "Preset", "preset"]
 
 _QUICK = Preset(
     "quick",
@@ -127,6 +58,7 @@ _BMMAL = _QUICK.changed(
     lr=1e-3,
     schedule="milestones",
     warmup=0.0,
+    decay_all=True,
     loss_weights={},
 )
 
@@ -157,6 +89,7 @@ _KINETICS = _BMMAL.changed(
     betas=(0.95, 0.999),
     weight_decay=1e-4,
     encoder_lr={ModalityKind.VIDEO: 2e-3, ModalityKind.AUDIO: 1e-3},
+    audio_part="first",
 )
 
 _VGGSOUND = _KINETICS.changed(
@@ -175,11 +108,13 @@ _SIMS = _QUICK.changed(
         ModalityKind.SEQUENCE: "bilstm",
     },
     pooling="cls",
+    cached_norm=False,
     text_length=50,
     sequence_hidden=16,
     sequence_length=925,
+    adapter={ModalityKind.TEXT: 64},
     post={
-        ModalityKind.TEXT: (64, 32),
+        ModalityKind.TEXT: (32,),
         "audio": (32,),
         "video": (64,),
         ModalityKind.SEQUENCE: (64,),
@@ -200,6 +135,7 @@ _SIMS = _QUICK.changed(
     weight_decay=5e-4,
     encoder_lr={ModalityKind.TEXT: 5e-4, "audio": 5e-4, "video": 1e-3},
     encoder_weight_decay={"audio": 0.0, "video": 0.0, ModalityKind.TEXT: 1e-4},
+    decay_all=True,
     schedule="constant",
     warmup=0.0,
     augment=False,
@@ -210,6 +146,7 @@ _CHERMA = _SIMS.changed(
     "paper-cherma",
     encoders={ModalityKind.TEXT: "hashing", ModalityKind.SEQUENCE: "bilstm"},
     sequence_length=80,
+    adapter={},
     post={"text": (32,), "audio": (32,), "video": (64,), ModalityKind.SEQUENCE: (64,)},
     projection={"text": 32, "audio": 32, "video": 64, ModalityKind.SEQUENCE: 64},
     bounded=False,

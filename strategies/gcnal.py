@@ -115,10 +115,15 @@ def _nodes(pool: Pool, candidates: Candidates) -> tuple[torch.Tensor, torch.Tens
 def reduced(points: torch.Tensor, width: int) -> torch.Tensor:
     """Return (V, width) rows of length 1 whose products are the nearest to those of (V, D) ones.
 
-    They are the rows' parts along the `width` largest eigenvectors of X^T X.
+    They are the rows' parts along the `width` largest eigenvectors of X^T X. Of fewer rows than
+    columns they follow from X X^T, which is smaller and has not all those eigenvalues that are 0.
     """
     if points.shape[1] <= width:
         return points
+    if len(points) < points.shape[1]:
+        values, vectors = torch.linalg.eigh((points @ points.T).double())
+        parts = vectors[:, -width:] * values[-width:].clamp(min=0).sqrt()
+        return torch.nn.functional.normalize(parts.float(), dim=1)
     squares = torch.zeros(points.shape[1], points.shape[1])
     for part in chunks(len(points), points.shape[1]):
         squares.addmm_(points[part].T, points[part])

@@ -56,10 +56,11 @@ class LayerGradients:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """The multimodal head where it is one linear layer (DeepFool).
+    """The multimodal head's last layer (DeepFool).
 
     Attributes:
-        weight: (K, D) with D the width of the concatenated features.
+        weight: (K, D) with D the width of what it reads: the concatenated features, or the vector
+            that the fusion makes of them.
         logits: (N, K) outputs f of that layer.
     """
 

@@ -124,8 +124,7 @@ def set_options(
 ) -> None:
     """Change a project's settings; they win over every other source."""
     from backend.labelstudio.config import parse
-    from backend.queue.fitting import strategy_for
-    from backend.rounds.steer import check as check_want
+    from backend.queue.fitting import check_want, strategy_for
     from backend.store.store import effective
 
     wish: dict[str, Any] = {

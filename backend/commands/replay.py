@@ -19,7 +19,10 @@ from backend.errors import EquipoiseError
 def simulate(
     data: Annotated[
         str | None,
-        typer.Option(help="avdigits, mvsa or mosi; a .csv or .jsonl manifest; an export."),
+        typer.Option(
+            help="avdigits, mvsa or mosi; food101:FOLDER, kineticssound:FOLDER, vggsound:FOLDER, "
+            "simsv2:FILE, cherma:FOLDER; a .csv or .jsonl manifest; an export."
+        ),
     ] = None,
     project: Annotated[
         int | None, typer.Option(help="Label Studio project: its annotated tasks.")
@@ -50,6 +53,10 @@ def simulate(
     override: Annotated[
         list[str] | None, typer.Option(help="Preset value to change, e.g. epochs=10.")
     ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="Modality in the role of another, e.g. acoustic=audio (paper-sims)."),
+    ] = None,
     test_share: Annotated[
         float, typer.Option(help="Share of tasks that only measure, where no split is given.")
     ] = 0.2,
@@ -69,6 +76,7 @@ def simulate(
     with _explained():
         dataset = read_source(source)
         chosen = preset_of(preset, **read_pairs("--override", override or []))
+        chosen = chosen.played({k: str(v) for k, v in read_pairs("--role", role or []).items()})
         names = contenders(strategies, dataset.schema.multimodal.kind, option or [])
         out.print(
             f"{dataset.title}: {len(dataset.train)} tasks to label, {len(dataset.test)} to test",

@@ -14,8 +14,9 @@ from backend.labelstudio.votes import label_arrays
 from backend.media.values import sample_of
 from backend.settings import settings
 from experiments import manifest
+from experiments.columns import Columns
 from experiments.dataset import DataError, Dataset, split_at_random, usable
-from experiments.sets import SETS, named
+from experiments.sets import SETS, is_published, named
 from model.sample import Sample
 
 Json = dict[str, Any]
@@ -45,6 +46,8 @@ def read_source(source: Source) -> Dataset:
     if source.project is not None:
         return read_project(source.project, source.test_share)
     spec = source.data or ""
+    if is_published(spec):
+        return named(spec, source.root)
     path = Path(spec)
     if path.suffix in (".json", ".tsv") or (path.suffix == ".csv" and source.label_config):
         if source.label_config is None:
@@ -59,9 +62,7 @@ def read_source(source: Source) -> Dataset:
                 "a manifest needs --columns, e.g. photo=image,mood=choice; a Label Studio export "
                 "needs --label-config"
             )
-        return manifest.read(
-            path, manifest.Columns.read(source.columns), source.root, source.test_share
-        )
+        return manifest.read(path, Columns.read(source.columns), source.root, source.test_share)
     if source.root is None:
         raise DataError(f"--root must name the folder that holds {', '.join(SETS)}")
     return named(spec, source.root)

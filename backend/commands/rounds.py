@@ -119,6 +119,15 @@ def _print_state(state: dict[str, Any]) -> None:
             say(f"  {name + ':':14}{value}")
 
 
+def _ordered(state: dict[str, Any]) -> str:
+    """Say what orders the queue; of one that fits by itself, what it took and why."""
+    order = state.get("order", {})
+    if not order or order["strategy"] == state["strategy"]:
+        return str(state["strategy"])
+    because = f", because {order['because']}" if order["because"] else ""
+    return f"{state['strategy']}: {order['strategy']}{because}"
+
+
 def _lines(state: dict[str, Any]) -> dict[str, str]:
     now = state["state"]
     if state["progress"]:
@@ -132,7 +141,8 @@ def _lines(state: dict[str, Any]) -> dict[str, str]:
         "connected": "yes" if state["connected"] else "no",
         "now": now,
         "serves": serves + (" (rolled back)" if state["rolled_back"] else ""),
-        "strategy": state["strategy"],
+        "strategy": _ordered(state),
+        "sees": ", ".join(f"{n} by {' + '.join(by)}" for n, by in state.get("sees", {}).items()),
         "labels": f"{state['labels']} in the last round, {state['new_labels']} new since",
         "settings": ", ".join(f"{k}={v}" for k, v in state["settings"].items()),
         "questions": ", ".join(

@@ -13,6 +13,8 @@ from backend.labelstudio.controls import Control
 from model.schema import Target
 from strategies.pool import TargetKind
 
+_UNSORTED = "_"
+"""Where the editor keeps what is in no bucket of a Ranker."""
 Value = str | tuple[str, ...] | float
 ACCEPTED = "equipoise_accepted"
 """Key in the `meta` of the results that Equipoise accepted itself: the version that predicted."""
@@ -195,18 +197,11 @@ def _value(
     items: Sequence[Mapping[str, Any]], target: Target, control: Control, unread: Counter[str]
 ) -> Value | None:
     """Return what an annotation says about one target; None: nothing that is understood."""
-    answers = [
-        item["value"].get(control.answer) if isinstance(item.get("value"), Mapping) else None
-        for item in items
-        if _answers(item, control)
-    ]
+    answers = [_answer(item, control) for item in items if _answers(item, control)]
     if not answers:
         return None
     if target.kind is TargetKind.REGRESSION:
-        number = _number(answers[0])
-        if number is None:
-            unread[f"{target.name!r} answered with {_short(answers[0])}"] += 1
-        return number
+        return _one_number(answers, target, unread)
     chosen: list[str] = []
     strange = 0
     for answer in answers:
@@ -218,13 +213,35 @@ def _value(
                 strange += 1
                 unread[f"{target.name!r} answered with {_short(part)}"] += 1
             chosen += names
+    if strange:
+        return None  # the rest is no whole answer: what was meant may be any other class
     said = tuple(dict.fromkeys(chosen))
     if target.kind is TargetKind.MULTILABEL:
-        return None if strange and not said else said
-    if len(said) > 1:
+        return said
+    one = control.one(said)
+    if said and one is None:
         unread[f"{target.name!r} answered with several classes"] += 1
+    return one
+
+
+def _one_number(answers: Sequence[Any], target: Target, unread: Counter[str]) -> float | None:
+    """Return the number that is said, once and in the control's range."""
+    found = [_number(answer) for answer in answers]
+    low = -math.inf if target.low is None else target.low
+    high = math.inf if target.high is None else target.high
+    strange = [
+        answer
+        for answer, number in zip(answers, found, strict=True)
+        if number is None or not low <= number <= high
+    ]
+    for answer in strange:
+        unread[f"{target.name!r} answered with {_short(answer)}"] += 1
+    if strange:
         return None
-    return said[0] if said else None
+    if len(set(found)) > 1:
+        unread[f"{target.name!r} answered with several numbers"] += 1
+        return None
+    return found[0]
 
 
 def _answers(item: Mapping[str, Any], control: Control) -> bool:
@@ -239,6 +256,18 @@ def _answers(item: Mapping[str, Any], control: Control) -> bool:
         and isinstance(value, Mapping)
         and control.answer in value
     )
+
+
+def _answer(item: Mapping[str, Any], control: Control) -> Any:
+    value = item.get("value")
+    if not isinstance(value, Mapping):
+        return None
+    if control.presence and control.answer not in value:
+        return value.get(str(item.get("type")))  # named after the tag that draws
+    found = value.get(control.answer)
+    if control.answer == "ranker" and isinstance(found, Mapping):
+        return [bucket for bucket, inside in found.items() if inside and bucket != _UNSORTED]
+    return found
 
 
 def _parts(answer: Any) -> list[Any]:

@@ -81,6 +81,8 @@ def _of_round(found: Round, store: Store) -> dict[str, Any]:
         "look_again": review.sentence(found.measured),
         "measured": found.measured,
         "questions": questions(found),
+        "order": found.work.get("order", {}),
+        "sees": found.work.get("sees", {}),
         "contributions": {
             k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
         },

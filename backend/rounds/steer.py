@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from backend.errors import EquipoiseError
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from model.arrays import Array
-from model.schema import Schema
 from strategies import Pool, Selection
 from strategies.pool import BoolArray, FloatArray, IntArray
 from strategies.steering import steered, twins, wanted
@@ -34,17 +32,6 @@ class Steered:
 
     selection: Selection
     said: Mapping[int, str]
-
-
-def check(want: Mapping[str, float], schema: Schema) -> None:
-    """Raise EquipoiseError where classes are wanted that nothing asks for."""
-    names = {name for question in schema.questions for name in question.classes}
-    unknown = [name for name in want if name not in names]
-    if unknown:
-        known = ", ".join(sorted(names)[:20]) or "none"
-        raise EquipoiseError(
-            f"The setting want names {', '.join(map(repr, unknown))}; the classes are: {known}."
-        )
 
 
 def steer(

@@ -101,7 +101,7 @@ def draw_map(
         rows: (P,) their rows.
         path: of the picture.
     """
-    points = _flat(features)
+    points = flat(features)
     names = list(style.lines(curves.contenders))
     columns = min(4, len(names))
     lines = -(-len(names) // columns)
@@ -122,7 +122,7 @@ def _scatter(panel: Any, points: npt.NDArray, chosen: npt.NDArray, colour: str) 
     panel.grid(visible=False)
 
 
-def _flat(features: npt.NDArray) -> npt.NDArray:
+def flat(features: npt.NDArray) -> npt.NDArray:
     """Return (P, 2) coordinates by t-SNE."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -31,7 +31,7 @@ def draw_wins(
     names: Mapping[str, str] | None = None,
     most: float = 1.0,
 ) -> None:
-    """Draw win tables side by side; a row's contender beats the column's.
+    """Draw win tables side by side; a row's contender beats the column's. Last, column averages.
 
     Args:
         tables: title -> (S, S), or (S, S) sums over settings.
@@ -42,14 +42,16 @@ def draw_wins(
     """
     size = len(contenders)
     labels = [style.short(name) for name in contenders]
-    height = max(2.6, 0.9 + 0.075 * max(map(len, labels)) + 0.21 * size)
+    height = max(2.6, 0.9 + 0.075 * max(map(len, labels)) + 0.21 * (size + 1))
     with style.figure(path, 1, len(tables), height) as (picture, axes):
         for panel, (title, table) in zip(axes[0], tables.items(), strict=True):
+            table = np.vstack([table, table.mean(axis=0)])
             image = panel.imshow(table, cmap="Blues", vmin=0, vmax=most, aspect="auto")
             panel.grid(visible=False)
             panel.set_title((names or {}).get(title, title), fontsize=9)
             panel.set_xticks(range(size), labels, rotation=90, fontsize=7)
-            panel.set_yticks(range(size), labels if panel is axes[0, 0] else [""] * size)
+            rows = [*labels, "column average"] if panel is axes[0, 0] else [""] * (size + 1)
+            panel.set_yticks(range(size + 1), rows)
             panel.tick_params(axis="y", labelsize=7)
             _numbers(panel, table, most)
         picture.colorbar(image, ax=axes[0].tolist(), label="row beats column")

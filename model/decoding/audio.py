@@ -6,6 +6,7 @@ import io
 import math
 import struct
 import wave
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +17,36 @@ from model.sample import MediaError
 Waveform = Float32Array
 
 
+@dataclass(frozen=True)
+class Part:
+    """The middle, or the first, seconds of a sound; None: all of it."""
+
+    seconds: float | None
+    first: bool
+
+    def place(self, frames: int, rate: int) -> tuple[int, int]:
+        """Return where to begin reading and how much to read, a sample more rather than less."""
+        if self.seconds is None:
+            return 0, frames
+        count = min(frames, math.ceil(self.seconds * rate))
+        return 0 if self.first else (frames - count) // 2, count
+
+    def of(self, samples: Waveform, rate: int) -> Waveform:
+        """Cut samples (n,) to it."""
+        if self.seconds is None or samples.size <= self.seconds * rate:
+            return samples
+        count = int(self.seconds * rate)
+        start = 0 if self.first else (samples.size - count) // 2
+        return samples[start : start + count]
+
+
 def decode_audio(
-    data: bytes, rate: int, *, seconds: float | None = None, limits: Limits = LIMITS
+    data: bytes,
+    rate: int,
+    *,
+    seconds: float | None = None,
+    first: bool = False,
+    limits: Limits = LIMITS,
 ) -> Waveform:
     """Return the sound as mono at the given sampling rate.
 
@@ -25,23 +54,37 @@ def decode_audio(
         data: the file, of any format; a video's sound track is read, too.
         rate: samples per second of the result.
         seconds: keep only the middle part of a longer sound; None keeps all of it.
+        first: keep the first part instead of the middle.
         limits: refuse what exceeds these bounds.
 
     Returns:
         (n,) samples in [-1, 1], n >= 1.
     """
+    samples, source_rate, plain = _samples(data, Part(seconds, first), limits)
+    if plain and source_rate == rate:
+        return samples
+    samples = resample(samples, source_rate, rate)
+    return np.clip(samples, -1.0, 1.0, out=samples)
+
+
+def read_audio(
+    data: bytes, *, seconds: float | None = None, limits: Limits = LIMITS
+) -> tuple[Waveform, int]:
+    """Return the sound as mono samples (n,) at its own rate, and that rate; as `decode_audio`."""
+    samples, rate, _ = _samples(data, Part(seconds, first=False), limits)
+    return np.clip(samples, -1.0, 1.0), rate
+
+
+def _samples(data: bytes, part: Part, limits: Limits) -> tuple[Waveform, int, bool]:
+    """Return samples, their rate, and whether they are of a plain 16-bit file."""
     data = _whole(check_bytes(data, limits))
-    plain = _read_plain(data, seconds, limits)
-    samples, source_rate = plain or _read(data, seconds, limits)
+    plain = _read_plain(data, part, limits)
+    samples, rate = plain or _read(data, part, limits)
     if samples.size == 0:
         raise MediaError("the sound has no samples")
     if plain is None and not np.isfinite(samples).all():
         raise MediaError("the sound holds values that are not finite")
-    samples = _middle(samples, source_rate, seconds)
-    if plain is not None and source_rate == rate:
-        return samples
-    samples = resample(samples, source_rate, rate)
-    return np.clip(samples, -1.0, 1.0, out=samples)
+    return part.of(samples, rate), rate, plain is not None
 
 
 def _whole(data: bytes) -> bytes:
@@ -63,16 +106,13 @@ def _whole(data: bytes) -> bytes:
     return data
 
 
-def _read(data: bytes, seconds: float | None, limits: Limits) -> tuple[Waveform, int]:
+def _read(data: bytes, part: Part, limits: Limits) -> tuple[Waveform, int]:
     import soundfile
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_length(file.frames / file.samplerate, limits)
-            start, count = 0, file.frames
-            if seconds is not None:
-                count = min(file.frames, math.ceil(seconds * file.samplerate))
-                start = (file.frames - count) // 2
+            start, count = part.place(file.frames, file.samplerate)
             if start and file.seekable():
                 file.seek(start)
             values = file.read(count, dtype="float32", always_2d=True)
@@ -81,7 +121,7 @@ def _read(data: bytes, seconds: float | None, limits: Limits) -> tuple[Waveform,
         return _read_av(data, limits)
 
 
-def _read_plain(data: bytes, seconds: float | None, limits: Limits) -> tuple[Waveform, int] | None:
+def _read_plain(data: bytes, part: Part, limits: Limits) -> tuple[Waveform, int] | None:
     """Return the samples of an intact 16-bit WAV file, the commonest of all; None if it is not.
 
     Note: soundfile gives the same samples, but calls back for every few kilobytes of a file in
@@ -95,8 +135,8 @@ def _read_plain(data: bytes, seconds: float | None, limits: Limits) -> tuple[Wav
                 return None
             frames, channels, rate = file.getnframes(), file.getnchannels(), file.getframerate()
             _check_length(frames / rate, limits)
-            count = frames if seconds is None else min(frames, math.ceil(seconds * rate))
-            file.setpos((frames - count) // 2)
+            start, count = part.place(frames, rate)
+            file.setpos(start)
             found = file.readframes(count)
     except (wave.Error, EOFError, ValueError, RuntimeError):  # a chunk that ends outside the file
         return None
@@ -149,14 +189,6 @@ def _mono(channels: Waveform) -> Waveform:
 def _check_length(seconds: float, limits: Limits) -> None:
     if seconds > limits.seconds:
         raise MediaError(f"the sound is longer than {limits.seconds:g} s")
-
-
-def _middle(samples: Waveform, rate: int, seconds: float | None) -> Waveform:
-    if seconds is None or samples.size <= seconds * rate:
-        return samples
-    count = int(seconds * rate)
-    start = (samples.size - count) // 2
-    return samples[start : start + count]
 
 
 def resample(samples: Waveform, source: int, target: int) -> Waveform:

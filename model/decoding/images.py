@@ -160,7 +160,12 @@ def fill_window(image: Image.Image, height: int, width: int) -> npt.NDArray[np.u
 
 def squeeze(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
     """Scale all of the picture to a square, whatever its shape: (3, size, size) pixels."""
-    return _scaled(image, size, size)
+    return squash(image, size, size)
+
+
+def squash(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Scale all of the picture to (3, height, width) pixels, whatever its shape."""
+    return _scaled(image, height, width)
 
 
 def _scaled(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model.decoding.images import decode_image
 from model.decoding.limits import LIMITS, Limits, check_bytes
 from model.sample import MediaError
 
@@ -14,7 +16,19 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def decode_frames(data: bytes, count: int, limits: Limits = LIMITS) -> list[Image.Image]:
+def decode_frames(
+    data: bytes | Sequence[bytes], count: int, limits: Limits = LIMITS
+) -> list[Image.Image]:
+    """Return `count` pictures spread evenly over a video file, or over a list of picture files."""
+    if isinstance(data, bytes):
+        return _of_video(data, count, limits)
+    if not data:
+        raise MediaError("the video has no frames")
+    wanted = np.linspace(0, len(data) - 1, count).round().astype(int)
+    return [decode_image(data[place], limits) for place in wanted]
+
+
+def _of_video(data: bytes, count: int, limits: Limits) -> list[Image.Image]:
     """Return `count` pictures spread evenly over a video; a short video repeats frames.
 
     Note: streams whose length is not stored are decoded twice, once to count the frames, so that

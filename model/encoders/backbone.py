@@ -55,7 +55,7 @@ class Backbone:
         return Encoder(
             fingerprint,
             self.decode,
-            lambda shape: Vector(shape[0]),
+            lambda shape: Vector(shape[0], preparation.cached_norm),
             embed=embed,
             batch_size=self.together * max(4, torch.get_num_threads()),
             pretrained=True,

@@ -37,6 +37,20 @@ class Module(nn.Module):
         """Return (B, width) of mid-level maps."""
         raise NotImplementedError
 
+    def new_tail(self) -> Tail:
+        """Return another tail, built like this one's, with initial weights of its own."""
+        raise NotImplementedError
+
+
+class Tail(nn.Module):
+    """What makes vectors (B, width) of mid-level maps.
+
+    Attributes:
+        width: of the vectors.
+    """
+
+    width: int
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -64,12 +78,12 @@ class Encoder:
 
 
 class Vector(Module):
-    """Cached vectors as they are, normalised per sample: the last layer does the learning."""
+    """Cached vectors as they are, or normalised per sample: the last layer does the learning."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, normalised: bool = True) -> None:
         super().__init__()
         self.width = width
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width) if normalised else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""
@@ -81,6 +95,13 @@ def as_bytes(raw: Raw, what: str) -> bytes:
     if not isinstance(raw, bytes):
         raise MediaError(f"{what} is expected, not {type(raw).__name__}")
     return raw
+
+
+def as_video(raw: Raw) -> bytes | list[bytes]:
+    """Return the raw value if it is a video file's content, or the contents of its frames."""
+    if isinstance(raw, list) and all(isinstance(frame, bytes) for frame in raw):
+        return raw
+    return as_bytes(raw, "a video")
 
 
 def random_shift(

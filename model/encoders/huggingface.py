@@ -25,9 +25,9 @@ from model.encoders.backbone import (
     random_crop,
     random_flip,
 )
-from model.encoders.base import Encoder, Module, Raw, as_bytes
+from model.encoders.base import Encoder, Module, Raw, as_bytes, as_video
 from model.encoders.hashing import plain_text
-from model.encoders.torchvision_nets import stored_sound
+from model.encoders.torchvision_nets import sound_print, stored_sound
 from model.options import Preparation
 from model.schema import Modality
 
@@ -143,7 +143,7 @@ def video_encoder(modality: Modality, source: str, preparation: Preparation) -> 
     count = int(getattr(_config(source), "num_frames", 0) or preparation.video_stored)
 
     def decode(raw: Raw) -> Array:
-        frames = decode_frames(as_bytes(raw, "a video"), count)
+        frames = decode_frames(as_video(raw), count)
         return np.stack([fill_square(frame, stored) for frame in frames])
 
     return Backbone(
@@ -163,7 +163,7 @@ def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> 
         return stored_sound(raw, preparation)
 
     return Backbone(
-        f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}",
+        sound_print(preparation),
         "pooled",
         _identity(source),
         decode,

@@ -56,13 +56,14 @@ ENCODERS: dict[ModalityKind, dict[str, Build]] = {
     },
     ModalityKind.SEQUENCE: {
         "vector": vector.sequence_encoder,
+        "mean": sequences.mean_encoder,
         "mlp": sequences.mlp_encoder,
         "bilstm": sequences.bilstm_encoder,
     },
 }
 BY_NAME = {"hf", "timm", "open_clip"}
 """Encoders that are nothing without a source."""
-_WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mlp", "bilstm"}
+_WITHOUT_SOURCE = {"vector", "small_cnn", "hashing", "logmel_cnn", "mean", "mlp", "bilstm"}
 
 
 def encoder_for(modality: Modality, preparation: Preparation) -> Encoder:

@@ -1,7 +1,8 @@
-"""Feature sequences: `mlp` on their mean over time, `bilstm` as in the GRACE task model."""
+"""Feature sequences: `mean` over time, `mlp` on it, `bilstm` as in the GRACE task model."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from model.arrays import Array
 from model.decoding.sequences import decode_sequence
 from model.dropout import Dropout
-from model.encoders.base import Encoder, Module, Raw
+from model.encoders.base import Encoder, Module, Raw, Vector
 from model.options import Preparation, by_modality
 from model.schema import Modality
 
@@ -76,6 +77,12 @@ def mlp_encoder(modality: Modality, source: str, preparation: Preparation) -> En
         )
 
     return Encoder("sequence-mean/2", decode, lambda shape: Mlp(shape[0]))
+
+
+def mean_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
+    """Prepare sequences as (D,) means over time, which are handed on as they are."""
+    encoder = mlp_encoder(modality, source, preparation)
+    return replace(encoder, build=lambda shape: Vector(shape[0], normalised=False))
 
 
 def bilstm_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.arrays import Array
 from model.decoding.images import decode_image, fit_inside
 from model.decoding.video import decode_frames
-from model.encoders.base import Encoder, Module, Raw, as_bytes, random_shift
+from model.encoders.base import Encoder, Module, Raw, as_bytes, as_video, random_shift
 from model.options import Preparation
 from model.schema import Modality
 
@@ -79,7 +79,7 @@ def frames_encoder(modality: Modality, source: str, preparation: Preparation) ->
     size, count = preparation.image_size, preparation.video_frames
 
     def decode(raw: Raw) -> Array:
-        frames = decode_frames(as_bytes(raw, "a video"), count)
+        frames = decode_frames(as_video(raw), count)
         return np.stack([fit_inside(frame, size) for frame in frames])
 
     fingerprint = f"frames/1 size={size} count={count}"

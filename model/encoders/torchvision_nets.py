@@ -6,6 +6,7 @@ once), `resnet50:scratch` (random) or `resnet50:<file.safetensors>` (a state dic
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from model.arrays import Array
 from model.decoding.audio import decode_audio
-from model.decoding.images import decode_image, fill_square, fill_window
+from model.decoding.images import decode_image, fill_square, squash
 from model.decoding.video import decode_frames
 from model.encoders.backbone import (
     Backbone,
@@ -25,7 +27,7 @@ from model.encoders.backbone import (
     random_crop,
     random_flip,
 )
-from model.encoders.base import Encoder, Module, Raw, as_bytes
+from model.encoders.base import Encoder, Module, Raw, Tail, as_bytes, as_video
 from model.options import Preparation
 from model.schema import Modality
 
@@ -58,9 +60,34 @@ class Staged(Module):
         """Return (B, width) of mid-level maps."""
         return self.pool(self.fourth(maps)).flatten(1)
 
+    def new_tail(self) -> Tail:
+        """Return a fourth stage with random weights, and the linear layer that BMMAL adds."""
+        return FourthStage(self)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width)."""
         return self.tail(self.middle(x))
+
+
+class FourthStage(Tail):
+    """A fusion's own stage: built like a network's fourth, then one linear layer (BMMAL)."""
+
+    def __init__(self, like: Staged) -> None:
+        super().__init__()
+        self.width = like.width
+        self.stage, self.pool = copy.deepcopy(like.fourth), copy.deepcopy(like.pool)
+        self.last = nn.Linear(self.width, self.width)
+        for part in self.stage.modules():
+            if isinstance(part, nn.Conv2d | nn.Conv3d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(part, _BatchNorm):
+                part.reset_parameters()
+        nn.init.normal_(self.last.weight, 0, 0.01)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return (B, width)."""
+        return self.last(self.pool(self.stage(maps)).flatten(1))
 
 
 class Pictures(Staged):
@@ -149,15 +176,15 @@ def image_encoder(name: str, modality: Modality, source: str, preparation: Prepa
 
 
 def clip_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
-    """Prepare clips as (stored, 3, H, W) bytes."""
+    """Prepare clips as (stored, 3, H, W) bytes, each frame squashed to that size."""
     height, width = preparation.video_resize
 
     def decode(raw: Raw) -> Array:
-        frames = decode_frames(as_bytes(raw, "a video"), preparation.video_stored)
-        return np.stack([fill_window(frame, height, width) for frame in frames])
+        frames = decode_frames(as_video(raw), preparation.video_stored)
+        return np.stack([squash(frame, height, width) for frame in frames])
 
     return Backbone(
-        f"clip/2 stored={preparation.video_stored} size={height}x{width}",
+        f"clip/3 stored={preparation.video_stored} size={height}x{width}",
         f"frames={preparation.video_frames} crop={preparation.video_crop}",
         _weights("r2plus1d_18", source),
         decode,
@@ -174,7 +201,7 @@ def spectrogram_encoder(modality: Modality, source: str, preparation: Preparatio
         return stored_sound(raw, preparation)
 
     return Backbone(
-        f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}",
+        sound_print(preparation),
         f"crop={preparation.audio_crop:g} mean={preparation.audio_mean} "
         f"deviation={preparation.audio_deviation}",
         _weights("resnet18_1ch", source),
@@ -184,14 +211,21 @@ def spectrogram_encoder(modality: Modality, source: str, preparation: Preparatio
 
 
 def stored_sound(raw: Raw, preparation: Preparation) -> Array:
-    """Return (seconds x rate,) 16-bit samples, the sound in the middle."""
+    """Return (seconds x rate,) 16-bit samples, the sound in the middle or at the beginning."""
     rate, seconds = preparation.audio_rate, preparation.audio_seconds
-    wave = decode_audio(as_bytes(raw, "a sound"), rate, seconds=seconds)
+    first = preparation.audio_part == "first"
+    wave = decode_audio(as_bytes(raw, "a sound"), rate, seconds=seconds, first=first)
     size = int(rate * seconds)
     wave = wave[:size]
-    before = (size - len(wave)) // 2
+    before = 0 if first else (size - len(wave)) // 2
     padded = np.pad(wave, (before, size - len(wave) - before))
     return (padded * 32767).round().astype(np.int16)
+
+
+def sound_print(preparation: Preparation) -> str:
+    """Name everything that decides a stored sound."""
+    part = " first" if preparation.audio_part == "first" else ""
+    return f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}{part}"
 
 
 def _weights(name: str, source: str) -> str:

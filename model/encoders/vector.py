@@ -21,7 +21,7 @@ from model.decoding.images import decode_image, squeeze
 from model.decoding.sequences import decode_sequence
 from model.decoding.video import decode_frames
 from model.encoders import descriptors
-from model.encoders.base import Encoder, Raw, as_bytes
+from model.encoders.base import Encoder, Raw, as_bytes, as_video
 from model.encoders.hashing import plain_text
 from model.encoders.logmel import spectrogram, stretched, trim
 from model.encoders.packaged import (
@@ -101,7 +101,7 @@ def video_encoder(modality: Modality, source: str, preparation: Preparation) -> 
     learned = _installed(EFFICIENTNET, "videos")
 
     def decode(raw: Raw) -> Array:
-        frames = decode_frames(as_bytes(raw, "a video"), FRAMES)
+        frames = decode_frames(as_video(raw), FRAMES)
         return np.stack([squeeze(frame, SIDE) for frame in frames])
 
     def look(x: Tensor) -> Tensor:

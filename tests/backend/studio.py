@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from label_studio_sdk.label_interface import LabelInterface
+
 CONFIG = (
     '<View><Text name="txt" value="$text"/><Choices name="label" toName="txt">'
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
@@ -29,6 +31,7 @@ class FakeStudio:
         requests: every request, as "METHOD path".
         broken: status to answer everything with, or None.
         lost: how many of the next POST requests are done, but not answered.
+        strict: whether one answer that does not pass the check refuses all, instead of itself.
         named: at each change of the version: the version, and how many predictions it then had.
     """
 
@@ -55,6 +58,7 @@ class FakeStudio:
         self.requests: list[str] = []
         self.broken: int | None = None
         self.lost = 0
+        self.strict = False
         self.named: list[tuple[str, int]] = []
         self._next = 1
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -95,14 +99,20 @@ class FakeStudio:
         }
         if parts[0] == "projects":
             return self._project(method, parts[2:], body)
+        if path.startswith("/data/"):
+            return 404, {"detail": "not found"}
         return known[(method, parts[0])](body)
 
     def _project(self, method: str, rest: list[str], body: Any) -> tuple[int, Any]:
         if rest == ["import", "predictions"]:
-            for row in body:
+            check = LabelInterface(self.remote["label_config"]).validate_prediction
+            passed = [row for row in body if check(row)]
+            if self.strict and len(passed) < len(body):
+                return 400, {"detail": "Invalid value for control"}
+            for row in passed:
                 self.predictions.append({"id": self._next, **row})
                 self._next += 1
-            return 201, {"created": len(body)}
+            return 201, {"created": len(passed)}
         if rest == ["model-versions"]:
             names = {row["model_version"] for row in self.predictions}
             return 200, {name: self.count(name) for name in names}
@@ -142,6 +152,9 @@ class FakeStudio:
         ]
         asked = parse_qs(self.query)
         query = asked.get("query", [""])[0]
+        if "filter:tasks:id" in query:
+            (wanted,) = json.loads(query)["filters"]["items"]
+            rows = [row for row in rows if row["id"] == wanted["value"]]
         if "annotations_ids" in query:
             rows = [row for row in rows if row["annotations"]]
         if "predictions_model_versions" in query:

@@ -330,6 +330,7 @@ SCRATCH = [
             "epochs": 1,
         },
     ),
+    (ModalityKind.SEQUENCE, "mean", {}),
     (ModalityKind.SEQUENCE, "mlp", {}),
     (ModalityKind.SEQUENCE, "bilstm", {"sequence_length": 6}),
 ]

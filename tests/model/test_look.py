@@ -147,10 +147,13 @@ def test_linear_head_reproduces_the_logits(fusion):
 
 
 @pytest.mark.parametrize("fusion", ["mlp", "nl_gate"])
-def test_a_head_that_is_not_linear_is_refused(fusion):
+def test_the_linear_head_behind_a_fusion_s_own_vector(fusion):
     model, inputs = trained("classification", fusion)
-    with pytest.raises(ValueError, match="choose fusion concat or sum"):
-        look(model, inputs, frozenset({Need.LINEAR_HEAD}))
+    pool = look(model, inputs, frozenset({Need.LINEAR_HEAD, Need.FEATURES}))
+    head = pool.linear_head
+    bias = next(p for n, p in model.network.fused.named_parameters() if p.shape == (3,))
+    logits = pool.fused_features @ head.weight.T + bias.detach().numpy()
+    np.testing.assert_allclose(head.logits, logits, atol=1e-5)
 
 
 def test_a_gates_features_are_gated_alone():

@@ -270,6 +270,14 @@ def test_reduced_features_keep_their_cosines():
     assert apart > 0.1
 
 
+@pytest.mark.parametrize("width", [10, 60])
+def test_few_wide_features_keep_their_cosines_as_many_do(width: int) -> None:
+    torch.manual_seed(0)
+    few = torch.nn.functional.normalize(torch.randn(30, 400), dim=1)
+    found, many = reduced(few, width), reduced(few.repeat(20, 1), width)[:30]
+    torch.testing.assert_close(found @ found.T, many @ many.T, atol=1e-5, rtol=0)
+
+
 def test_gcnal_works_on_reduced_features():
     features, group = blobs([30, 30, 30], spread=1.0)
     pool = Pool(90, ("a",), features={"a": np.hstack([features, np.zeros((90, 200))])})

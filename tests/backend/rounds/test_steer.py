@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from backend.commands.main import app
 from backend.errors import EquipoiseError
-from backend.rounds.steer import check
+from backend.queue.fitting import check_want
 from backend.settings import Settings
 from backend.store import rankings
 from backend.store.store import Store
@@ -82,9 +82,9 @@ def test_classes_that_nobody_asks_for_are_refused(
         (Modality("t", ModalityKind.TEXT, "t"),),
         (Target("q", TargetKind.CLASSIFICATION, ("a", "b")),),
     )
-    check({"a": 2}, schema)
+    check_want({"a": 2}, schema)
     with pytest.raises(EquipoiseError, match="'c'; the classes are: a, b"):
-        check({"c": 2}, schema)
+        check_want({"c": 2}, schema)
     assert (
         "'defect'; the classes are: A, B"
         in run(Kind.TRAIN, "auto", status=1, want={"defect": 2}).error
