@@ -41,7 +41,7 @@ def steered(order: IntArray, weight: FloatArray, twin: BoolArray) -> IntArray:
     """
     with np.errstate(divide="ignore"):
         place = np.arange(1, len(order) + 1) / weight[order]
-    return order[np.lexsort((place, twin[order]))]
+    return np.asarray(order[np.lexsort((place, twin[order]))])
 
 
 def twins(points: FloatArray, known: FloatArray | None = None) -> BoolArray:
@@ -70,9 +70,9 @@ def twins(points: FloatArray, known: FloatArray | None = None) -> BoolArray:
 def _unit(points: FloatArray) -> FloatArray:
     points = np.asarray(points, np.float64)
     length = np.sqrt(np.square(points).sum(axis=1, keepdims=True))
-    return np.divide(points, length, out=np.zeros_like(points), where=length > 0)
+    return np.asarray(np.divide(points, length, out=np.zeros_like(points), where=length > 0))
 
 
 def _distances(first: FloatArray, second: FloatArray) -> FloatArray:
     squared = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
-    return np.sqrt(np.maximum(squared - 2 * first @ second.T, 0.0))
+    return np.asarray(np.sqrt(np.maximum(squared - 2 * first @ second.T, 0.0)))
