@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -37,6 +37,14 @@ class ProjectSettings(BaseModel):
         description="Share of the tasks served that chance chooses, to measure on: .05 or more, "
         "or 0 to measure nothing.",
     )
+    want: dict[str, Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]] = Field(
+        default_factory=dict,
+        description='How much tasks of a class count, e.g. {"defect": 2}; 1 where nothing is said.',
+    )
+    priority_key: str | None = Field(
+        None, description="Key of the task's data with a number: how much the task counts."
+    )
+    once: bool = Field(True, description="Put near-duplicates of other tasks last.")
     seed: int = Field(0, ge=0, description="Seed of training and selection.")
     preset: str = Field("auto", description="Encoders, fusion and training recipe.")
     strategy_options: dict[str, dict[str, Any]] = Field(

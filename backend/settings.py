@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     retrain_after: int | None = None
     publish: int | None = None
     audit_share: float | None = None
+    want: dict[str, float] | None = None
+    priority_key: str | None = None
+    once: bool | None = None
     seed: int | None = None
     preset: str | None = None
     strategy_options: dict[str, dict[str, Any]] | None = None

@@ -85,8 +85,19 @@ def _array(value: Any) -> FloatArray:
     return np.asarray(np.load(io.BytesIO(value.load())))
 
 
-def replay(x: FloatArray, truth: IntArray, share: float, most: int, seed: int) -> Iterator[Moment]:
-    """Label a project to the end and measure every model on the way."""
+def replay(
+    x: FloatArray, truth: IntArray, share: float, most: int, seed: int, *, apart: bool = False
+) -> Iterator[Moment]:
+    """Label a project to the end and measure every model on the way.
+
+    Args:
+        x: (N, D) tasks.
+        truth: (N,) their classes.
+        share: the audit_share.
+        most: labels.
+        seed: of the split and the order.
+        apart: let a model choose what is labelled next that lacks the labels by chance.
+    """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(x))
     ours, others = rows[:PROJECT], rows[PROJECT:]
@@ -120,7 +131,12 @@ def replay(x: FloatArray, truth: IntArray, share: float, most: int, seed: int) -
             tuple(found.get("accuracy", ())),
             step,
         )
-        order = free[STRATEGIES["margin"](Pool(len(free), probabilities=said[0]), STEP, rng).order]
+        chooser = said[0]
+        if apart and drawn[known].any():
+            rest = known[~drawn[known]]
+            folds = divide(TARGET, truth[rest], seed)
+            chooser = _said(x[rest], truth[rest], folds, [x[free]])[1][0]
+        order = free[STRATEGIES["margin"](Pool(len(free), probabilities=chooser), STEP, rng).order]
 
 
 def _measured(

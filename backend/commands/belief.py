@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,11 +72,18 @@ def _teller(what: str) -> Callable[[int], None]:
 def review(
     project: ProjectOption,
     count: Annotated[int, typer.Option("--count", min=1, help="Labels to show.")] = 20,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Write all of them: .parquet, .csv or .jsonl.")
+    ] = None,
 ) -> None:
     """Show the labels that are most likely wrong, and how far annotators agree."""
     from backend.page.review import review as reviewed
+    from backend.store.export import export_labels
 
     with the_store() as (config, store):
+        if to is not None:
+            say(f"{export_labels(store, project, to)} labels written to {to}")
+            return
         found = reviewed(store, config, project, count)
     say(found["sentence"])
     for row in found["labels"]:

@@ -14,6 +14,7 @@ from backend.commands.console import (
     checked,
     label_studio,
     out,
+    read_pairs,
     say,
     strategy_options,
     the_store,
@@ -111,6 +112,11 @@ def set_options(
     retrain_after: Annotated[int | None, typer.Option()] = None,
     publish: Annotated[int | None, typer.Option()] = None,
     audit_share: Annotated[float | None, typer.Option()] = None,
+    want: Annotated[
+        list[str] | None, typer.Option(help="CLASS=WEIGHT: how much its tasks count.")
+    ] = None,
+    priority_key: Annotated[str | None, typer.Option()] = None,
+    once: Annotated[bool | None, typer.Option(help="Near-duplicates last.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     preset: Annotated[str | None, typer.Option()] = None,
     option: OptionOption = None,
@@ -118,7 +124,7 @@ def set_options(
 ) -> None:
     """Change a project's settings; they win over every other source."""
     from backend.labelstudio.config import parse
-    from backend.queue.fitting import strategy_for
+    from backend.queue.fitting import check_want, strategy_for
     from backend.store.store import effective
 
     wish: dict[str, Any] = {
@@ -127,6 +133,9 @@ def set_options(
         "retrain_after": retrain_after,
         "publish": publish,
         "audit_share": audit_share,
+        "want": read_pairs("--want", want) if want else None,
+        "priority_key": priority_key,
+        "once": once,
         "seed": seed,
         "preset": preset,
     }
@@ -140,7 +149,9 @@ def set_options(
         options = checked(wish)
         owner.overrides = {**old, **options}
         if owner.label_config:
-            strategy_for(config, owner, parse(owner.label_config))
+            asked = parse(owner.label_config)
+            strategy_for(config, owner, asked)
+            check_want(options.get("want", {}), asked.schema)
         store.save_project(project, overrides={**old, **options})
         wake(config)
     say(f"Set: {options or 'nothing'}")

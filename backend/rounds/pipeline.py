@@ -18,6 +18,7 @@ from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
 from backend.queue.acceptable import offer
+from backend.queue.fitting import check_want
 from backend.rounds import agreement, audit, glimpse, review
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
@@ -26,6 +27,7 @@ from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, question_states
 from backend.rounds.pool_map import pool_map
 from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last, told
+from backend.rounds.steer import steer
 from backend.rounds.why import without_model
 from backend.store import judgements
 from backend.store import rankings as ranking
@@ -76,6 +78,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     check_labels(fetched)
     schema = fetched.config.schema
     check_strategy(run.options.strategy, schema.ranking.kind)  # before anything is trained
+    check_want(run.options.want, schema)
     with run.phase("encode"):
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
@@ -112,6 +115,7 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
     current = run.store.current(run.project)
     if current is None or not current.checkpoint:
         raise EquipoiseError("There is no trained model yet: run `equipoise retrain` first.")
+    check_want(run.options.want, fetched.config.schema)
     model = checkpoint.load(
         run.store.path(current.checkpoint), device=run.settings.device, expect=fetched.config.schema
     )
@@ -152,10 +156,11 @@ def _cold(run: Run, fetched: Fetched) -> None:
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
         reason = "nothing is labelled yet" if schema.targets else "nothing can be learned here"
         told(run, selection, schema, f"{reason}: the batch covers the pool")
-        selection = skipped_last(selection, fetched)
+        moved = steer(run, fetched, pool, selection, {})
+        selection = skipped_last(moved.selection, fetched)
         batch = selection.order[: run.options.batch]
         selection, drawn = audit.serve(run, fetched, selection, strategy.name)
-        why = without_model(pool.size, batch, drawn, strategy.name != "random")
+        why = without_model(pool.size, batch, drawn, strategy.name != "random", moved.said)
         table = ranking.build(
             fetched.pool, pool, selection, {}, schema, constant, drawn=drawn, why=why
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from backend.rounds import why
 from backend.rounds.audit import serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
+from backend.rounds.steer import steer
 from backend.settings import ProjectSettings
 from backend.store import rankings as ranking
 from model.encoders import encoder_for
@@ -37,8 +40,9 @@ def rank(
     pool, selection = ranked(model, pool_inputs, known, run.options, number)
     told(run, selection, model.schema)
     name = str(selection.notes["strategy"])
-    selection, drawn = serve(run, fetched, skipped_last(selection, fetched), name)
     outputs = model.predict(pool_inputs)
+    moved = steer(run, fetched, pool, selection, outputs)
+    selection, drawn = serve(run, fetched, skipped_last(moved.selection, fetched), name)
     head = selection.order[: run.options.published]
     return ranking.build(
         fetched.pool,
@@ -48,7 +52,7 @@ def rank(
         schema,
         facts(run, number),
         drawn=drawn,
-        why=reasons(model, pool, pool_inputs, head, outputs, drawn),
+        why=reasons(model, pool, pool_inputs, head, outputs, drawn, moved.said),
     )
 
 
@@ -97,12 +101,13 @@ def reasons(
     head: IntArray,
     outputs: dict[str, Any],
     drawn: IntArray,
+    moved: Mapping[int, str] = MappingProxyType({}),
 ) -> list[str]:
     """Say why, for every task; only of those at the head each modality is asked."""
     some = inputs.take(head)
     alone = why.Alone(head, model.predict_unimodal(some), some.present)
     target = model.schema.multimodal
-    return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head))
+    return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head), moved)
 
 
 def told(run: Run, selection: Selection, schema: Schema, because: str = "") -> None:

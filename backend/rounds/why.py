@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,12 @@ class Alone:
 
 
 def sentences(
-    target: Target, outputs: Array, drawn: IntArray, alone: Alone, far: Array
+    target: Target,
+    outputs: Array,
+    drawn: IntArray,
+    alone: Alone,
+    far: Array,
+    moved: Mapping[int, str] = MappingProxyType({}),
 ) -> list[str]:
     """Say why, for each of N tasks.
 
@@ -46,6 +52,7 @@ def sentences(
         drawn: rows that chance chose.
         alone: what modalities say by themselves, where that was asked.
         far: (h,) of the same rows, as `novelty` gives it.
+        moved: row -> what moved it to another place than the strategy's.
     """
     chance = set(drawn.tolist())
     places = {int(row): place for place, row in enumerate(alone.rows)}
@@ -58,21 +65,31 @@ def sentences(
         reasons.append(apart or said[row])
         if place is not None and far[place] >= _FAR:
             reasons.append(f"unlike what is labelled: farther off than {far[place]:.0%} of it")
+        reasons += [moved[row]] * (row in moved)
         found.append(_sentence(reasons))
     return found
 
 
-def without_model(size: int, batch: IntArray, drawn: IntArray, covering: bool) -> list[str]:
+def without_model(
+    size: int,
+    batch: IntArray,
+    drawn: IntArray,
+    covering: bool,
+    moved: Mapping[int, str] = MappingProxyType({}),
+) -> list[str]:
     """Say why, for each of N tasks of which no model says anything yet."""
     first = "covers a part of the pool that the tasks before it do not" if covering else _BLIND
     later = "what comes before it covers the pool already" if covering else _BLIND
     chance = "drawn by chance, to measure how often the model will be right"
-    found = [_sentence([later])] * size
+    reasons = [later] * size
     for row in batch.tolist():
-        found[row] = _sentence([first])
+        reasons[row] = first
     for row in drawn.tolist():
-        found[row] = _sentence([chance])
-    return found
+        reasons[row] = chance
+    return [
+        _sentence([reason, *([moved[row]] if row in moved else [])])
+        for row, reason in enumerate(reasons)
+    ]
 
 
 _BLIND = "drawn by chance: nothing is known of the tasks yet"

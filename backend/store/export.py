@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from backend.errors import EquipoiseError
+from backend.store import judgements
 from backend.store import rankings as ranking
 from backend.store.store import Store
 from backend.store.tables import Round
@@ -36,6 +37,24 @@ def export(store: Store, project: int, out: Path, version: str | None = None) ->
     check_format(out)
     place = store.path(_find(store, project, version).folder) / "ranking.parquet"
     return write(ranking.load(place), out)
+
+
+def export_labels(store: Store, project: int, out: Path) -> int:
+    """Write what models say of the labels that they had not seen, likely wrong ones first.
+
+    Returns:
+        How many labels were written.
+
+    Raises:
+        EquipoiseError: unknown format, or nothing was judged yet.
+    """
+    check_format(out)
+    judged = judgements.load(store, _find(store, project, None).checkpoint)
+    if judged is None:
+        raise EquipoiseError(
+            f"No label of project {project} was judged yet: `equipoise retrain` does so."
+        )
+    return write(judged.sort_by([("quality", "ascending"), ("task", "ascending")]), out)
 
 
 def check_format(out: Path) -> None:

@@ -260,3 +260,18 @@ def test_suspect_labels_are_listed_with_a_link(store: Store, config: Settings) -
     assert "12 tasks with several answers, Krippendorff's alpha 0.61" in shown.output
     assert "annotator 1 gave 150 labels, others agree with 90% (80% to 100%)" in shown.output
     assert "annotator 2 gave 62 labels; 9 of 50 that nobody else gave are likely" in shown.output
+
+
+def test_all_judgements_are_written_the_worst_first(
+    store: Store, config: Settings, tmp_path: Path
+) -> None:
+    place = tmp_path / "labels.csv"
+    run = CliRunner().invoke(app, ["review", "--project", "1", "--out", str(place)])
+    assert "200 labels written" in run.output
+    first, *rows = place.read_text().splitlines()
+    assert '"quality","suspect","audit"' in first
+    assert len(rows) == LABELLED
+    assert ",0.1,true," in rows[0]
+    assert ",0.9,false," in rows[-1]
+    refused = CliRunner().invoke(app, ["review", "--project", "1", "--out", "labels.txt"])
+    assert "Cannot export" in str(refused.exception)

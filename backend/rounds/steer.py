@@ -1,0 +1,117 @@
+"""A strategy's order, steered: wanted classes, priority, near-duplicates once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from backend.rounds.context import Run
+from backend.rounds.fetch import Fetched
+from model.arrays import Array
+from strategies import Pool, Selection
+from strategies.pool import BoolArray, FloatArray, IntArray
+from strategies.steering import steered, twins, wanted
+
+_TELL = 0.05
+_LOOKED_AT = 2
+"""Near-duplicates are looked for among so many times the tasks that are published."""
+
+
+@dataclass(frozen=True)
+class Steered:
+    """An order and what moved it.
+
+    Attributes:
+        selection: with the component `weight` where any differs from 1.
+        said: row of the pool -> what moved it.
+    """
+
+    selection: Selection
+    said: Mapping[int, str]
+
+
+def steer(
+    run: Run, fetched: Fetched, pool: Pool, selection: Selection, outputs: Mapping[str, Array]
+) -> Steered:
+    """Apply `want`, `priority_key` and `once` to an order.
+
+    Args:
+        run: the round, whose options say what is wanted.
+        fetched: has the tasks' data.
+        pool: has the features that near-duplicates are found by.
+        selection: the strategy's.
+        outputs: question -> (N, K) probabilities; {} before there is a model.
+    """
+    weight = np.ones(pool.size)
+    reasons: dict[int, list[str]] = {}
+    for question in fetched.config.schema.questions:
+        want = np.array([run.options.want.get(name, 1.0) for name in question.classes])
+        if (want != 1).any() and question.name in outputs:
+            p = outputs[question.name]
+            weight *= wanted(p, want)
+            _tell(p * (want - 1), p, question.classes, reasons)
+    if run.options.priority_key is not None:
+        weight *= _priority(run.options.priority_key, fetched, reasons)
+    twin = _twins(pool, selection.order, run) if run.options.once else np.zeros(pool.size, bool)
+    said = {
+        row: f"counts {weight[row]:.2g} times: {', '.join(parts)}"
+        for row, parts in reasons.items()
+        if abs(weight[row] - 1) >= _TELL
+    }
+    for row in np.flatnonzero(twin).tolist():
+        said[row] = "nearly the same as another task, which is served or labelled"
+    components = dict(selection.components)
+    if (weight != 1).any():
+        components["weight"] = weight
+    order = steered(selection.order, weight, twin)
+    return Steered(replace(selection, order=order, components=components), said)
+
+
+def _tell(
+    gain: FloatArray, p: FloatArray, classes: tuple[str, ...], reasons: dict[int, list[str]]
+) -> None:
+    """Note for each row the class that moves it most."""
+    most = np.abs(gain).argmax(axis=1)
+    for row in np.flatnonzero(np.abs(gain).max(axis=1, initial=0) >= _TELL).tolist():
+        how = "wanted" if gain[row, most[row]] > 0 else "wanted less"
+        share = f"{p[row, most[row]]:.2f}".removeprefix("0")
+        reasons.setdefault(row, []).append(f"{classes[most[row]]} is {how} ({share})")
+
+
+def _priority(key: str, fetched: Fetched, reasons: dict[int, list[str]]) -> FloatArray:
+    """Return (N,) the number under a key of each task's data; 1 where there is none."""
+    found = np.ones(len(fetched.pool))
+    for row, task in enumerate(fetched.pool):
+        number = _number(fetched.tasks[task].get("data", {}).get(key))
+        if number is not None:
+            found[row] = number
+            reasons.setdefault(row, []).append(f"priority {number:g}")
+    return found
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _twins(pool: Pool, order: IntArray, run: Run) -> BoolArray:
+    found = np.zeros(pool.size, bool)
+    if not pool.features:
+        return found
+    head = order[: _LOOKED_AT * run.options.published]
+    known = pool.labelled_features or {}
+    names = [name for name in pool.modalities if name in pool.features]
+    points = np.concatenate([np.asarray(pool.features[name])[head] for name in names], axis=1)
+    there = all(name in known for name in names)
+    labelled = np.concatenate([known[name] for name in names], axis=1) if there else None
+    found[head] = twins(points, labelled)
+    return found
