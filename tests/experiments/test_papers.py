@@ -59,7 +59,6 @@ def test_every_table_and_figure_is_run(
     written = [Path(line.partition(": ")[2]) for line in said.splitlines() if "written:" in line]
     assert bool(written) == (name != "bmmal-guidelines")
     assert all(path.stat().st_size for path in written)
-    assert "nan" not in said.replace("dominance", "") or "Corr" not in said
 
 
 def test_the_full_data_row_is_of_networks_that_learned_every_label(sets: Path, out: Path) -> None:
