@@ -17,7 +17,7 @@ def demo(
     strategy: Annotated[str, typer.Option(help="How the pool is ranked.")] = "auto",
     rounds: Annotated[int, typer.Option(help="Rounds of training.")] = 5,
     labels: Annotated[int, typer.Option(help="Labels per round.")] = 20,
-    orders: Annotated[int, typer.Option(help="Random orders to compare with.")] = 3,
+    orders: Annotated[int, typer.Option(help="Random orders to compare with.")] = 5,
     port: Annotated[int, typer.Option(help="Label Studio's port; 0: 8080 or a free one.")] = 0,
     folder: Annotated[
         Path, typer.Option(help="Where everything is kept; an earlier demo there is replaced.")

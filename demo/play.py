@@ -86,18 +86,16 @@ class Play:
         self._screen.round(self.lines[-1])
 
     def compare(self, strategy: str, orders: int) -> Comparison:
-        """Replay the same numbers of labels in random orders.
+        """Replay the same numbers of labels in random orders, the first batch included.
 
-        Every order begins with the first round's labels, which were drawn at random anyway, and
-        every training has the rounds' seed: what differs is only what was labelled next.
+        Every training has the rounds' seed: what differs is only what was labelled.
         """
-        first = [self._row[task] for task in self._annotator.done[: self.lines[0].labels]]
-        rest = [row for row in range(len(self._digits.train)) if row not in set(first)]
+        rows = range(len(self._digits.train))
         replays = []
         for seed in range(orders):
-            order = [*first, *random.Random(seed).sample(rest, len(rest))]
-            accuracies = [self.lines[0].accuracy]
-            for line in self.lines[1:]:
+            order = random.Random(seed).sample(rows, len(rows))
+            accuracies = []
+            for line in self.lines:
                 self._screen.say(
                     f"Replaying random order {seed + 1} of {orders} with {line.labels} labels"
                 )

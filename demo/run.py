@@ -51,7 +51,7 @@ class Options:
     strategy: str = "auto"
     rounds: int = 5
     labels: int = 20
-    orders: int = 3
+    orders: int = 5
     port: int = 0
     folder: Path = Path(".demo")
 

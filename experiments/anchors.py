@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from experiments.measuring import measure
 from experiments.plan import LIVE, RANDOM, Plan
 from experiments.replay import data_of, first_rows, trained
 from model import metrics
+from model.metrics import MAIN_METRIC
 from model.untrained import look_untrained
 from strategies.pool import TargetKind
 
@@ -34,6 +36,8 @@ def missing(folders: Sequence[Path]) -> list[Callable[[], None]]:
     for folder in folders:
         if not _ceiling(folder).exists():
             work.append(partial(_measure_ceiling, folder))
+        if not _whole(folder).exists():
+            work.append(partial(_measure_whole, folder))
         for seed in range(Plan.read(folder).seeds):
             if not _starts(folder, seed).exists():
                 work.append(partial(_measure_starts, folder, seed))
@@ -49,6 +53,12 @@ def starts(folder: Path, seed: int) -> Starts | None:
 def ceiling(folder: Path) -> float | None:
     """Return the main metric of a plain linear model on all labels; None if not measured."""
     place = _ceiling(folder)
+    return float(json.loads(place.read_text())["value"]) if place.exists() else None
+
+
+def whole(folder: Path) -> float | None:
+    """Return the main metric of the replay's own learner on all labels; None if not measured."""
+    place = _whole(folder)
     return float(json.loads(place.read_text())["value"]) if place.exists() else None
 
 
@@ -82,12 +92,23 @@ def _measure_ceiling(folder: Path) -> None:
     _write(_ceiling(folder), {"value": value})
 
 
+def _measure_whole(folder: Path) -> None:
+    """Train as the replay does on every label there is, also outside a seed's pool."""
+    plan, data = Plan.read(folder), data_of(folder)
+    found, _ = measure(trained(data, replace(plan, pool=0), data.train, 0), data)
+    _write(_whole(folder), {"value": found[MAIN_METRIC[data.schema.multimodal.kind]]})
+
+
 def _starts(folder: Path, seed: int) -> Path:
     return folder / "anchors" / f"starts-{seed}.json"
 
 
 def _ceiling(folder: Path) -> Path:
     return folder / "anchors" / "ceiling.json"
+
+
+def _whole(folder: Path) -> Path:
+    return folder / "anchors" / "whole.json"
 
 
 def _write(place: Path, values: object) -> None:

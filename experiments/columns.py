@@ -56,8 +56,13 @@ class Columns:
                 labels[name] = (_TARGETS[kind], modality or None)
             else:
                 inputs[name] = ModalityKind(kind)
-        if not inputs or not labels:
-            raise DataError("--columns must name at least one input and one label column")
+        if not inputs:
+            raise DataError("--columns must name at least one input column")
+        for name, (_, modality) in labels.items():
+            if modality is not None and modality not in inputs:
+                raise DataError(f"--columns: {name!r} labels {modality!r}, which is no input")
+        if labels and all(modality is not None for _, modality in labels.values()):
+            raise DataError("--columns: no label is about the whole task; one question has to be")
         return cls(inputs, labels, ranges)
 
 

@@ -33,7 +33,8 @@ class Setting:
         initial: labels of the first round.
         batch: labels per round.
         rounds: models per strategy and seed.
-        pool: samples that may be labelled, drawn anew per seed; 0 means all.
+        pool: samples that may be labelled, drawn anew per seed; 0 means all: then a first batch
+            that chance has no part in is the same for every seed, and no interval holds for it.
         strategies: contenders.
         seeds: repetitions.
     """
@@ -61,18 +62,18 @@ def _tweets(name: str, options: str = "") -> Setting:
     return Setting(name, data, former, 100, 100, 8, 1500)
 
 
-def _reviews(name: str, data: str, sizes: tuple[int, int]) -> Setting:
-    return Setting(name, data, data, *sizes, 8)
+def _reviews(name: str, data: str, sizes: tuple[int, int], pool: int) -> Setting:
+    return Setting(name, data, data, *sizes, 8, pool)
 
 
 SETTINGS = (
     _digits("avdigits-official"),
     _tweets("mvsa-shared-class"),
-    _reviews("mosi-two-number", "mosi", (100, 100)),
-    _reviews("mosi-three-class", "mosi:modalities=three+target=class", (50, 40)),
+    _reviews("mosi-two-number", "mosi", (100, 100), 1150),
+    _reviews("mosi-three-class", "mosi:modalities=three+target=class", (50, 40), 400),
     _digits("avdigits-speakers", "split=speakers"),
     _tweets("mvsa-own-class", "labels=own"),
-    _reviews("mosi-three-number", "mosi:modalities=three", (50, 40)),
+    _reviews("mosi-three-number", "mosi:modalities=three", (50, 40), 400),
     _digits("avdigits-official-image-noise-1", "image_noise=1"),
     _digits("avdigits-official-audio-missing-0.3", "audio_missing=0.3"),
     _tweets("mvsa-own-number", "labels=own+target=number"),

@@ -26,6 +26,8 @@ from strategies.pool import TargetKind
 DEFAULT = "auto"
 CALIBRATED = 0.08
 _FROM = 100  # labels from which probabilities are to be right
+_ROOM = 0.02
+"""What all labels have to add to random's end, for an order to have labels to save."""
 
 
 def section(found: Sequence[Curves], folders: Sequence[Path]) -> str:
@@ -33,7 +35,7 @@ def section(found: Sequence[Curves], folders: Sequence[Path]) -> str:
     pairs = list(zip(found, folders, strict=True))
     parts = [
         _needed(pairs),
-        _orders(found),
+        _orders(pairs),
         _heads(pairs),
         _calibration(found),
         _starts(pairs),
@@ -115,9 +117,9 @@ def _labels(need: float, labels: Array) -> str:
     return f"at most {need:.0f}" if need <= labels[0] else f"{need:.0f}"
 
 
-def _orders(found: Sequence[Curves]) -> str:
+def _orders(pairs: Sequence[tuple[Curves, Path]]) -> str:
     rows, shares = [], []
-    for one in found:
+    for one, folder in pairs:
         mine, base = one.index(DEFAULT), one.index(RANDOM)
         if mine is None or base is None:
             continue
@@ -125,7 +127,9 @@ def _orders(found: Sequence[Curves]) -> str:
         saving = labels_saved(values[mine], values[base], one.labels, one.sign)
         gap = interval(one.sign * (values[mine] - values[base]).mean(axis=1))
         share = saving.saved / saving.reference
-        if one.kind is TargetKind.CLASSIFICATION:
+        end, most = float(values[base][:, -1].mean()), anchors.whole(folder)
+        room = most is not None and one.sign * (most - end) > _ROOM
+        if one.kind is TargetKind.CLASSIFICATION and room:
             shares.append(share)
         rows.append(
             [
@@ -135,14 +139,24 @@ def _orders(found: Sequence[Curves]) -> str:
                 f"{saving.reference:.0f}",
                 f"{saving.saved:.0f} ({100 * share:.0f}%)",
                 f"{saving.low:.0f} to {saving.high:.0f}",
+                f"{end:.3f}",
+                "–" if most is None else f"{most:.3f}",
             ]
         )
-    middle = f" Median over the settings with classes: {100 * np.median(shares):.0f}%."
+    middle = (
+        f" Median over the {len(shares)} settings with classes where all labels of the set add "
+        f"more than {100 * _ROOM:.0f} points to random's end: "
+        f"{100 * np.median(shares or [0]):.0f}%."
+    )
     return _table(
         "Its order against random, same learner, same first batch",
-        "*Saved*: labels fewer than random needs for its own final value."
+        "*Saved*: labels fewer than random needs for its own final value. *All labels*: what the "
+        "same learner reaches with every label of the set."
         f"{middle if shares else ''}",
-        ["setting", "mean lead", "90% interval", "random needs", "saved", "90% interval"],
+        [
+            *("setting", "mean lead", "90% interval", "random needs", "saved", "90% interval"),
+            *("random's end", "all labels"),
+        ],
         rows,
     )
 
@@ -151,7 +165,8 @@ def _heads(pairs: Sequence[tuple[Curves, Path]]) -> str:
     rows = []
     for one, folder in pairs:
         place = one.index(DEFAULT)
-        names = one.by_strength()
+        # A head of its own labels answers another question.
+        names = [n for n in one.by_strength() if one.schema.unimodal(n) is one.schema.multimodal]
         if place is None or not names:
             continue
         alone = {name: one.head_sign(name) * one.of(name)[place] for name in names}

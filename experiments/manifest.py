@@ -1,4 +1,4 @@
-"""A manifest: one task per row of a CSV or JSON Lines file, with media and label columns."""
+"""A manifest: one task per row of a CSV, JSON Lines or Parquet file, with media and labels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow
+import pyarrow.parquet
 
 from experiments.columns import Columns
-from experiments.dataset import DataError, Dataset, split_at_random, usable
-from model.sample import MediaError, RawValue, Reference
+from experiments.dataset import DataError, Dataset, split_at_random, usable, vector
+from model.labels import Labels
+from model.sample import MediaError, RawValue, Reference, Sample
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies.pool import IntArray, TargetKind
 
@@ -24,26 +28,37 @@ SEPARATOR = "|"
 Row = Mapping[str, Any]
 
 
-def read(path: Path, columns: Columns, root: Path | None, share: float) -> Dataset:
-    """Read a manifest.
+@dataclass(frozen=True)
+class Tasks:
+    """What a manifest holds, labelled or not.
+
+    Attributes:
+        rows: as they were read.
+        samples: N raw samples.
+        schema: modalities and targets.
+        labels: target name -> (N, ...) labels, unknown where a cell is empty.
+    """
+
+    rows: Sequence[Row]
+    samples: tuple[Sample, ...]
+    schema: Schema
+    labels: Labels
+
+
+def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
+    """Read a manifest as tasks.
 
     Args:
-        path: a .csv file with a header, or a .jsonl file.
+        path: a .csv file with a header, a .jsonl file, or a .parquet file whose columns of lists
+            are vectors.
         columns: what its columns are.
         root: folder that media paths are relative to; by default the manifest's.
-        share: of the tasks that only measure, where no column `split` says train or test.
 
     Raises:
         DataError: a file, column or value is missing or unusable.
     """
     rows = _rows(path)
     _check_columns(path, rows, columns)
-    whole = [name for name, (_, modality) in columns.labels.items() if modality is None]
-    if len(whole) != 1:
-        raise DataError(
-            "--columns: a replay is of one question about the whole task, and "
-            f"{', '.join(map(repr, whole)) or 'no column'} asks one"
-        )
     home = (root or path.parent).resolve()
     samples = tuple(
         {name: _raw(row.get(name), kind, home) for name, kind in columns.inputs.items()}
@@ -57,12 +72,37 @@ def read(path: Path, columns: Columns, root: Path | None, share: float) -> Datas
         ),
     )
     labels = {t.name: _values(t, [row.get(t.name) for row in rows]) for t in schema.targets}
-    train, test = _split(rows, usable(schema, labels), share)
-    return Dataset(path.stem, f"Tasks of {path.name}", samples, labels, schema, train, test)
+    return Tasks(rows, samples, schema, labels)
+
+
+def read(path: Path, columns: Columns, root: Path | None, share: float) -> Dataset:
+    """Read a manifest as labelled data to replay.
+
+    Args:
+        path: as of `tasks`.
+        columns: what its columns are.
+        root: as of `tasks`.
+        share: of the tasks that only measure, where no column `split` says train or test.
+
+    Raises:
+        DataError: a file, column or value is missing or unusable.
+    """
+    whole = [name for name, (_, modality) in columns.labels.items() if modality is None]
+    if len(whole) != 1:
+        raise DataError(
+            "--columns: a replay is of one question about the whole task, and "
+            f"{', '.join(map(repr, whole)) or 'no column'} asks one"
+        )
+    found = tasks(path, columns, root)
+    train, test = _split(found.rows, usable(found.schema, found.labels), share)
+    title = f"Tasks of {path.name}"
+    return Dataset(path.stem, title, found.samples, found.labels, found.schema, train, test)
 
 
 def _rows(path: Path) -> list[Row]:
     try:
+        if path.suffix == ".parquet":
+            return _arrow(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             if path.suffix == ".csv":
                 return _table(path, csv.DictReader(file, strict=True))
@@ -70,9 +110,25 @@ def _rows(path: Path) -> list[Row]:
                 return [_object(path, n, line) for n, line in enumerate(file, 1) if line.strip()]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no {path.suffix} file in UTF-8: {error}") from error
-    raise DataError(f"{path}: a manifest is a .csv or .jsonl file")
+    except (UnicodeDecodeError, csv.Error, pyarrow.ArrowInvalid) as error:
+        raise DataError(f"{path} is no {path.suffix} file (text is UTF-8): {error}") from error
+    raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
+
+
+def _arrow(path: Path) -> list[Row]:
+    """Read columns of lists of numbers as vectors: a million Python lists would fill the memory."""
+    table = pyarrow.parquet.read_table(path)
+    columns = [_column(table.column(name)) for name in table.column_names]
+    names = table.column_names
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _column(column: pyarrow.ChunkedArray) -> Sequence[Any]:
+    kind = column.type
+    lists = pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind)
+    if not lists or not pyarrow.types.is_floating(kind.value_type):
+        return column.to_pylist()
+    return [None if cell is None else cell.values.to_numpy() for cell in column]
 
 
 def _table(path: Path, reader: csv.DictReader[str]) -> list[Row]:
@@ -106,12 +162,13 @@ def _check_columns(path: Path, rows: Sequence[Row], columns: Columns) -> None:
     missing = sorted((columns.inputs.keys() | columns.labels.keys()) - there)
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}; it has: {', '.join(sorted(there))}")
-    for name, (_, modality) in columns.labels.items():
-        if modality is not None and modality not in columns.inputs:
-            raise DataError(f"--columns: {name!r} labels {modality!r}, which is no input")
 
 
 def _raw(value: Any, kind: ModalityKind, home: Path) -> RawValue:
+    if isinstance(value, np.ndarray):
+        if kind is not ModalityKind.SEQUENCE:
+            raise DataError(f"a vector is a sequence, not of kind {kind.value}")
+        return vector(value)
     if value is None or value == "":
         return None
     if kind is ModalityKind.TEXT:
@@ -161,7 +218,9 @@ def _target(
             raise DataError(f"column {name!r} holds {row[name]!r}, not one class; is it =choices?")
     said = {one for row in rows for one in _said(row.get(name), kind)}
     if len(said) < 2:
-        raise DataError(f"column {name!r} holds {len(said)} classes; at least 2 are needed")
+        raise DataError(
+            f"column {name!r} holds {len(said)} classes; at least 2 are needed to learn"
+        )
     return Target(name, kind, tuple(sorted(said)), modality=own)
 
 

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from model import device as devices
 from model.encoders import encoder_for
 from model.model import Model
@@ -17,9 +20,10 @@ from model.network import Network
 from model.presets import Preset
 from model.schema import Schema
 from model.vectors.network import network_for
+from strategies.pool import HeldOut
 
 FORMAT = 1
-_WEIGHTS, _METADATA = "weights.safetensors", "model.json"
+_WEIGHTS, _METADATA, _HELD_OUT = "weights.safetensors", "model.json", "held_out.safetensors"
 
 
 class CheckpointError(Exception):
@@ -37,6 +41,7 @@ def save(model: Model, folder: Path) -> None:
     try:
         weights = {k: v.detach().cpu().contiguous() for k, v in _state(model.network).items()}
         save_file(weights, beside / _WEIGHTS)
+        save_file(_held_out(model), beside / _HELD_OUT)
         (beside / _METADATA).write_text(json.dumps(_metadata(model), indent=2))
         for path in beside.iterdir():
             with open(path, "rb") as file:
@@ -74,6 +79,8 @@ def load(folder: Path, *, device: str = "auto", expect: Schema | None = None) ->
         model = _model(content, schema, device)
         _same_preparation(model)
         model.network.load_state_dict(load_file(folder / _WEIGHTS), strict=True)
+        if (folder / _HELD_OUT).exists():  # 0.1 wrote none
+            model.held_out = _read_held_out(schema, load_file(folder / _HELD_OUT))
     except FileNotFoundError as error:
         raise CheckpointError(f"no model at {folder}: train one first") from error
     except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
@@ -84,6 +91,26 @@ def load(folder: Path, *, device: str = "auto", expect: Schema | None = None) ->
 
 def _state(network: Network) -> dict[str, Any]:
     return dict(network.state_dict())
+
+
+def _held_out(model: Model) -> dict[str, Tensor]:
+    """Return arrays by question, those of `HeldOut`; by place, as names may hold anything."""
+    arrays = {}
+    for place, question in enumerate(model.schema.questions):
+        if one := model.held_out.get(question.name):
+            for name, values in (("probabilities", one.probabilities), ("truth", one.truth)):
+                arrays[f"{place}:{name}"] = torch.as_tensor(values).contiguous()
+    return arrays
+
+
+def _read_held_out(schema: Schema, arrays: dict[str, Tensor]) -> dict[str, HeldOut]:
+    return {
+        question.name: HeldOut(
+            arrays[f"{place}:probabilities"].numpy(), arrays[f"{place}:truth"].numpy()
+        )
+        for place, question in enumerate(schema.questions)
+        if f"{place}:truth" in arrays
+    }
 
 
 def _metadata(model: Model) -> dict[str, Any]:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model import fusion, pseudo_labels
+from model import fusion
 from model.arrays import Array, Float32Array
 from model.coalitions import mean_coalition_values
 from model.gradients import Factors, write_layer_gradients
 from model.heads import Answers
 from model.inputs import Batch, Inputs
 from model.model import Model
+from model.needs import check_needs
 from model.network import Encoded
 from model.presence import zero_absent
 from strategies.pool import Coalition, Further, LayerGradients, LinearHead, Need, Pool, TargetKind
@@ -70,7 +71,7 @@ def look(
     Raises:
         ValueError: the network cannot give what is needed; the message says what can be done.
     """
-    _check(model, needs, labelled, pseudo_label)
+    check_needs(model, needs, labelled, pseudo_label)
     names, questions = model.schema.names, model.schema.questions
     first = questions.index(model.schema.ranking)
     arrays = _Arrays(inputs.size)
@@ -81,6 +82,7 @@ def look(
     found = arrays.found
     if not inputs.size:
         raise ValueError("the pool is empty: there is nothing to look at")
+    held_out = model.held_out if Need.HELD_OUT in needs else {}
     known = _features(model, labelled) if Need.LABELLED_FEATURES in needs else None
     if labelled_count is None and labelled is not None:
         labelled_count = labelled.size
@@ -97,6 +99,7 @@ def look(
         labelled_features=None if known is None else _by_modality(known, "features", names),
         fused_features=found.get("fused"),
         labelled_fused_features=None if known is None else known.get("fused"),
+        held_out=held_out.get(questions[first].name),
         linear_head=_linear_head(model, first, found),
         pretrained=bool(model.metadata.get("pretrained", False)),
         round=round,
@@ -107,41 +110,12 @@ def look(
                 found[f"probabilities:{place}"],
                 _passes_first(found.get(f"mc:{place}")),
                 _linear_head(model, place, found),
+                held_out.get(question.name),
             )
             for place, question in enumerate(questions)
             if place != first
         ),
     )
-
-
-def _check(model: Model, needs: frozenset[Need], labelled: Inputs | None, rule: str) -> None:
-    built = model.preset.network
-    kind = model.schema.ranking.kind
-    if Need.COALITIONS in needs and kind is TargetKind.REGRESSION:
-        raise ValueError(
-            "coalition values V(S) are the probability of a pseudo-class and are not defined for "
-            "regression; choose grace, coreset or random"
-        )
-    if Need.GRADIENTS in needs and (model.network.last is None or model.network.by_maps):
-        raise ValueError(
-            "GRACE reads the gradient of each modality's last layer, which this network lacks "
-            f"(fusion {built.fusion!r}, projection {built.projection}); train with "
-            "a projection width and a fusion other than nl_gate on maps, or choose bmmal"
-        )
-    numbers = any(q.kind is TargetKind.REGRESSION for q in model.schema.questions)
-    draws = Need.GRADIENTS in needs and rule == "mc_mean" and numbers
-    if draws and not model.network.stochastic:
-        raise ValueError(
-            "mc_mean: this network has no dropout to draw from; set the preset's dropout, or "
-            "choose the pseudo-label polarity or teacher"
-        )
-    if Need.MC_PROBABILITIES in needs and not model.network.stochastic:
-        raise ValueError("this network has no dropout to draw from; set the preset's dropout")
-    if Need.LABELLED_FEATURES in needs and labelled is None:
-        raise ValueError("this strategy needs the labelled tasks: pass labelled=")
-    if rule not in pseudo_labels.RULES:
-        choices = ", ".join(pseudo_labels.RULES)
-        raise ValueError(f"no pseudo-label rule {rule!r}; choose one of {choices}")
 
 
 def _look_at(

@@ -12,7 +12,7 @@ from model import metrics
 from model.arrays import Array
 from model.intervals import Interval, bootstrap, mean, wilson
 from model.schema import Target
-from strategies.pool import FloatArray, IntArray, TargetKind
+from strategies.pool import BoolArray, FloatArray, IntArray, TargetKind
 
 ENOUGH = 20
 """Labels by chance from which on a figure is told at all."""
@@ -20,6 +20,8 @@ PARTS = 3
 """Into how many parts they are divided, each answered for by a model that lacks it."""
 PER_CLASS = 10
 """Labels by chance per class from which on means over classes are told: of fewer they lie."""
+PER_BIN, BINS = 20, 5
+"""Labels by chance of each part of a calibration curve, and its parts at most."""
 MAIN = {
     TargetKind.CLASSIFICATION: "accuracy",
     TargetKind.MULTILABEL: "exact",
@@ -40,7 +42,9 @@ def measure(target: Target, predicted: Array, truth: Array) -> dict[str, Any]:
         {} with fewer than `ENOUGH` known ones. Else `n` and value, low and high of: `accuracy`,
         `macro_accuracy` and `f1` (macro), both from `PER_CLASS` labels a class on, and
         `overconfidence` (mean top probability less accuracy)
-        for a class; `exact`, `accuracy` (per label), `f1` (micro) and `overconfidence` for several;
+        and `reliability` for a class: parts of the samples by how sure the model was (`sure`, the
+        mean; `right`, the share with its interval; `n`), from `2 * PER_BIN` on; `exact`,
+        `accuracy` (per label), `f1` (micro) and `overconfidence` for several;
         `mae` and `corr` for a number. `classes` has for each class that occurs how many samples
         have it (`n`) and the share of them that was found (`found`).
     """
@@ -77,11 +81,29 @@ def _class(target: Target, p: FloatArray, truth: IntArray) -> dict[str, Any]:
         "accuracy": _rounded(wilson(hit)),
         **_over_classes(p, truth),
         "overconfidence": _rounded(mean(p.max(axis=1).astype(np.float64) - hit)),
+        **_reliability(p.max(axis=1), hit),
         "classes": {
             name: {"n": int((truth == i).sum()), "found": _rounded(wilson(hit[truth == i]))}
             for i, name in enumerate(target.classes)
             if (truth == i).any()
         },
+    }
+
+
+def _reliability(sure: FloatArray, hit: BoolArray) -> dict[str, list[dict[str, Any]]]:
+    count = min(BINS, len(hit) // PER_BIN)
+    if count < 2:
+        return {}
+    parts = np.array_split(np.argsort(sure, kind="stable"), count)
+    return {
+        "reliability": [
+            {
+                "n": len(part),
+                "sure": round(float(sure[part].mean()), 4),
+                "right": _rounded(wilson(hit[part])),
+            }
+            for part in parts
+        ]
     }
 
 

@@ -17,7 +17,7 @@ from model.inputs import Batch, Inputs
 from model.network import Network
 from model.presets import Preset
 from model.schema import Schema, Target
-from strategies.pool import IntArray, TargetKind
+from strategies.pool import HeldOut, IntArray, TargetKind
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Model:
         metadata: library versions, metrics, seed, n_labels.
         device: where it computes.
         out_of_fold: just after training on prepared vectors; a checkpoint does not keep it.
+        held_out: question with classes -> the same beside the labels, which a checkpoint keeps.
     """
 
     schema: Schema
@@ -69,6 +70,7 @@ class Model:
     metadata: dict[str, Any] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     out_of_fold: OutOfFold | None = None
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
 
     @torch.no_grad()
     def predict(self, inputs: Inputs) -> dict[str, Float32Array]:

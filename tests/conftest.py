@@ -21,24 +21,29 @@ settings.register_profile("equipoise", deadline=None)
 settings.load_profile("equipoise")
 
 
-LIVE = tuple(
-    ROOT / "tests" / place
-    for place in (
-        "e2e",
+LIVE = {
+    "live": ("e2e",),
+    "live beside": (
+        "e2e/test_levels.py",
         "faults",
         "demo/test_labelstudio.py",
         "backend/labelstudio/test_templates.py",
-    )
-)
-"""Tests that need an installed Label Studio."""
+    ),
+}
+"""Tests that need an installed Label Studio, in two halves that take about as long."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what needs a Label Studio in one process: one server serves it all."""
+    """Keep what needs a Label Studio in two processes: a server each serves it all."""
     for item in items:
-        if any(item.path.is_relative_to(place) for place in LIVE):
-            item.add_marker(pytest.mark.xdist_group("live"))
+        named = [
+            group
+            for group, places in LIVE.items()
+            if any(item.path.is_relative_to(ROOT / "tests" / place) for place in places)
+        ]
+        if named:
+            item.add_marker(pytest.mark.xdist_group(named[-1]))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -86,6 +86,10 @@ def commit_round(store: Store) -> None:
         checkpoint=f"projects/{PROJECT}/{version}/checkpoint",
         durations={"fetch": 0.4, "encode": 1.1, "train": 6.2, "rank": 0.3, "publish": 0.5},
         metrics={"pool_contribution:text": 1.0},
+        work={
+            "order": {"strategy": "bmmal", "because": ""},
+            "sees": {"text": ["minilm", "ngrams"]},
+        },
     )
     store.save_project(PROJECT, announced=version)
 
@@ -119,6 +123,7 @@ def same(shown: Any, real: Any, name: str = "answer") -> None:
 @pytest.mark.parametrize("example", examples(), ids=lambda found: f"{found.method} {found.path}")
 def test_the_example_is_what_is_answered(client: TestClient, example: Example) -> None:
     path = example.path.replace("{project}", str(PROJECT)).replace("{action}", "check")
+    path = path.replace("{task}", "101").replace("{place}", "0")
     answer = client.request(example.method, path, json=example.body)
     assert answer.status_code == example.status
     if example.answer is not None:

@@ -8,7 +8,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from backend.commands import cache, data, encoders, project, replay, rounds, server
+from backend.commands import (
+    belief,
+    cache,
+    data,
+    encoders,
+    project,
+    rank_files,
+    replay,
+    rounds,
+    server,
+)
 from backend.errors import EquipoiseError
 from demo.command import demo
 
@@ -26,11 +36,14 @@ for _command in (
     rounds.retrain,
     rounds.rank,
     data.export,
+    rank_files.rank_files,
     rounds.status,
     rounds.rounds,
     project.set_options,
     rounds.cancel,
     rounds.rollback,
+    belief.accept,
+    belief.review,
     data.backup,
     data.restore,
     cache.cache,

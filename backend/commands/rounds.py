@@ -119,6 +119,15 @@ def _print_state(state: dict[str, Any]) -> None:
             say(f"  {name + ':':14}{value}")
 
 
+def _ordered(state: dict[str, Any]) -> str:
+    """Say what orders the queue; of one that fits by itself, what it took and why."""
+    order = state.get("order", {})
+    if not order or order["strategy"] == state["strategy"]:
+        return str(state["strategy"])
+    because = f", because {order['because']}" if order["because"] else ""
+    return f"{state['strategy']}: {order['strategy']}{because}"
+
+
 def _lines(state: dict[str, Any]) -> dict[str, str]:
     now = state["state"]
     if state["progress"]:
@@ -132,7 +141,8 @@ def _lines(state: dict[str, Any]) -> dict[str, str]:
         "connected": "yes" if state["connected"] else "no",
         "now": now,
         "serves": serves + (" (rolled back)" if state["rolled_back"] else ""),
-        "strategy": state["strategy"],
+        "strategy": _ordered(state),
+        "sees": ", ".join(f"{n} by {' + '.join(by)}" for n, by in state.get("sees", {}).items()),
         "labels": f"{state['labels']} in the last round, {state['new_labels']} new since",
         "settings": ", ".join(f"{k}={v}" for k, v in state["settings"].items()),
         "questions": ", ".join(
@@ -142,6 +152,8 @@ def _lines(state: dict[str, Any]) -> dict[str, str]:
         "contribution": ", ".join(f"{name} {v:.0%}" for name, v in contributions.items()),
         "absent media": ", ".join(f"{n} x {reason}" for reason, n in absent.items()),
         "how good": state.get("quality", ""),
+        "safe to accept": state.get("measured", {}).get("accept", {}).get("sentence", ""),
+        "look again": state.get("look_again", ""),
         "enough labels?": state.get("stopping", {}).get("text", ""),
         "disk": ", ".join(
             f"{state['disk'][f'{name}_bytes'] / 1e6:,.0f} MB {text}" for name, text in sizes.items()

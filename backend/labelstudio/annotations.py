@@ -13,7 +13,11 @@ from backend.labelstudio.controls import Control
 from model.schema import Target
 from strategies.pool import TargetKind
 
+_UNSORTED = "_"
+"""Where the editor keeps what is in no bucket of a Ranker."""
 Value = str | tuple[str, ...] | float
+ACCEPTED = "equipoise_accepted"
+"""Key in the `meta` of the results that Equipoise accepted itself: the version that predicted."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class Labelled:
         values: target name -> one value for every usable annotation; {} where nothing is learned
             from annotations, and only that there is one counts.
         stamp: changes whenever the task's usable annotations change.
+        by: target name -> the annotator of each of its values; 0 where that is not said.
     """
 
     task: int
     values: Mapping[str, tuple[Value, ...]]
     stamp: str
+    by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -73,9 +79,10 @@ def read_tasks(tasks: Iterable[Mapping[str, Any]], config: LabelConfig) -> Answe
 def read_task(task: Mapping[str, Any], config: LabelConfig) -> Labelled | None:
     """Read a task's annotations; None when no usable one says anything about a target.
 
-    Skipped (cancelled) annotations are left out. Where ground truth exists only it counts. Where a
-    control takes several labels, an annotation that chose none says that none of them applies,
-    unless the control may have been hidden or something of the annotation is not understood.
+    Skipped (cancelled) annotations, and those that Equipoise accepted unseen, are left out. Where
+    ground truth exists only it counts. Where a control takes several labels, an annotation that
+    chose none says that none of them applies, unless the control may have been hidden or something
+    of the annotation is not understood.
     """
     return _labelled(task, _usable(task), config, Counter())
 
@@ -85,9 +92,26 @@ def _usable(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     usable = [
         item
         for item in (_list(annotations) or _list(task.get("completions")))
-        if isinstance(item, Mapping) and not (item.get("was_cancelled") or item.get("skipped"))
+        if isinstance(item, Mapping)
+        and not (item.get("was_cancelled") or item.get("skipped") or is_accepted(item))
     ]
     return [item for item in usable if item.get("ground_truth")] or usable
+
+
+def is_accepted(annotation: Mapping[str, Any]) -> bool:
+    """Tell whether an annotation is a prediction that Equipoise accepted, untouched since.
+
+    Label Studio adds up the seconds that somebody works at an annotation: who has saved it again,
+    or called it ground truth, has looked at it, and it is theirs.
+    """
+    results = annotation.get("result")
+    touched = annotation.get("lead_time") or annotation.get("ground_truth")
+    return not touched and any(
+        isinstance(item, Mapping)
+        and isinstance(meta := item.get("meta"), Mapping)
+        and ACCEPTED in meta
+        for item in (results if isinstance(results, list) else ())
+    )
 
 
 def _labelled(
@@ -97,15 +121,25 @@ def _labelled(
     unread: Counter[str],
 ) -> Labelled | None:
     values: dict[str, list[Value]] = {}
+    by: dict[str, list[int]] = {}
     for item in usable:
         for name, value in _said(item.get("result"), config, unread).items():
             values.setdefault(name, []).append(value)
+            by.setdefault(name, []).append(_annotator(item))
     covered = bool(usable) and not config.schema.targets
     if not values and not covered:
         return None
     stamp = "|".join(sorted(f"{name}={sorted(map(str, v))}" for name, v in values.items()))
     said = {name: tuple(found) for name, found in values.items()}
-    return Labelled(int(task["id"]), said, stamp or "annotated")
+    who = {name: tuple(found) for name, found in by.items()}
+    return Labelled(int(task["id"]), said, stamp or "annotated", who)
+
+
+def _annotator(annotation: Mapping[str, Any]) -> int:
+    """Return who made an annotation: Label Studio gives an id, or an object that has one."""
+    found = annotation.get("completed_by")
+    number = found.get("id") if isinstance(found, Mapping) else found
+    return number if isinstance(number, int) else 0
 
 
 def _said(result: Any, config: LabelConfig, unread: Counter[str]) -> dict[str, Value]:
@@ -163,18 +197,11 @@ def _value(
     items: Sequence[Mapping[str, Any]], target: Target, control: Control, unread: Counter[str]
 ) -> Value | None:
     """Return what an annotation says about one target; None: nothing that is understood."""
-    answers = [
-        item["value"].get(control.answer) if isinstance(item.get("value"), Mapping) else None
-        for item in items
-        if _answers(item, control)
-    ]
+    answers = [_answer(item, control) for item in items if _answers(item, control)]
     if not answers:
         return None
     if target.kind is TargetKind.REGRESSION:
-        number = _number(answers[0])
-        if number is None:
-            unread[f"{target.name!r} answered with {_short(answers[0])}"] += 1
-        return number
+        return _one_number(answers, target, unread)
     chosen: list[str] = []
     strange = 0
     for answer in answers:
@@ -186,13 +213,35 @@ def _value(
                 strange += 1
                 unread[f"{target.name!r} answered with {_short(part)}"] += 1
             chosen += names
+    if strange:
+        return None  # the rest is no whole answer: what was meant may be any other class
     said = tuple(dict.fromkeys(chosen))
     if target.kind is TargetKind.MULTILABEL:
-        return None if strange and not said else said
-    if len(said) > 1:
+        return said
+    one = control.one(said)
+    if said and one is None:
         unread[f"{target.name!r} answered with several classes"] += 1
+    return one
+
+
+def _one_number(answers: Sequence[Any], target: Target, unread: Counter[str]) -> float | None:
+    """Return the number that is said, once and in the control's range."""
+    found = [_number(answer) for answer in answers]
+    low = -math.inf if target.low is None else target.low
+    high = math.inf if target.high is None else target.high
+    strange = [
+        answer
+        for answer, number in zip(answers, found, strict=True)
+        if number is None or not low <= number <= high
+    ]
+    for answer in strange:
+        unread[f"{target.name!r} answered with {_short(answer)}"] += 1
+    if strange:
         return None
-    return said[0] if said else None
+    if len(set(found)) > 1:
+        unread[f"{target.name!r} answered with several numbers"] += 1
+        return None
+    return found[0]
 
 
 def _answers(item: Mapping[str, Any], control: Control) -> bool:
@@ -207,6 +256,18 @@ def _answers(item: Mapping[str, Any], control: Control) -> bool:
         and isinstance(value, Mapping)
         and control.answer in value
     )
+
+
+def _answer(item: Mapping[str, Any], control: Control) -> Any:
+    value = item.get("value")
+    if not isinstance(value, Mapping):
+        return None
+    if control.presence and control.answer not in value:
+        return value.get(str(item.get("type")))  # named after the tag that draws
+    found = value.get(control.answer)
+    if control.answer == "ranker" and isinstance(found, Mapping):
+        return [bucket for bucket, inside in found.items() if inside and bucket != _UNSORTED]
+    return found
 
 
 def _parts(answer: Any) -> list[Any]:

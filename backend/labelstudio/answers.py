@@ -28,16 +28,32 @@ def prediction_result(
         config: the label config whose controls are answered.
         outputs: target name -> (N, K) probabilities or (N,) values.
         row: which task.
-        importable: leave out what Label Studio's import of predictions refuses: the answer of
-            Choices with allowNested is a path, and its check (1.23.2) stumbles over lists.
+        importable: answer as Label Studio's import of predictions wants it.
     """
-    return [
-        _result(target, control, outputs[target.name][row])
+    found = [
+        (control, _result(target, control, outputs[target.name][row]))
         for target in config.schema.targets
-        if target.name in outputs
-        and not (control := config.controls[target.name]).presence
-        and not (importable and control.nested and control.answer == "choices")
+        if target.name in outputs and not (control := config.controls[target.name]).presence
     ]
+    if not importable:
+        return [item for _, item in found]
+    return [item for control, item in found if _is_importable(control, item)]
+
+
+def _is_importable(control: Control, item: dict[str, Any]) -> bool:
+    """Make an answer pass the check of Label Studio's import, and tell whether it does.
+
+    Nested Choices answer with paths, as the editor reads and stores them; the check (1.23.2) wants
+    texts, but looks for them below the control's name first. So they stand there for the check, and
+    the editor, which knows nothing of that, reads the paths.
+    """
+    if not (control.nested and control.answer == "choices"):
+        return True
+    if control.name == control.answer:
+        return False
+    paths = item["value"][control.answer]
+    item["value"][control.name] = {control.answer: [path[-1] for path in paths]}
+    return True
 
 
 def _result(target: Target, control: Control, output: Any) -> dict[str, Any]:
@@ -68,6 +84,8 @@ def _answer(control: Control, names: list[str]) -> Any:
     paths = [control.path(name) for name in names]
     if not control.nested:
         return [path[-1] for path in paths]
+    if control.answer == "choices":
+        return [list(path) for path in control.ticked(names)]
     # A path stands for what is above it, too.
     above = {path[:end] for path in paths for end in range(1, len(path))}
     return [list(path) for path in paths if path not in above]

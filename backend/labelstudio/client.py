@@ -72,10 +72,24 @@ class LabelStudio(Connection):
         """Yield every task that has annotations (skipped ones too), with them."""
         return self._pages(project, {"fields": "all", "query": json.dumps({"filters": _ANNOTATED})})
 
-    def task(self, task: int) -> Json:
-        """Return one task."""
-        found: Json = self.call("GET", f"/api/tasks/{task}/")
-        return found
+    def task_data(self, project: int, task: int) -> Json:
+        """Return the data of one task of a project.
+
+        Raises:
+            LabelStudioError: the project has no such task any more.
+        """
+        its_id = {
+            "filter": "filter:tasks:id",
+            "operator": "equal",
+            "type": "Number",
+            "value": task,
+        }
+        query = json.dumps({"filters": {"conjunction": "and", "items": [its_id]}})
+        wanted = {"include": "id,data", "query": query}
+        for found in self._pages(project, wanted, size=1):
+            data: Json = found["data"]
+            return data
+        raise LabelStudioError(f"Project {project} has no task {task} any more.", 404)
 
     def _pages(self, project: int, params: Json, *, size: int = _PAGE) -> Iterator[Json]:
         # By id, so that a task that is finished meanwhile does not shift the pages.
@@ -136,6 +150,21 @@ class LabelStudio(Connection):
         """Return how many predictions each model version has."""
         found: dict[str, int] = self.call("GET", f"/api/projects/{project}/model-versions")
         return found
+
+    # Annotations
+
+    def create_annotation(self, task: int, body: Json) -> Json:
+        """Annotate a task, as the token's user."""
+        made: Json = self.call("POST", f"/api/tasks/{task}/annotations/", json=body)
+        return made
+
+    def delete_annotation(self, annotation: int) -> None:
+        """Delete one annotation."""
+        try:
+            self.call("DELETE", f"/api/annotations/{annotation}/")
+        except LabelStudioError as error:
+            if error.status != 404:
+                raise
 
     # Backends, webhooks, tabs
 

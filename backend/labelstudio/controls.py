@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Control:
     tag: str
     to_name: str
     answer: str = ""
-    paths: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    paths: Mapping[Path, str] = field(default_factory=dict)
     nested: bool = False
     conditional: bool = False
     presence: bool = False
@@ -54,6 +56,42 @@ class Control:
         whole = [path[:end] for end in range(1, len(path) + 1)]
         return [self.paths[one] for one in whole if one in self.paths]
 
-    def path(self, name: str) -> tuple[str, ...]:
+    def path(self, name: str) -> Path:
         """Return the path of a class as results have it."""
-        return [path for path, known in self.paths.items() if known == name][-1]
+        return {known: path for path, known in self.paths.items()}[name]
+
+    def one(self, names: Sequence[str]) -> str | None:
+        """Return the one class that several answers come to; None where they say different things.
+
+        A box that holds others is ticked where all of them are: of boxes within each other the
+        innermost is meant that holds, or is held by, all that are ticked.
+        """
+        if len(names) < 2 or not self.nested:
+            return names[0] if len(names) == 1 else None
+        paths = [self.path(name) for name in names]
+        meant = [path for path in paths if all(_within(path, other) for other in paths)]
+        return self.paths[max(meant, key=len)] if meant else None
+
+    def ticked(self, names: Iterable[str]) -> list[Path]:
+        """Return all boxes of nested Choices that the editor shows as ticked for some classes.
+
+        It keeps the ticks of the innermost boxes only; one that holds others is ticked where all of
+        them are, and its answer says so, too.
+        """
+        boxes = [path for path, name in self.paths.items() if self.path(name) == path]
+        inner = [box for box in boxes if not any(_holds(box, other) for other in boxes)]
+        chosen = [self.path(name) for name in names]
+        if self.ancestors:  # what holds others is chosen with them, and is no answer by itself
+            chosen = [path for path in chosen if path in inner]
+        on = {box for box in inner if any(box[: len(path)] == path for path in chosen)}
+        return [
+            box for box in boxes if all(leaf in on for leaf in inner if leaf[: len(box)] == box)
+        ]
+
+
+def _holds(box: Path, other: Path) -> bool:
+    return len(box) < len(other) and other[: len(box)] == box
+
+
+def _within(one: Path, other: Path) -> bool:
+    return one == other or _holds(one, other) or _holds(other, one)

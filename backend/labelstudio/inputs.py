@@ -39,6 +39,8 @@ INPUTS: dict[str, tuple[tuple[str, ModalityKind, Reading], ...]] = {
         (".frames", ModalityKind.VIDEO, Reading.FILE),
         (".sound", ModalityKind.AUDIO, Reading.FILE),
     ),
+    "markdown": (("", ModalityKind.TEXT, Reading.TEXT),),
+    "dialog": (("", ModalityKind.TEXT, Reading.DIALOGUE),),
     "paragraphs": (("", ModalityKind.TEXT, Reading.DIALOGUE),),
     "chat": (("", ModalityKind.TEXT, Reading.DIALOGUE),),
     "table": (("", ModalityKind.TEXT, Reading.RECORD),),
@@ -140,6 +142,8 @@ def _problem(tag: Tag) -> str:
         raise UnsupportedConfig(
             f"{tag}: equipoise={wish!r} is unknown on an input; use 'ignore' or 'sequence'."
         )
+    if tag.kind == "header":
+        return "a heading counts as context for people; what a Text or Markdown tag shows is read"
     if tag.kind not in INPUTS and wish != "sequence":
         return "an input that is not read; it counts as context for people"
     if not is_variable(_expression(tag)):
@@ -159,15 +163,16 @@ def _readings(tag: Tag) -> tuple[tuple[str, ModalityKind, Reading], ...]:
 
 def _source(tag: Tag, reading: Reading) -> Source:
     attrs = tag.attrs
-    chat = tag.kind == "chat"
+    speaker = {"chat": "role", "dialog": "name"}.get(tag.kind, "author")
+    words = "content" if tag.kind == "chat" else "text"
     separator = attrs.get("sep", ",")
     return Source(
         _expression(tag),
         reading,
         attrs.get("valuetype", "").lower() == "url",
         tag.repeat if tag.repeat and tag.repeat.flag in _expression(tag) else None,
-        attrs.get("namekey", "role" if chat else "author"),
-        attrs.get("textkey", "content" if chat else "text"),
+        attrs.get("namekey", speaker),
+        attrs.get("textkey", words),
         tag.columns,
         attrs.get("timecolumn", ""),
         {"tab": "\t", "\\t": "\t", "space": " "}.get(separator.lower(), separator),

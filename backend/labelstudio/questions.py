@@ -6,6 +6,7 @@ the modality that the control labels alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ PRESENCE = {
     *("labels", "rectanglelabels", "polygonlabels", "ellipselabels", "keypointlabels"),
     *("brushlabels", "bitmasklabels", "vectorlabels", "timelinelabels", "timeserieslabels"),
     *("paragraphlabels", "hypertextlabels", "ocrlabels", "magicwandlabels", "cubelabels"),
+    "ranker",
 }
+"""Labels of regions, and buckets that a task's items are sorted into."""
 LEARNED = {"choices", "taxonomy", "rating", "number", "pairwise"}
 _ANSWERS = {"pairwise": "selected"}
 _SIDES = (("left",), ("right",))
@@ -78,12 +81,13 @@ def read_questions(tags: Sequence[Tag], of_tag: Mapping[str, tuple[str, ...]]) -
 def _add(found: Questions, tag: Tag, modality: str | None) -> None:
     target = _target(tag, modality)
     found.targets.append(target)
+    names = _names(tag)
     paths: dict[tuple[str, ...], str] = {}
     if tag.options:
-        paths = {seen: " / ".join(path) for seen, path in zip(tag.shown, tag.options, strict=True)}
-    for path in _paths(tag):  # last, and therefore what predictions say
+        paths = {seen: names[path] for seen, path in zip(tag.shown, tag.options, strict=True)}
+    for path in names:  # last, and therefore what predictions say
         paths.pop(path, None)
-        paths[path] = " / ".join(path)
+        paths[path] = names[path]
     found.controls[tag.name] = Control(
         tag.name,
         tag.tag,
@@ -117,6 +121,8 @@ def _problem(tag: Tag, of_tag: Mapping[str, tuple[str, ...]]) -> str:
         return f"points to {', '.join(tag.to_names) or 'nothing'}, which is no input here"
     if tag.kind in ("rating", "number", "pairwise"):
         return ""
+    if not tag.options and tag.kind == "ranker":
+        return "what people write, draw or sort there is not learned"
     if not tag.options:
         return "its labels come from task data, so there is no fixed set of classes"
     return ""
@@ -184,11 +190,18 @@ def _paths(tag: Tag) -> tuple[tuple[str, ...], ...]:
     return tag.options
 
 
+def _names(tag: Tag) -> dict[tuple[str, ...], str]:
+    """Return a name for each path; a value that looks like a path of others keeps its own."""
+    paths = dict.fromkeys(_paths(tag))
+    joints = (f" {'/' * slashes} " for slashes in itertools.count(1))
+    found = ({path: joint.join(path) for path in paths} for joint in joints)
+    return next(names for names in found if len(set(names.values())) == len(paths))
+
+
 def _target(tag: Tag, modality: str | None) -> Target:
     kind = _kind(tag)
     if kind is not TargetKind.REGRESSION:
-        classes = tuple(" / ".join(path) for path in _paths(tag))
-        return Target(tag.name, kind, tuple(dict.fromkeys(classes)), modality=modality)
+        return Target(tag.name, kind, tuple(_names(tag).values()), modality=modality)
     if tag.kind == "rating":
         return Target(tag.name, kind, (), 1.0, _number(tag, "maxrating") or 5.0, modality=modality)
     return Target(tag.name, kind, (), _number(tag, "min"), _number(tag, "max"), modality=modality)

@@ -15,7 +15,9 @@ from backend.errors import UnsupportedConfig
 _MAX_CONFIG = 1_000_000
 _LAYOUT = {"view", "header", "style", "collapse", "panel", "repeater", "relations", "relation"}
 _LAYOUT |= {"choice", "label", "channel", "multichannel", "filter", "shortcut", "bucket", "br"}
-_OPTIONS = {"choice", "label"}
+_OPTIONS = {"choice", "label", "bucket"}
+_SHOWING = {"header", "markdown"}
+"""Layout that may show task data."""
 _CONDITIONS = {"visiblewhen", "whentagname", "whenchoicevalue", "whenlabelvalue", "whenrole"}
 
 
@@ -35,7 +37,8 @@ class Tag:
         tag: its name as it is written, for people.
         name: what results call it.
         attrs: attributes by lower-case name.
-        options: paths of values of the Choice and Label tags inside; an alias stands for its value.
+        options: paths of values of the Choice, Label and Bucket tags inside; an alias stands for
+            its value, a Bucket's name for it.
         shown: the same paths by what people see.
         columns: of the Channel tags inside.
         conditional: shown only in some cases, so that no answer says nothing.
@@ -64,7 +67,7 @@ class Tag:
 
     def says(self, attribute: str) -> bool:
         """Tell whether an attribute is switched on."""
-        return self.attrs.get(attribute, "").strip().lower() in ("true", "1", "yes")
+        return _is_on(self.attrs.get(attribute, ""))
 
     def __str__(self) -> str:
         return f"<{self.tag} name={self.name!r}>"
@@ -103,8 +106,12 @@ def _walk(node: ElementTree.Element, conditional: bool, repeat: Repeat | None) -
     kind = node.tag.lower()
     if kind == "repeater":
         repeat = Repeat(attrs.get("on", ""), attrs.get("indexflag", "{{idx}}"))
-    if kind not in _LAYOUT and (attrs.get("name") or attrs.get("value", "").startswith("$")):
-        options = list(_options(node, (), ()))
+    value = attrs.get("value", "")
+    named = kind not in _LAYOUT and bool(attrs.get("name") or value.startswith("$"))
+    if named or (kind in _SHOWING and is_variable(value)):
+        # The editor offers no Choice inside another one unless it is told to.
+        deep = kind != "choices" or _is_on(attrs.get("allownested", ""))
+        options = list(_options(node, (), (), deep))
         yield Tag(
             node.tag,
             attrs.get("name", ""),
@@ -120,7 +127,7 @@ def _walk(node: ElementTree.Element, conditional: bool, repeat: Repeat | None) -
 
 
 def _options(
-    node: ElementTree.Element, path: tuple[str, ...], shown: tuple[str, ...]
+    node: ElementTree.Element, path: tuple[str, ...], shown: tuple[str, ...], deep: bool
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     for child in node:
         kind = child.tag.lower() if isinstance(child.tag, str) else ""
@@ -128,11 +135,13 @@ def _options(
         here, seen = path, shown
         if kind in _OPTIONS:
             value = attrs.get("value", "")
-            here, seen = (*path, attrs.get("alias") or value), (*shown, value)
+            name = attrs.get("name", "") if kind == "bucket" else attrs.get("alias") or value
+            here, seen = (*path, name), (*shown, attrs.get("title") or value or name)
             if not here[-1]:
                 continue
             yield here, seen
-        yield from _options(child, here, seen)
+        if deep or kind not in _OPTIONS:
+            yield from _options(child, here, seen, deep)
 
 
 def _columns(node: ElementTree.Element) -> Iterator[str]:
@@ -141,6 +150,10 @@ def _columns(node: ElementTree.Element) -> Iterator[str]:
             attrs = {key.lower(): value for key, value in child.attrib.items()}
             if attrs.get("column"):
                 yield attrs["column"]
+
+
+def _is_on(value: str) -> bool:
+    return value.strip().lower() in ("true", "1", "yes")
 
 
 def is_variable(value: str) -> bool:

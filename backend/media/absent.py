@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import LabelConfig
 from backend.media.values import resolve
-from model.inputs import Inputs
 from model.schema import Schema
+
+if TYPE_CHECKING:  # loads torch, which `connect` and `doctor` have no need of
+    from model.inputs import Inputs
 
 SHOWN = 20
 
@@ -65,7 +67,7 @@ def counted(
         expression = config.sources[modality.key].expression
         for index in np.flatnonzero(~inputs.present[:, column]):
             if (int(index), modality.name) not in failed:
-                why = _of_value(resolve(expression, tasks[index].get("data") or {}), expression)
+                why = why_absent(tasks[index].get("data") or {}, expression)
                 counts[f"{modality.name}: {why}"] += 1
     return dict(counts.most_common(SHOWN))
 
@@ -79,7 +81,9 @@ def _listed(reasons: Counter[str]) -> str:
     return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
 
 
-def _of_value(value: Any, expression: str) -> str:
+def why_absent(data: Mapping[str, Any], expression: str) -> str:
+    """Say why a task's data have no such value."""
+    value = resolve(expression, data)
     if value is None:
         return f"the task has no {expression}"
     if isinstance(value, str) and not value.strip():

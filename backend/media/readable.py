@@ -1,27 +1,20 @@
 """Can a project's media be read? Some tasks are fetched and decoded, before a round has to.
 
-`python -m backend.media.readable` does so, as asked on standard input: what a file does to its
-decoder harms that process and not whoever asks.
+A process of its own does so (`readable_process`): what a file does to its decoder harms that
+process and not whoever asks, who loads no decoder either.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from backend.children import python_module
 from backend.errors import EquipoiseError
-from backend.labelstudio.client import LabelStudio
-from backend.labelstudio.config import parse
-from backend.logs import configure
-from backend.media.absent import counted, listed
-from backend.media.decode_log import DecodeLog
-from backend.media.prepared import prepared
-from backend.settings import Settings, settings
+from backend.media.absent import listed
 from model.options import Preparation
 
 Json = dict[str, Any]
@@ -72,7 +65,7 @@ def readable(
     }
     try:
         done = subprocess.run(
-            python_module("backend.media.readable"),
+            python_module("backend.media.readable_process"),
             input=json.dumps(work),
             stdout=subprocess.PIPE,
             text=True,
@@ -89,45 +82,3 @@ def readable(
             "the lines above say why"
         )
     return [Readable(**found) for found in json.loads(done.stdout)]
-
-
-def _look(work: Json, config: Settings) -> list[Json]:
-    parsed = parse(work["label_config"])
-    with LabelStudio.of(config) as studio, DecodeLog(config.decoding).open() as decode_log:
-        inputs = prepared(
-            work["tasks"],
-            parsed,
-            Preparation.from_json(work["preparation"]),
-            project=work["project"],
-            studio=studio,
-            settings=config,
-            decode_log=decode_log,
-            attempts=1,
-            suspects=False,
-        )
-    reasons = counted(inputs, parsed, work["tasks"])
-    return [
-        {
-            "modality": name,
-            "read": int(inputs.present[:, column].sum()),
-            "of": inputs.size,
-            "reasons": {
-                reason.removeprefix(f"{name}: "): count
-                for reason, count in reasons.items()
-                if reason.startswith(f"{name}: ")
-            },
-        }
-        for column, name in enumerate(parsed.schema.names)
-    ]
-
-
-def main() -> int:
-    """Answer on standard output what is asked on standard input."""
-    config = settings()
-    configure(config.log_level)
-    print(json.dumps(_look(json.load(sys.stdin), config)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -50,9 +50,10 @@ class MediaSource:
     def sample(self, task: Mapping[str, Any], config: LabelConfig) -> Sample:
         """Return a task's raw values by `Modality.key`; what has the wrong type is absent."""
         data = task.get("data") or {}
-        return sample_of(data, config, lambda address: self._reference(address, task))
+        return sample_of(data, config, lambda address: self.reference(address, task))
 
-    def _reference(self, value: str, task: Mapping[str, Any]) -> Reference:
+    def reference(self, value: str, task: Mapping[str, Any]) -> Reference:
+        """Return what is behind an address in a task's data."""
         stamp = ""
         try:
             local = self.fetch.local_file(value)

@@ -145,12 +145,12 @@ def _parsed(text: str) -> Any:
 
 def _turns(content: Any, source: Source) -> Iterator[str]:
     """Yield one line for each thing that is said: who speaks, and what."""
-    if isinstance(content, str):
-        yield content
+    if not isinstance(content, Mapping | list):
+        yield _word(content)
     elif isinstance(content, Mapping) and source.words not in content:
         yield from _lines(content)
     else:
-        for turn in [content] if isinstance(content, Mapping) else content or ():
+        for turn in [content] if isinstance(content, Mapping) else content:
             if not isinstance(turn, Mapping):
                 yield _word(turn)
                 continue

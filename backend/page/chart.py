@@ -1,75 +1,132 @@
-"""A curve with its intervals, as the points of a drawing that needs no script."""
+"""Curves over the number of labels, as the points of a drawing that needs no script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 240, 48, 28
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 240, 48, 28, 12, 12
+STYLES = 6
+"""Ways to draw a line that the style sheet knows; the next one looks like the first."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A drawing, in units of its view box.
+class Point:
+    """A value after a number of labels, with the ends of its interval where it has one."""
+
+    along: float
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series of a chart, in units of its view box.
 
     Attributes:
+        name: of what it shows.
+        style: number of the way in which it is drawn.
         line: "x,y x,y ..." of the values.
-        band: the same of a polygon around the intervals.
-        dots: (x, y, text) for each model.
-        across: (y, label) of the lines that mark values.
-        along: (x, label) of the numbers of labels.
+        band: the same of a polygon around the intervals; "" without.
+        dots: (x, y, text) for each value.
     """
 
+    name: str
+    style: int
     line: str
     band: str
     dots: list[tuple[float, float, str]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing.
+
+    Attributes:
+        lines: its series.
+        across: (y, label) of the lines that mark values.
+        along: (x, label) of the places along it.
+        told: all of it in words.
+    """
+
+    lines: list[Line]
     across: list[tuple[float, str]]
     along: list[tuple[float, str]]
+    told: str
 
 
-def curve(points: Sequence[tuple[int, float, float, float]], *, share: bool) -> Curve | None:
-    """Draw (labels, value, low, high), at least one.
+@dataclass(frozen=True)
+class Scale:
+    """How values are placed and told.
+
+    Attributes:
+        low: the value at the bottom.
+        high: at the top.
+        percent: whether values are shares, told as percentages.
+        most: the largest number along.
+        unit: of what is along, in words.
+    """
+
+    low: float
+    high: float
+    percent: bool
+    most: float
+    unit: str = "labels"
+
+    def x(self, along: float) -> float:
+        """Return the place of a number along."""
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * along / (self.most or 1), 1)
+
+    def y(self, value: float) -> float:
+        """Return the place of a value, at an end where it lies outside."""
+        share = (value - self.low) / (self.high - self.low or 1)
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - min(1.0, max(0.0, share))), 1)
+
+    def told(self, value: float) -> str:
+        """Say a value."""
+        return f"{100 * value:.0f}%" if self.percent else f"{value:.3g}"
+
+    def along(self, along: float) -> str:
+        """Say a number along."""
+        return f"{100 * along:.0f}%" if self.most <= 1 else f"{along:.0f}"
+
+
+def chart(series: Sequence[tuple[str, Sequence[Point]]], scale: Scale) -> Chart | None:
+    """Draw series of points; None where there is no point.
 
     Args:
-        points: in the order of the rounds.
-        share: whether values are shares, told as percentages.
+        series: names and points, in order along.
+        scale: of both axes.
     """
-    if not points:
+    series = [(name, points) for name, points in series if points]
+    if not series:
         return None
-    most = max(p[0] for p in points)
-    bottom = 0.0 if not share else max(0.0, min(p[2] for p in points) // 0.2 * 0.2)
-    top = 1.0 if share else max(p[3] for p in points) or 1.0
-    inner = (WIDTH - LEFT - 12, HEIGHT - BOTTOM - 12)
-
-    def x(labels: float) -> float:
-        return round(LEFT + inner[0] * labels / most, 1)
-
-    def y(value: float) -> float:
-        return round(12 + inner[1] * (1 - (value - bottom) / (top - bottom)), 1)
-
-    def told(value: float) -> str:
-        return f"{100 * value:.0f}%" if share else f"{value:.3g}"
-
-    upper = [(x(p[0]), y(p[3])) for p in points]
-    lower = [(x(p[0]), y(p[2])) for p in reversed(points)]
-    return Curve(
-        " ".join(f"{x(p[0])},{y(p[1])}" for p in points),
-        " ".join(f"{a},{b}" for a, b in upper + lower),
-        [
-            (x(p[0]), y(p[1]), f"{p[0]} labels: {told(p[1])} ({told(p[2])} to {told(p[3])})")
-            for p in points
-        ],
-        [(y(v), told(v)) for v in (bottom + (top - bottom) * i / 4 for i in range(5))],
-        [(x(most * i / 4), f"{most * i / 4:.0f}") for i in range(5)],
+    lines = [_line(name, points, i, scale) for i, (name, points) in enumerate(series)]
+    quarters = [i / 4 for i in range(5)]
+    values = [scale.low + (scale.high - scale.low) * part for part in quarters]
+    return Chart(
+        lines,
+        [(scale.y(value), scale.told(value)) for value in values],
+        [(scale.x(scale.most * part), scale.along(scale.most * part)) for part in quarters],
+        ". ".join(f"{one.name}: {'; '.join(dot[2] for dot in one.dots)}" for one in lines),
     )
 
 
-def figures(rounds: Sequence[dict[str, Any]]) -> Curve | None:
-    """Draw the main figure of the first question over a project's rounds."""
-    told = [(r["labels"], r["figure"]) for r in rounds if r["figure"] and r["kind"] == "train"]
-    if not told:
-        return None
-    name = told[-1][1]["name"]
-    points = [(n, f["value"], f["low"], f["high"]) for n, f in told if f["name"] == name]
-    return curve(points, share=name != "mae")
+def _line(name: str, points: Sequence[Point], number: int, scale: Scale) -> Line:
+    sure = [(p.along, p.low, p.high) for p in points if p.low is not None and p.high is not None]
+    around = [(x, high) for x, _, high in sure] + [(x, low) for x, low, _ in reversed(sure)]
+    return Line(
+        name,
+        number % STYLES,
+        " ".join(f"{scale.x(p.along)},{scale.y(p.value)}" for p in points),
+        " ".join(f"{scale.x(x)},{scale.y(y)}" for x, y in around),
+        [(scale.x(p.along), scale.y(p.value), _told(p, scale)) for p in points],
+    )
+
+
+def _told(point: Point, scale: Scale) -> str:
+    text = f"{scale.along(point.along)} {scale.unit}: {scale.told(point.value)}"
+    if point.low is None or point.high is None:
+        return text
+    return f"{text} ({scale.told(point.low)} to {scale.told(point.high)})"

@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import parse
+from backend.page import review
 from backend.queue.fitting import strategy_for
 from backend.rounds.agreement import of_project
 from backend.rounds.figures import main_figure, sentence
@@ -77,8 +78,11 @@ def _of_round(found: Round, store: Store) -> dict[str, Any]:
         "seconds": round((found.finished or found.started) - found.started, 2),
         "durations": found.durations,
         "quality": sentence(found.measured),
+        "look_again": review.sentence(found.measured),
         "measured": found.measured,
         "questions": questions(found),
+        "order": found.work.get("order", {}),
+        "sees": found.work.get("sees", {}),
         "contributions": {
             k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
         },

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from backend.errors import EquipoiseError
+from backend.labelstudio.config import parse
 from backend.options import ProjectSettings
-from backend.page.chart import figures
+from backend.page.curves import curves
+from backend.page.pool_map import pool_map
 from backend.page.status import history, status
+from backend.page.tasks import next_tasks
 from backend.queue.rollback import available
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project
 
 Json = dict[str, Any]
-NEXT = 20
-_COLUMNS = ("task", "rank", "audit", "why", "predicted", "probability")
 _ROUNDS = 15
 
 
@@ -34,18 +33,30 @@ def project_view(store: Store, settings: Settings, project: int) -> Json:
         NotConnected: the project is unknown.
     """
     state, rounds = status(store, settings, project), history(store, project)
-    measured = state.get("measured", {})
+    measured, owner = state.get("measured", {}), store.project(project)
+    found = pool_map(store, project)
     return {
         "state": state,
         "now": now(state, rounds, store, project),
-        "curve": figures(rounds),
+        "curves": curves(store.rounds(project)),
         "classes": _classes(measured),
         "modalities": _modalities(measured),
+        "map": found.summary if found is not None else None,
+        "kinds": _kinds(owner),
+        "studio": settings.label_studio_url.rstrip("/"),
         "tasks": next_tasks(store, settings, project),
         "rounds": list(reversed(rounds[-_ROUNDS:])),
-        "settings": sources(settings, store.project(project)),
+        "settings": sources(settings, owner),
         "versions": [v for v in available(store, project) if v != state["version"]][:5],
     }
+
+
+def _kinds(owner: Project) -> list[str]:
+    """Return the kind of each modality; the places in this list name them in addresses."""
+    try:
+        return [str(modality.kind) for modality in parse(owner.label_config).schema.modalities]
+    except EquipoiseError:
+        return []
 
 
 def now(state: Json, rounds: list[Json], store: Store, project: int) -> str:
@@ -64,22 +75,6 @@ def now(state: Json, rounds: list[Json], store: Store, project: int) -> str:
         return f"A round is asked for ({state['requested']}) and starts as soon as it can."
     wanted, new = state["settings"]["retrain_after"], state["new_labels"]
     return f"{new} of {wanted} new labels; with {max(wanted - new, 0)} more, a round starts.{takes}"
-
-
-def next_tasks(store: Store, settings: Settings, project: int) -> list[Json]:
-    """Return the first tasks of the order that serves; only these rows are read."""
-    current = store.current(project)
-    if current is None or not store.ranking(current).is_file():
-        return []
-    try:
-        with pq.ParquetFile(store.ranking(current)) as file:
-            names = [name for name in _COLUMNS if name in file.schema_arrow.names]
-            batch = next(file.iter_batches(batch_size=NEXT, columns=names), None)
-    except (OSError, pa.ArrowInvalid):
-        return []
-    rows: list[Json] = batch.to_pylist() if batch is not None else []
-    base = settings.label_studio_url.rstrip("/")
-    return [{**row, "url": f"{base}/projects/{project}/data?task={row['task']}"} for row in rows]
 
 
 def sources(settings: Settings, owner: Project) -> list[Json]:

@@ -81,16 +81,15 @@ class Serving:
             if (served := self._loaded(current)) is not None:  # who came first has loaded it
                 return served
             try:
-                table = ranking.load(self._store.ranking(current))
+                table = ranking.load_answers(self._store.ranking(current))
             except (OSError, pa.ArrowInvalid) as error:
                 # The reconciler makes a new one; until then nobody waits, and nobody sees an error.
                 log.warning("no ranking", version=current.version, reason=str(error)[:200])
                 return None
-            tasks = table.column("task").to_pylist()
             fresh = Served(
                 current,
-                {int(task): row for row, task in enumerate(tasks)},
-                table.column("queue_score").to_numpy(),
+                {task: row for row, task in enumerate(table.column("task").to_pylist())},
+                ranking.numbers(table.column("queue_score")),
                 ranking.outputs_of(table),
             )
             with self._lock:

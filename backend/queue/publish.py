@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from backend.errors import LabelStudioError
@@ -30,6 +31,7 @@ from backend.labelstudio.connection import is_passing
 from backend.settings import Settings
 from backend.store.rankings import outputs_of
 
+log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 PREFIX = "equipoise-"
 _PAUSE = 5.0
@@ -87,16 +89,35 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
             # What is there is an attempt that died, or another store's: its order is not ours.
             if version in studio.version_counts(project):
                 delete_version(studio, project, version)
-            created = studio.import_predictions(project, list(rows))
+            created = _stored(studio, project, rows, version)
     return _all_stored(created, rows)
+
+
+def _stored(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
+    """Store predictions; those whose answers Label Studio refuses keep their place without them.
+
+    It checks answers against the label config, drops what does not pass and says so only by a
+    count (or refuses all of them). An order without some answers is better than none.
+    """
+    try:
+        created = studio.import_predictions(project, list(rows))
+    except LabelStudioError as error:
+        if error.status != 400 or not any(row["result"] for row in rows):
+            raise
+        created = 0
+    if created == len(rows):
+        return created
+    there = {row["task"] for row in studio.predictions(project, version)}
+    bare = [{**row, "result": []} for row in rows if row["task"] not in there]
+    log.warning("answers refused", project=project, version=version, tasks=len(bare))
+    return created + studio.import_predictions(project, bare)
 
 
 def _all_stored(created: int, rows: Sequence[Json]) -> int:
     if created != len(rows):
         raise LabelStudioError(
             f"Label Studio stored {created} of {len(rows)} predictions and said nothing about the "
-            "rest: a label or control in them is not in the project's label config any more. "
-            "The next round reads the config again."
+            "rest, which hold no answer: are their tasks still there? The next round looks again."
         )
     return created
 
@@ -122,7 +143,7 @@ def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: s
     missing = [row for row in rows if row["task"] not in stored]
     if not missing:
         return 0
-    return _all_stored(studio.import_predictions(project, missing), missing)
+    return _all_stored(_stored(studio, project, missing, version), missing)
 
 
 def announce(

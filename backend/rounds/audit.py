@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from backend.queue.acceptable import key
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from backend.rounds.learn import learn
@@ -42,7 +43,7 @@ def serve(run: Run, fetched: Fetched, selection: Selection, strategy: str) -> tu
     start = np.random.default_rng([run.options.seed, run.round.id]).random()
     order, drawn = with_drawn(
         selection.order[asked],
-        places(fetched.pool, _key(run)),
+        places(fetched.pool, key(run.options, run.project)),
         share,
         run.options.published,
         start,
@@ -50,19 +51,48 @@ def serve(run: Run, fetched: Fetched, selection: Selection, strategy: str) -> tu
     return replace(selection, order=np.concatenate([order, selection.order[~asked]])), drawn
 
 
-def measured(
+@dataclass(frozen=True)
+class Judged:
+    """What models say of labels by chance that they had not seen.
+
+    Attributes:
+        chance: (n,) which labelled tasks chance chose.
+        rows: (a,) those of them that are judged, as rows of the labelled tasks; none while there
+            are too few.
+        said: question -> (a, K) or (a,).
+        alone: modality -> the same of its own head.
+    """
+
+    chance: BoolArray
+    rows: IntArray
+    said: Mapping[str, Array]
+    alone: Mapping[str, Array]
+
+
+def judge(
     run: Run,
     model: Model,
     known: Inputs,
     labels: Mapping[str, Array],
     fetched: Fetched,
     all_: Inputs,
-) -> dict[str, Any]:
-    """Measure a model on the labels that chance chose.
+) -> Judged:
+    """Let models judge the labels that chance chose.
 
     They are predicted by models that lack them, and nothing else: the members of a learner lack a
     fifth of all labels, which in an order made by a strategy costs .02 to .03 of accuracy. Learners
     on vectors are fitted `PARTS` times for that, networks trained once more.
+    """
+    chance = audited(run, fetched)
+    if chance.sum() < ENOUGH:
+        return Judged(chance, np.zeros(0, np.int64), {}, {})
+    return Judged(chance, *_predictions(run, model, known, labels, all_, chance))
+
+
+def measured(
+    judged: Judged, model: Model, known: Inputs, labels: Mapping[str, Array], fetched: Fetched
+) -> dict[str, Any]:
+    """Measure a model on the labels that chance chose.
 
     Returns:
         `audited`, how many labels by chance there are; `needed`, how many it takes; `level` of the
@@ -70,18 +100,15 @@ def measured(
         while there are too few; `counts`: question -> class -> labelled tasks.
     """
     schema = fetched.config.schema
-    rows = audited(run, fetched)
     found: dict[str, Any] = {
-        "audited": int(rows.sum()),
+        "audited": int(judged.chance.sum()),
         "needed": ENOUGH,
         "level": LEVEL,
         "questions": {},
         "modalities": {},
         "counts": {q.name: _counts(q, labels[q.name]) for q in schema.questions},
     }
-    if rows.sum() < ENOUGH:
-        return found
-    of, said, alone = _predictions(run, model, known, labels, all_, rows)
+    of, said, alone = judged.rows, judged.said, judged.alone
     for question in model.schema.questions:
         truth = labels[question.name][of]
         if question.name in said and (
@@ -99,14 +126,13 @@ def measured(
 def audited(run: Run, fetched: Fetched) -> BoolArray:
     """Return which labelled tasks (n,) are a uniform sample of the project."""
     labelled = [item.task for item in fetched.labelled]
-    tasks = np.asarray(labelled + [t for t in fetched.pool if t not in fetched.skipped], np.int64)
+    free = [t for t in fetched.pool if t not in fetched.skipped]
+    # Those accepted unseen are tasks of the project, too, and nobody has looked at them.
+    tasks = np.asarray([*labelled, *free, *fetched.accepted], np.int64)
     done = np.arange(len(tasks)) < len(labelled)
     drawn = np.isin(tasks, list(run.store.drawn(run.project)))
-    return sample(places(tasks, _key(run)), done, drawn)[: len(labelled)]
-
-
-def _key(run: Run) -> tuple[int, int]:
-    return run.options.seed, run.project
+    place = places(tasks, key(run.options, run.project))
+    return sample(place, done, drawn)[: len(labelled)]
 
 
 def _predictions(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -39,7 +40,7 @@ class Run:
     round: Round
     options: ProjectSettings
     durations: dict[str, float] = field(default_factory=dict)
-    work: dict[str, int] = field(default_factory=dict)
+    work: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
     _lost: threading.Event = field(default_factory=threading.Event)
     _noted: float = 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import Labelled, read_tasks
+from backend.labelstudio.annotations import Labelled, is_accepted, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
 from model.schema import Target
@@ -31,6 +31,7 @@ class Fetched:
         label_config: the config as it stands.
         unread: results that were not understood, by reason.
         skipped: tasks of the pool that every annotator who saw them has skipped.
+        accepted: tasks whose prediction was accepted unseen: neither labelled nor in the pool.
     """
 
     config: LabelConfig
@@ -40,35 +41,46 @@ class Fetched:
     label_config: str
     unread: Mapping[str, int]
     skipped: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
 
 
 def fetch(studio: LabelStudio, project: int) -> Fetched:
     """Read config, tasks and annotations.
 
     A task is labelled when a usable annotation says something about a target; it is in the pool
-    when it is not, and Label Studio still wants annotations for it.
+    when it is not, and Label Studio still wants annotations for it. What Equipoise accepted itself
+    is neither: it must not teach the model what the model said.
     """
     text = studio.project(project)["label_config"]
     config = parse(text)
     seen: set[int] = set()
+    accepted: set[int] = set()
 
     def noted() -> Iterator[dict[str, Any]]:
         for task in studio.annotated(project):
             if all(said.get("was_cancelled") for said in task["annotations"]):
                 seen.add(int(task["id"]))
+            if any(is_accepted(said) for said in task["annotations"]):
+                accepted.add(int(task["id"]))
             yield task
 
     answers = read_tasks(noted(), config)
     tasks = {int(task["id"]): task for task in studio.tasks(project)}
     known = {item.task for item in answers.labelled}
+    accepted = (accepted & tasks.keys()) - known  # a person's answer counts before ours
     return Fetched(
         config,
         tasks,
         [item for item in answers.labelled if item.task in tasks],
-        [t for t, task in tasks.items() if t not in known and not task["is_labeled"]],
+        [
+            t
+            for t, task in tasks.items()
+            if t not in known and t not in accepted and not task["is_labeled"]
+        ],
         text,
         answers.unread,
         frozenset(seen),
+        frozenset(accepted),
     )
 
 

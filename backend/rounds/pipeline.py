@@ -6,6 +6,7 @@ a round that dies is simply started again by the reconciler.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,23 @@ from backend.labelstudio.config import LabelConfig
 from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
-from backend.rounds import agreement, audit
+from backend.queue.acceptable import offer
+from backend.rounds import agreement, audit, glimpse, review
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
 from backend.rounds.encode import encode
 from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, question_states
-from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last
+from backend.rounds.pool_map import pool_map
+from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last, told
 from backend.rounds.why import without_model
+from backend.store import judgements
 from backend.store import rankings as ranking
+from backend.store.files import MAP
 from backend.store.tables import Kind
 from model import checkpoint
 from model.model import Model
+from model.options import Preparation
 from model.preparation import Inputs
 from strategies import Pool, cold_start
 
@@ -73,7 +79,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     with run.phase("encode"):
         inputs = encode(run, fetched, [item.task for item in fetched.labelled] + fetched.pool)
     count = len(fetched.labelled)
-    known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
+    known = inputs.take(np.arange(count))
     if not known.present.any():
         raise NotEnoughLabels(
             f"No labelled task has a modality that can be read: {absent.listed(run.absent)}."
@@ -82,15 +88,18 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
     with run.phase("train"):
         model = learn(run, known, labels, schema, inputs)
     with run.phase("evaluate"):
-        measured = audit.measured(run, model, known, labels, fetched, inputs)
+        judged = audit.judge(run, model, known, labels, fetched, inputs)
+        measured = audit.measured(judged, model, known, labels, fetched)
     model.metadata.update({"round": run.round.number, "version": run.round.version})
     checkpoint.save(model, run.folder / "checkpoint")
+    found = review.columns(model, judged, labels, fetched.labelled)
+    judgements.save(found, run.store, run.round)
+    measured["review"] = review.summary(found, fetched.labelled, model.schema.questions)
     _rank_and_publish(
         run,
         fetched,
         model,
-        pool,
-        known,
+        inputs,
         number=run.round.number,
         checkpoint=f"{run.round.folder}/checkpoint",
         measured=measured,
@@ -109,13 +118,11 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
     tasks = [item.task for item in fetched.labelled] + fetched.pool
     with run.phase("encode"):
         inputs = encode(run, fetched, tasks, model.preset.preparation)
-    count = len(fetched.labelled)
     _rank_and_publish(
         run,
         fetched,
         model,
-        inputs.take(np.arange(count, inputs.size)),
-        inputs.take(np.arange(count)),
+        inputs,
         number=max(current.number, 1),
         checkpoint=current.checkpoint,
         measured=dict(current.measured),
@@ -132,6 +139,7 @@ def _cold(run: Run, fetched: Fetched) -> None:
         raise EquipoiseError(NOTHING_LEFT)
     schema = fetched.config.schema
     pool = Pool(size=len(fetched.pool))
+    inputs: Inputs | None = None
     done = [] if schema.targets else [item.task for item in fetched.labelled]
     if run.round.strategy != "random":
         with run.phase("encode"):
@@ -142,6 +150,8 @@ def _cold(run: Run, fetched: Fetched) -> None:
     constant = {**facts(run, 0), "strategy": strategy.name}
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
+        reason = "nothing is labelled yet" if schema.targets else "nothing can be learned here"
+        told(run, selection, schema, f"{reason}: the batch covers the pool")
         selection = skipped_last(selection, fetched)
         batch = selection.order[: run.options.batch]
         selection, drawn = audit.serve(run, fetched, selection, strategy.name)
@@ -149,7 +159,7 @@ def _cold(run: Run, fetched: Fetched) -> None:
         table = ranking.build(
             fetched.pool, pool, selection, {}, schema, constant, drawn=drawn, why=why
         )
-        ranking.save(table, run.folder / "ranking.parquet")
+        _keep(run, fetched, table, done + fetched.pool, inputs, run.preset.preparation)
     fields = {} if schema.targets else {"trained_on": _stamps(fetched)}
     _publish_and_commit(run, fetched.config, table, **fields)
 
@@ -162,19 +172,44 @@ def _rank_and_publish(
     run: Run,
     fetched: Fetched,
     model: Model,
-    pool_inputs: Inputs,
-    known: Inputs,
+    inputs: Inputs,
     *,
     number: int,
     **fields: Any,
 ) -> None:
+    """Rank the pool; `inputs` are of the labelled tasks, then of the pool."""
+    labelled = [item.task for item in fetched.labelled]
+    count = len(labelled)
+    known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
     with run.phase("rank"):
-        table = rank(run, fetched, model, pool_inputs, known, number)
-        ranking.save(table, run.folder / "ranking.parquet")
+        table = rank(run, fetched, model, pool, known, number)
+        tasks = labelled + fetched.pool
+        _keep(run, fetched, table, tasks, inputs, model.preset.preparation)
+        judged = judgements.load(run.store, fields["checkpoint"])
+        safe = offer(
+            judged, table, fetched.config, run.options, run.project, left_out=fetched.skipped
+        )
+        fields["measured"] = {**fields["measured"], "accept": safe.to_json()}
     if run.round.options.get("dry"):
         run.store.renew(run.claim, durations=dict(run.durations))
         return
     _publish_and_commit(run, fetched.config, table, **fields)
+
+
+def _keep(
+    run: Run,
+    fetched: Fetched,
+    table: Any,
+    tasks: Sequence[int],
+    inputs: Inputs | None,
+    preparation: Preparation,
+) -> None:
+    """Write what is served and what is shown of this round; `inputs` are of `tasks`."""
+    ranking.save(table, run.folder / "ranking.parquet")
+    glimpse.save(glimpse.glimpses(fetched, table, tasks, inputs), run.folder)
+    plane = None if inputs is None else pool_map(fetched, tasks, inputs, preparation, table)
+    if plane is not None:
+        ranking.save(plane, run.folder / MAP)
 
 
 def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any) -> None:
@@ -193,7 +228,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
     shares = {
         name: round(float(np.mean(table.column(name).to_numpy())), 4)
         for name in table.column_names
-        if name.startswith("contribution:") and table.num_rows
+        if (name.startswith("contribution:") or name == "dominance") and table.num_rows
     }
     metrics = {**fields.pop("metrics", {}), **{f"pool_{k}": v for k, v in shares.items()}}
     if run.round.kind == Kind.TRAIN and config.schema.targets:

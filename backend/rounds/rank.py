@@ -12,14 +12,17 @@ from backend.rounds import why
 from backend.rounds.audit import serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
+from backend.settings import ProjectSettings
 from backend.store import rankings as ranking
+from model.encoders import encoder_for
 from model.fusion import MOST_MODALITIES
 from model.look import look
 from model.model import Model
 from model.preparation import Inputs
+from model.schema import Schema
 from strategies import STRATEGIES, Pool, Selection
 from strategies.errors import UnsupportedTarget
-from strategies.pool import Need, TargetKind
+from strategies.pool import IntArray, Need, TargetKind
 from strategies.shapley import contributions
 
 NOTHING_LEFT = "Nothing is left to rank: every task is labelled."
@@ -29,58 +32,89 @@ def rank(
     run: Run, fetched: Fetched, model: Model, pool_inputs: Inputs, known: Inputs, number: int
 ) -> Any:
     """Look at the pool with a model and rank it; returns the ranking table."""
-    schema, asked = fetched.config.schema, model.schema
+    schema = fetched.config.schema
     check_strategy(run.options.strategy, schema.ranking.kind)
-    kind, options = asked.ranking.kind, run.options.options
-    strategy = STRATEGIES[run.options.strategy]
-    if kind not in strategy.targets:  # the question that it fits has too few labels yet
-        strategy, options = STRATEGIES["auto"], {}
-    explain = kind is not TargetKind.REGRESSION and len(schema.modalities) <= MOST_MODALITIES
-    needs = strategy.needs_for(kind, options) | {Need.PROBABILITIES}
-    if explain:
-        needs = needs | {Need.COALITIONS}
-    if pool_inputs.size == 0:
-        raise EquipoiseError(NOTHING_LEFT)
-    pool = look(
-        model,
-        pool_inputs,
-        frozenset(needs),
-        labelled=known if Need.LABELLED_FEATURES in needs else None,
-        labelled_count=known.size,
-        round=number,
-        **{"seed": run.options.seed, **strategy.look_options(options)},
-    )
-    rng = np.random.default_rng([run.options.seed, number])
-    selection = strategy(pool, run.options.batch, rng, **options)
-    selection, drawn = serve(run, fetched, skipped_last(selection, fetched), strategy.name)
+    pool, selection = ranked(model, pool_inputs, known, run.options, number)
+    told(run, selection, model.schema)
+    name = str(selection.notes["strategy"])
+    selection, drawn = serve(run, fetched, skipped_last(selection, fetched), name)
     outputs = model.predict(pool_inputs)
+    head = selection.order[: run.options.published]
     return ranking.build(
         fetched.pool,
         pool,
-        _explained(pool, selection),
+        explained(pool, selection),
         outputs,
         schema,
         facts(run, number),
         drawn=drawn,
-        why=_why(run, model, pool, pool_inputs, selection, outputs, drawn),
+        why=reasons(model, pool, pool_inputs, head, outputs, drawn),
     )
 
 
-def _why(
-    run: Run,
+def ranked(
+    model: Model, inputs: Inputs, known: Inputs, options: ProjectSettings, number: int
+) -> tuple[Pool, Selection]:
+    """Look at prepared tasks with a model, and rank them.
+
+    Args:
+        model: a trained model.
+        inputs: N tasks to rank.
+        known: the labelled tasks.
+        options: strategy, its options, batch and seed.
+        number: of the round, from 1.
+
+    Raises:
+        EquipoiseError: there is nothing to rank.
+    """
+    kind, chosen = model.schema.ranking.kind, options.options
+    strategy = STRATEGIES[options.strategy]
+    if kind not in strategy.targets:  # the question that it fits has too few labels yet
+        strategy, chosen = STRATEGIES["auto"], {}
+    explain = kind is not TargetKind.REGRESSION and len(model.schema.names) <= MOST_MODALITIES
+    needs = strategy.needs_for(kind, chosen) | {Need.PROBABILITIES}
+    if explain:
+        needs = needs | {Need.COALITIONS}
+    if inputs.size == 0:
+        raise EquipoiseError(NOTHING_LEFT)
+    pool = look(
+        model,
+        inputs,
+        frozenset(needs),
+        labelled=known if Need.LABELLED_FEATURES in needs else None,
+        labelled_count=known.size,
+        round=number,
+        **{"seed": options.seed, **strategy.look_options(chosen)},
+    )
+    rng = np.random.default_rng([options.seed, number])
+    return pool, strategy(pool, options.batch, rng, **chosen)
+
+
+def reasons(
     model: Model,
     pool: Pool,
     inputs: Inputs,
-    selection: Selection,
+    head: IntArray,
     outputs: dict[str, Any],
-    drawn: Any,
+    drawn: IntArray,
 ) -> list[str]:
-    """Say why, for every task; only of those that will be served each modality is asked."""
-    head = selection.order[: run.options.published]
+    """Say why, for every task; only of those at the head each modality is asked."""
     some = inputs.take(head)
     alone = why.Alone(head, model.predict_unimodal(some), some.present)
     target = model.schema.multimodal
     return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head))
+
+
+def told(run: Run, selection: Selection, schema: Schema, because: str = "") -> None:
+    """Keep for people which strategy a round took and why, and what looked at each modality."""
+    notes = selection.notes
+    chosen = str(notes.get("chosen", notes["strategy"]))
+    run.work["order"] = {"strategy": chosen, "because": str(notes.get("because", because))}
+    encoders = {m.name: encoder_for(m, run.preset.preparation) for m in schema.modalities}
+    run.work["sees"] = {
+        name: [view.name for view in one.views] or [one.fingerprint.partition("/")[0]]
+        for name, one in encoders.items()
+    }
 
 
 def check_strategy(name: str, kind: TargetKind) -> None:
@@ -100,7 +134,7 @@ def skipped_last(selection: Selection, fetched: Fetched) -> Selection:
     return replace(selection, order=order)
 
 
-def _explained(pool: Pool, selection: Selection) -> Selection:
+def explained(pool: Pool, selection: Selection) -> Selection:
     """Add each modality's contribution to the components, whatever the strategy."""
     if pool.coalitions is None:
         return selection

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from backend.errors import EquipoiseError, NotConnected
+from backend.media.thumbnails import Thumbnails
 from backend.page.status import history, status
 from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler
@@ -24,6 +25,7 @@ from backend.server.metrics import exposition
 from backend.server.ml_backend import Protocol
 from backend.server.off_loop import OffLoop
 from backend.server.pages import Pages
+from backend.server.shown_media import ShownMedia
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Kind
@@ -37,6 +39,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     """Build the application around one store."""
     serving = Serving(store, settings)
     reconciler = Reconciler(store, settings, serving)
+    thumbnails = Thumbnails(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +47,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         yield
         reconciler.stop()
         serving.stop()
+        thumbnails.stop()
 
     app = FastAPI(
         title="Equipoise",
@@ -52,6 +56,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.thumbnails = thumbnails
     app.router.route_class = OffLoop
     app.add_middleware(
         Gate,
@@ -63,6 +68,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     Protocol(settings, store, serving, reconciler).register(app)
     Pages(settings, store, reconciler).register(app)
+    ShownMedia(store, thumbnails).register(app)
     _api(app, settings, store, reconciler)
     _errors(app)
     return app

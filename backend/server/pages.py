@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -13,6 +15,7 @@ from backend.errors import EquipoiseError
 from backend.labelstudio.client import LabelStudio
 from backend.page import views
 from backend.page.forms import ACTIONS, is_ours, token
+from backend.page.pool_map import pool_map
 from backend.page.render import HEADERS, render, static
 from backend.page.verdict import Verdicts
 from backend.queue.rollback import rollback
@@ -25,6 +28,7 @@ from backend.store.tables import Kind
 
 ProjectId = Annotated[int, Path(ge=1, le=MAX_PROJECT)]
 _LONGEST = 10_000
+SCRIPTS = ("map.js", "refresh.js")
 _KEPT = {"Cache-Control": "max-age=3600"}
 
 
@@ -51,7 +55,10 @@ class Pages:
         add("/", self.projects, **shown)
         add("/page.css", self.css, methods=["GET"], response_class=PlainTextResponse)
         add("/icon.svg", self.icon, methods=["GET"], response_class=PlainTextResponse)
+        for name in SCRIPTS:
+            add(f"/static/{name}", partial(self.script, name), methods=["GET"], name=name)
         add("/projects/{project}", self.project, **shown)
+        add("/projects/{project}/map", self.map, methods=["GET"], response_class=JSONResponse)
         add("/projects/{project}/confirm/{action}", self.confirm, **shown)
         add("/projects/{project}/{action}", self.act, methods=["POST"], response_class=HTMLResponse)
 
@@ -69,6 +76,22 @@ class Pages:
     def icon(self) -> Response:
         """Return the icon."""
         return Response(static("icon.svg"), media_type="image/svg+xml", headers=_KEPT)
+
+    def script(self, name: str) -> Response:
+        """Return a script of ours."""
+        return Response(static(name), media_type="text/javascript", headers=_KEPT)
+
+    def map(self, project: ProjectId, request: Request) -> Response:
+        """Return where tasks lie on the plane, and what is known of each."""
+        self._store.project(project)
+        found = pool_map(self._store, project)
+        if found is None:
+            return JSONResponse({"detail": "This order has no map."}, 404)
+        headers = {**HEADERS, "Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(gzip.decompress(found.packed), 200, headers, "application/json")
+        headers["Content-Encoding"] = "gzip"
+        return Response(found.packed, 200, headers, "application/json")
 
     def project(self, project: ProjectId) -> Response:
         """Show one project."""

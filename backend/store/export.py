@@ -33,11 +33,20 @@ def export(store: Store, project: int, out: Path, version: str | None = None) ->
     Raises:
         EquipoiseError: unknown format, no such version, or nothing ranked yet.
     """
+    check_format(out)
+    place = store.path(_find(store, project, version).folder) / "ranking.parquet"
+    return write(ranking.load(place), out)
+
+
+def check_format(out: Path) -> None:
+    """Raise EquipoiseError where a file's suffix names no format."""
     if out.suffix not in FORMATS:
         raise EquipoiseError(f"Cannot export to {out.name!r}: use one of {', '.join(FORMATS)}.")
-    table = flat(
-        ranking.load(store.path(_find(store, project, version).folder) / "ranking.parquet")
-    )
+
+
+def write(ranked: pa.Table, out: Path) -> int:
+    """Write a ranking beside a file and rename it; returns how many tasks it has."""
+    table = flat(ranked)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:

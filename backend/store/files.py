@@ -8,6 +8,9 @@ from pathlib import Path
 from backend.store.rounds import Rounds
 from backend.store.tables import Round, State
 
+MAP = "map.parquet"
+"""Where tasks lie on a plane, beside a round's ranking."""
+
 
 class Files(Rounds):
     """Where a round's files are, and which are kept."""

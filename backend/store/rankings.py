@@ -68,10 +68,15 @@ def build(
             columns[f"present:{name}"] = np.asarray(pool.present)[order, column]
     for name, values in outputs.items():
         matrix = np.asarray(values, dtype=np.float32)[order]
-        columns[OUTPUT + name] = list(matrix) if matrix.ndim == 2 else matrix
+        columns[OUTPUT + name] = _rows(matrix) if matrix.ndim == 2 else matrix
     for name, fact in facts.items():
         columns[name] = [fact] * count
     return pa.table(columns)
+
+
+def _rows(matrix: Array) -> pa.Array:
+    """Return a matrix as a column of lists, which read back as a matrix without a copy by row."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
 
 
 def _predicted(outputs: Mapping[str, Array], schema: Schema, order: Array) -> dict[str, Any]:
@@ -107,11 +112,18 @@ def outputs_of(table: pa.Table) -> dict[str, Array]:
     found = {}
     for name in table.column_names:
         if name.startswith(OUTPUT):
-            column = table.column(name)
-            nested = pa.types.is_list(column.type)
-            values = column.to_pylist() if nested else column.to_numpy()
-            found[name[len(OUTPUT) :]] = np.array(values, dtype=np.float32)
+            column = table.column(name).combine_chunks()
+            nested = not pa.types.is_floating(column.type)
+            values = numbers(column.flatten() if nested else column)
+            shape = (len(column), -1) if nested and len(column) else (len(column),)
+            found[name[len(OUTPUT) :]] = values.astype(np.float32, copy=False).reshape(shape)
     return found
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> Array:
+    """Return a column of numbers as an array, without the pandas that `to_numpy` would load."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.from_dlpack(whole)
 
 
 def save(table: pa.Table, path: Path) -> None:
@@ -130,3 +142,11 @@ def save(table: pa.Table, path: Path) -> None:
 def load(path: Path) -> pa.Table:
     """Read what `save` wrote."""
     return pq.read_table(path)
+
+
+def load_answers(path: Path) -> pa.Table:
+    """Read of it only what answers: task, queue_score and outputs."""
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        wanted = [n for n in names if n in ("task", "queue_score") or n.startswith(OUTPUT)]
+        return file.read(wanted)

@@ -60,19 +60,31 @@ def decode_audio(
     Returns:
         (n,) samples in [-1, 1], n >= 1.
     """
+    samples, source_rate, plain = _samples(data, Part(seconds, first), limits)
+    if plain and source_rate == rate:
+        return samples
+    samples = resample(samples, source_rate, rate)
+    return np.clip(samples, -1.0, 1.0, out=samples)
+
+
+def read_audio(
+    data: bytes, *, seconds: float | None = None, limits: Limits = LIMITS
+) -> tuple[Waveform, int]:
+    """Return the sound as mono samples (n,) at its own rate, and that rate; as `decode_audio`."""
+    samples, rate, _ = _samples(data, Part(seconds, first=False), limits)
+    return np.clip(samples, -1.0, 1.0), rate
+
+
+def _samples(data: bytes, part: Part, limits: Limits) -> tuple[Waveform, int, bool]:
+    """Return samples, their rate, and whether they are of a plain 16-bit file."""
     data = _whole(check_bytes(data, limits))
-    part = Part(seconds, first)
     plain = _read_plain(data, part, limits)
-    samples, source_rate = plain or _read(data, part, limits)
+    samples, rate = plain or _read(data, part, limits)
     if samples.size == 0:
         raise MediaError("the sound has no samples")
     if plain is None and not np.isfinite(samples).all():
         raise MediaError("the sound holds values that are not finite")
-    samples = part.of(samples, source_rate)
-    if plain is not None and source_rate == rate:
-        return samples
-    samples = resample(samples, source_rate, rate)
-    return np.clip(samples, -1.0, 1.0, out=samples)
+    return part.of(samples, rate), rate, plain is not None
 
 
 def _whole(data: bytes) -> bytes:

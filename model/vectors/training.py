@@ -23,7 +23,7 @@ from model.vectors.folds import Folds, divide
 from model.vectors.heads import Head
 from model.vectors.learner import Learnt, Vectors, learn
 from model.vectors.network import VectorNetwork
-from strategies.pool import BoolArray, IntArray, TargetKind
+from strategies.pool import BoolArray, HeldOut, IntArray, TargetKind
 
 
 def fit_scaling(network: Network, pool: Inputs) -> None:
@@ -70,7 +70,12 @@ def fit_vectors(
         if question is schema.multimodal:
             model.metadata.update(folds=folds.count, balance=learnt.balance)
         if folds.count:
-            found[question.name] = _out_of_fold(model, about, learnt, folds, rows[labelled])
+            one = _out_of_fold(model, about, learnt, folds, rows[labelled])
+            found[question.name] = one
+            if question.kind is not TargetKind.REGRESSION:
+                known = labelling.known(question, here[question.name])
+                answers = here[question.name][known]
+                model.held_out[question.name] = HeldOut(one.predicted[known], answers)
     first = found.pop(schema.multimodal.name, None)
     if first is not None:
         first = replace(first, further=found)

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from label_studio_sdk.label_interface import LabelInterface
+
 CONFIG = (
     '<View><Text name="txt" value="$text"/><Choices name="label" toName="txt">'
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
@@ -29,6 +31,7 @@ class FakeStudio:
         requests: every request, as "METHOD path".
         broken: status to answer everything with, or None.
         lost: how many of the next POST requests are done, but not answered.
+        strict: whether one answer that does not pass the check refuses all, instead of itself.
         named: at each change of the version: the version, and how many predictions it then had.
     """
 
@@ -55,6 +58,7 @@ class FakeStudio:
         self.requests: list[str] = []
         self.broken: int | None = None
         self.lost = 0
+        self.strict = False
         self.named: list[tuple[str, int]] = []
         self._next = 1
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -81,6 +85,8 @@ class FakeStudio:
         if parts[0] == "predictions" and method == "DELETE":
             self.predictions = [p for p in self.predictions if p["id"] != int(parts[1])]
             return 204, None
+        if "annotations" in (parts[0], parts[-1]):
+            return self._annotation(method, parts, body)
         known = {
             ("GET", "tasks"): self._tasks,
             ("GET", "ml"): lambda _: (200, [self._backend()]),
@@ -93,14 +99,20 @@ class FakeStudio:
         }
         if parts[0] == "projects":
             return self._project(method, parts[2:], body)
+        if path.startswith("/data/"):
+            return 404, {"detail": "not found"}
         return known[(method, parts[0])](body)
 
     def _project(self, method: str, rest: list[str], body: Any) -> tuple[int, Any]:
         if rest == ["import", "predictions"]:
-            for row in body:
+            check = LabelInterface(self.remote["label_config"]).validate_prediction
+            passed = [row for row in body if check(row)]
+            if self.strict and len(passed) < len(body):
+                return 400, {"detail": "Invalid value for control"}
+            for row in passed:
                 self.predictions.append({"id": self._next, **row})
                 self._next += 1
-            return 201, {"created": len(body)}
+            return 201, {"created": len(passed)}
         if rest == ["model-versions"]:
             names = {row["model_version"] for row in self.predictions}
             return 200, {name: self.count(name) for name in names}
@@ -112,6 +124,19 @@ class FakeStudio:
             if version is not None:
                 self.named.append((version, self.count(version)))
         return 200, self.remote
+
+    def _annotation(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
+        if method == "DELETE":
+            for task, made in list(self.annotations.items()):
+                self.annotations[task] = [a for a in made if str(a["id"]) != parts[1]]
+            return 204, None
+        task = int(parts[1])
+        if task not in self.tasks:
+            return 404, {"detail": "Not found."}
+        made = {"id": 100_000 + self._next, "was_cancelled": False, "ground_truth": False, **body}
+        self._next += 1
+        self.annotations.setdefault(task, []).append(made)
+        return 201, made
 
     def _tasks(self, _: Any) -> tuple[int, Any]:
         rows = [
@@ -127,6 +152,9 @@ class FakeStudio:
         ]
         asked = parse_qs(self.query)
         query = asked.get("query", [""])[0]
+        if "filter:tasks:id" in query:
+            (wanted,) = json.loads(query)["filters"]["items"]
+            rows = [row for row in rows if row["id"] == wanted["value"]]
         if "annotations_ids" in query:
             rows = [row for row in rows if row["annotations"]]
         if "predictions_model_versions" in query:

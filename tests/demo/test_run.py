@@ -31,22 +31,22 @@ def comparison(ours: Sequence[float], *random: Sequence[float]) -> Comparison:
     return Comparison("bmmal", [line(i, a) for i, a in enumerate(ours, start=1)], random)
 
 
-def test_the_verdict_names_the_winner_and_how_far_to_trust_it() -> None:
-    clear = comparison([0.5, 0.8, 0.9], [0.5, 0.7, 0.8], [0.5, 0.71, 0.81]).verdict()
-    assert "bmmal was ahead by 0.095 on average, more than" in clear
-    assert "60 labels bmmal reaches 0.900; random order 0.805 on average of 2" in clear
-
-    close = comparison([0.5, 0.8, 0.8], [0.5, 0.7, 0.8], [0.5, 0.8, 0.9]).verdict()
-    assert "random order was ahead or equal by 0.000 on average, less than" in close
+def test_the_verdict_counts_labels_saved_beside_the_best_and_the_worst_random_order() -> None:
+    said = comparison([0.5, 0.8, 0.9], [0.5, 0.7, 0.65], [0.5, 0.71, 0.85]).verdict()
+    assert "60 labels bmmal reaches 0.900; random order 0.750 on average of 2" in said
+    # .75 lies 5/6 of the way from 20 labels to 40, .65 half way, .85 half way from 40 to 60.
+    assert "needed 37 labels for that mean: 23 of 60 saved (10 to 30 beside" in said
 
 
 def test_a_loss_against_random_is_reported() -> None:
     lost = comparison([0.5, 0.6, 0.7], [0.5, 0.7, 0.8], [0.5, 0.7, 0.8]).verdict()
-    assert "random order was ahead or equal by 0.100 on average, more than" in lost
+    assert "does not reach that mean: no labels saved" in lost
+    close = comparison([0.5, 0.6, 0.7], [0.5, 0.6, 0.6], [0.5, 0.7, 0.8]).verdict()
+    assert "needed 60 labels for that mean: 0 of 60 saved (none to 20 beside" in close
 
 
-def test_one_random_order_says_nothing_about_how_far_orders_differ() -> None:
-    assert "differ" not in comparison([0.5, 0.6, 0.7], [0.5, 0.7, 0.8]).verdict()
+def test_a_curve_that_begins_above_random_needed_its_first_labels() -> None:
+    assert "needed 20 labels" in comparison([0.8, 0.7, 0.9], [0.5, 0.6, 0.7]).verdict()
 
 
 def test_the_curve_is_a_picture(tmp_path: Path) -> None:

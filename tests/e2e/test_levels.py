@@ -151,19 +151,26 @@ def tasks_of(text: str, config: LabelConfig, media: Media) -> list[dict[str, Any
             source = config.sources[modality.key]
             key = source.expression.removeprefix("$")
             assert key in data, f"{source.expression}: choose a template with plain keys"
-            data[key] = media.value(source, modality.kind, number)
+            value = media.value(source, modality.kind, number)
+            several = source.reading is Reading.RECORD and isinstance(data[key], list)
+            data[key] = [{"id": "a", **value}, {"id": "b", **value}] if several else value
         found.append({"data": data})
     return found
 
 
 def answer(text: str, config: LabelConfig, number: int) -> list[dict[str, Any]]:
-    """Return an annotation's results: what is learned says the task's group, the rest anything.
+    """Return an annotation's results: what is learned says the task's group, or else anything.
 
-    Label Studio's own library says what a result of each control looks like.
+    Of anything Label Studio's own library says what a result of each control looks like; of a
+    Ranker's buckets it knows nothing.
     """
-    random.seed(number)
-    results: list[dict[str, Any]] = LabelInterface(text).generate_sample_annotation()["result"]
     if config.level is not Level.LEARNED:
+        random.seed(number)
+        results: list[dict[str, Any]] = LabelInterface(text).generate_sample_annotation()["result"]
+        for item in results:
+            if item["type"] == "ranker" and item["from_name"] in config.controls:
+                buckets = [*config.controls[item["from_name"]].paths.values()]
+                item["value"] = {"ranker": {buckets[number % 2]: ["a"], "_": ["b"]}}
         return results
     outputs = {}
     for target in config.schema.targets:
@@ -223,12 +230,24 @@ def test_a_template_is_played(
         assert bool(invented) is (config.level is Level.LEARNED)
 
         backend.run("disconnect", "--project", str(project), "--delete-predictions")
-        after = client.get(f"/api/projects/{project}/").json()
-        for name in ("model_version", "sampling", "show_collab_predictions"):
-            assert after[name] == before[name], name
-        assert client.get(f"/api/projects/{project}/model-versions").json() == {}
-        assert client.get("/api/ml", params={"project": project}).json() == []
-        assert client.get("/api/webhooks/", params={"project": project}).json() == []
+        check_undone(client, before)
+    print(
+        f"{title}: {config.level}, {len(done)} tasks served in our order and answered, "
+        f"{len(invented)} of {len(last)} left pre-annotated, undone"
+    )
+
+
+def check_undone(client: httpx.Client, before: dict[str, Any]) -> None:
+    """Check that nothing of ours is left in a project, and that it is set as it was."""
+    project = before["id"]
+    after = client.get(f"/api/projects/{project}/").json()
+    for name in ("model_version", "sampling", "show_collab_predictions"):
+        assert after[name] == before[name], name
+    assert client.get(f"/api/projects/{project}/model-versions").json() == {}
+    assert client.get("/api/ml", params={"project": project}).json() == []
+    assert client.get("/api/webhooks/", params={"project": project}).json() == []
+    tabs = client.get("/api/dm/views/", params={"project": project}).json()
+    assert [tab for tab in tabs if "Equipoise" in tab["data"].get("title", "")] == []
 
 
 def settled(annotated: int) -> Callable[[dict[str, Any]], bool]:

@@ -80,8 +80,7 @@ def test_the_hint_says_what_the_page_says(tmp_path: Path) -> None:
     CALIBRATION.write(tmp_path / "again.json")
     assert Calibration.read(tmp_path / "again.json") == CALIBRATION
     assert CALIBRATION_FILE.read_text() == (tmp_path / "again.json").read_text()
-    # of the page whose runs tuned it: that of `quick`, until every setting of today's has run
-    page = (DOCS / "evidence-quick.md").read_text()
+    page = (DOCS / "evidence.md").read_text()
     assert f"with the ones before at {CALIBRATION.agreement:.2f} or more" in " ".join(page.split())
     if CALIBRATION.given:
         assert f"**{CALIBRATION.wrong} of {CALIBRATION.given} " in page

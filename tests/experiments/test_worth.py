@@ -20,7 +20,7 @@ def test_anchors_are_measured_once_and_told(tmp_path: Path, kind: TargetKind) ->
     folder = make_replay(tmp_path, kind, ("random", "auto"))
     make_replay(folder / anchors.FORMER, kind, ("random",), rounds=2, initial_strategy=RANDOM)
     work = anchors.missing([folder])
-    assert len(work) == 1 + 2  # the ceiling, and the starts of each seed
+    assert len(work) == 2 + 2  # two ceilings, and the starts of each seed
     for one in work:
         one()
     assert anchors.missing([folder]) == []
@@ -37,7 +37,12 @@ def test_anchors_are_measured_once_and_told(tmp_path: Path, kind: TargetKind) ->
     ceiling = anchors.ceiling(folder)
     assert ceiling is not None
     assert f"{ceiling:.3f} |" in text
-    assert ceiling < 0.5 if kind is TargetKind.REGRESSION else ceiling > 0.8
+    whole = anchors.whole(folder)
+    assert whole is not None
+    assert f"{whole:.3f} |" in text
+    number = kind is TargetKind.REGRESSION
+    assert ceiling < 0.5 if number else ceiling > 0.8
+    assert whole < 1.0 if number else whole > 0.4  # eight steps of training, three classes
 
 
 def test_labels_needed_lie_between_rounds_and_have_an_interval() -> None:

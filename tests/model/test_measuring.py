@@ -43,6 +43,22 @@ def test_classes_are_measured_with_intervals() -> None:
     assert main(CLASS, sure_of(said), truth) == {"n": 40, "accuracy": found["accuracy"]}
 
 
+def test_how_often_the_model_is_right_is_told_by_how_sure_it_is() -> None:
+    sure = np.linspace(0.5, 1, 100)
+    truth = np.zeros(100, int)
+    truth[:30] = np.arange(30) % 2  # where it is least sure it is right half of the time
+    found = measure(CLASS, np.stack([sure, 1 - sure], axis=1), truth)
+    parts = found["reliability"]
+    assert [part["n"] for part in parts] == [20] * 5
+    assert [part["sure"] for part in parts] == pytest.approx(
+        [0.55, 0.65, 0.75, 0.85, 0.95], abs=0.01
+    )
+    assert [part["right"][0] for part in parts] == [0.5, 0.75, 1, 1, 1]
+    assert parts[0]["right"][1] < 0.5 < parts[0]["right"][2]
+    few = measure(CLASS, np.stack([sure, 1 - sure], axis=1)[:39], truth[:39])
+    assert "reliability" not in few
+
+
 def test_several_and_numbers_are_measured() -> None:
     truth = np.stack([np.arange(40) % 2, np.arange(40) % 4 == 0], axis=1).astype(float)
     said = np.where(truth > 0, 0.9, 0.1)

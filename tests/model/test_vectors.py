@@ -442,3 +442,31 @@ def test_few_labels_have_few_folds(truth: list[int], count: int) -> None:
         for fold in range(count):
             kept = np.array(truth)[folds.of != fold]
             assert len(set(kept)) == 2, "a member sees every class"
+
+
+@pytest.mark.parametrize("target", [CLASSIFY, SEVERAL], ids=lambda t: t.kind.value)
+def test_what_members_say_of_unseen_labels_reaches_strategies_also_after_a_reload(
+    target: Target, tmp_path: Path
+) -> None:
+    inputs, truth = project(200)
+    labels = np.eye(4)[truth] if target is SEVERAL else truth
+    rows = np.arange(60)
+    model = train(
+        inputs.take(rows), {"kind": labels[rows]}, schema_of(target), AUTO, pool=inputs, seed=0
+    )
+    checkpoint.save(model, tmp_path / "v1")
+    auto = STRATEGIES["auto"]
+    needs = auto.needs_for(target.kind, {})
+    rest = inputs.take(np.arange(60, 200))
+    orders = []
+    for one in (model, checkpoint.load(tmp_path / "v1", device="cpu")):
+        pool = look(one, rest, needs, labelled=inputs.take(rows))
+        held_out = pool.held_out
+        assert held_out is not None
+        assert held_out.probabilities.shape == (60, 4)
+        hits = (held_out.probabilities >= 0.5) == (np.eye(4)[truth[rows]] >= 0.5)
+        assert hits.mean() > 0.8  # they are these labels', in their order
+        selection = auto(pool, 10, np.random.default_rng(0))
+        assert selection.notes["temperature"] != 1.0
+        orders.append(selection.order.tolist())
+    assert orders[0] == orders[1]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from label_studio_sdk.label_interface import LabelInterface
 
 from backend.labelstudio.annotations import read_task, read_tasks
 from backend.labelstudio.answers import prediction_result
@@ -138,6 +139,11 @@ NESTED = parse(
     '<Choice value="Sport"><Choice value="Ball"/></Choice><Choice value="Arts"><Choice value="Film"'
     ' alias="movie"/></Choice></Choices></View>'
 )
+TREE = """
+<View><Text name="t" value="$t"/><Choices name="c" toName="t" choice="{choice}" allowNested="true">
+<Choice value="Sport"><Choice value="Ball"/><Choice value="Ski"/></Choice>
+<Choice value="Arts"><Choice value="Film" alias="movie"/></Choice></Choices></View>
+"""
 TAXONOMY = parse(
     '<View><Text name="t" value="$t"/><Taxonomy name="c" toName="t"><Choice value="X">'
     '<Choice value="Y"/></Choice><Choice value="Z"/></Taxonomy></View>'
@@ -207,13 +213,16 @@ def test_numbers_may_be_texts(said: Any, number: float) -> None:
         (SINGLE, {"choices": ["A", "B"]}),
         (SINGLE, {"rating": 3}),
         (SINGLE, {"choices": {"A": 1}}),
+        (SINGLE, {"choices": ["gone", "A"]}),
         (SEVERAL, {"choices": ["gone"]}),
+        (SEVERAL, {"choices": ["gone", "A"]}),
         (SEVERAL, {"taxonomy": [["A"]]}),
         (SEVERAL, {"choices": [["A", "B"]]}),
         (NESTED, {"choices": [["Sport", "Film"]]}),
         (TAXONOMY, {"taxonomy": [["Y", "X"]]}),
         (PAIR, {"selected": "both"}),
         (BOXES, {"rectanglelabels": ["gone"]}),
+        (BOXES, {"rectanglelabels": ["B", "gone"]}),
     ],
 )
 def test_what_is_not_understood_is_counted_and_never_a_label(
@@ -224,12 +233,21 @@ def test_what_is_not_understood_is_counted_and_never_a_label(
     assert unread.total() >= 1
 
 
-@pytest.mark.parametrize("rating", ["many", None, True, "nan", [4], 10**400])
-def test_a_rating_that_is_no_number_is_counted(rating: Any) -> None:
+@pytest.mark.parametrize("rating", ["many", None, True, "nan", [4], 10**400, 0, 6])
+def test_a_rating_that_is_none_of_its_numbers_is_counted(rating: Any) -> None:
     found = {"from_name": "r", "value": {"rating": rating}}
     answers = read_tasks([{"id": 1, "annotations": [{"result": [found]}]}], RATING)
     assert answers.labelled == []
     assert answers.unread.total() == 1
+
+
+def test_two_numbers_of_one_person_are_none() -> None:
+    ratings = [{"from_name": "r", "value": {"rating": stars}} for stars in (2, 5)]
+    answers = read_tasks([{"id": 1, "annotations": [{"result": ratings}]}], RATING)
+    assert answers.labelled == []
+    assert list(answers.unread) == ["'r' answered with several numbers"]
+    same = read_tasks([{"id": 1, "annotations": [{"result": [ratings[0]] * 2}]}], RATING)
+    assert same.labelled[0].values == {"r": (2.0,)}
 
 
 def test_a_renamed_control_leaves_answers_that_say_nothing() -> None:
@@ -274,7 +292,54 @@ def test_predictions_have_the_shape_of_answers() -> None:
     assert said(TAXONOMY, 0.9, 0.8, 0.6) == {"taxonomy": [["X", "Y"], ["Z"]]}
     assert said(TAXONOMY, 0.9, 0.2, 0.1) == {"taxonomy": [["X"]]}
     assert said(PAIR, 0.1, 0.9) == {"selected": "right"}
-    assert said(NESTED, 0.0, 0.1, 0.1, 0.8) == {"choices": [["Arts", "movie"]]}
+
+
+@pytest.mark.parametrize(
+    ("choice", "row", "ticked"),
+    [
+        ("single", (0.1, 0.8, 0.1, 0.0, 0.0), [["Sport", "Ball"]]),
+        ("single", (0.9, 0.1, 0.0, 0.0, 0.0), [["Sport"], ["Sport", "Ball"], ["Sport", "Ski"]]),
+        ("single", (0.0, 0.1, 0.1, 0.0, 0.8), [["Arts"], ["Arts", "movie"]]),
+        ("multiple", (0.9, 0.8, 0.1, 0.6, 0.6), [["Sport", "Ball"], ["Arts"], ["Arts", "movie"]]),
+        ("multiple", (0.9, 0.1, 0.1, 0.1, 0.1), []),
+    ],
+)
+def test_nested_choices_are_answered_with_every_box_that_the_editor_ticks(
+    choice: str, row: tuple[float, ...], ticked: list[list[str]]
+) -> None:
+    """As its editor (1.23.2) stores them: boxes that hold others are ticked where all those are."""
+    config = parse(TREE.format(choice=choice))
+    (found,) = prediction_result(config, {"c": np.array([row])}, 0)
+    assert found["value"] == {"choices": ticked}
+    said, unread = read(config, [found])
+    assert not unread
+    assert len(said) == 1
+    (found,) = prediction_result(config, {"c": np.array([row])}, 0, importable=True)
+    assert found["value"]["choices"] == ticked
+    assert LabelInterface(TREE.format(choice=choice)).validate_prediction({"result": [found]})
+
+
+@pytest.mark.parametrize(
+    ("boxes", "meant"),
+    [
+        ([["Sport"], ["Sport", "Ball"], ["Sport", "Ski"]], "Sport"),
+        ([["Arts"], ["Arts", "movie"]], "Arts / movie"),
+        ([["Sport", "Ski"], ["Sport"]], "Sport / Ski"),
+        ([["Sport", "Ball"], ["Sport", "Ski"]], None),
+        ([["Arts"], ["Sport", "Ski"]], None),
+    ],
+)
+def test_boxes_within_each_other_are_one_answer(boxes: list[Any], meant: str | None) -> None:
+    said, unread = read(parse(TREE.format(choice="single")), [item(choices=boxes)])
+    assert said == ([meant] if meant else [])
+    assert bool(unread) is (meant is None)
+
+
+def test_nested_choices_whose_name_is_in_the_way_wait_for_the_editor_to_ask() -> None:
+    config = parse(TREE.format(choice="single").replace('name="c"', 'name="choices"'))
+    output = {"choices": np.array([[0.0, 1.0, 0.0, 0.0, 0.0]])}
+    assert prediction_result(config, output, 0, importable=True) == []
+    assert len(prediction_result(config, output, 0)) == 1
 
 
 def test_where_nothing_is_learned_an_annotated_task_counts_as_covered() -> None:

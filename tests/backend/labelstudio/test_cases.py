@@ -73,7 +73,6 @@ def test_nested_choices_are_paths_both_ways() -> None:
     sure = [[float(k == c) for k in range(len(parsed.schema.multimodal.classes))] for c in column]
     (item,) = prediction_result(parsed, {"topic": sure}, 1)  # type: ignore[dict-item]
     assert item["value"] == {"choices": [["Arts", "Film"]]}
-    assert prediction_result(parsed, {"topic": sure}, 1, importable=True) == []  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("name", ["c06_nested_key", "c07_array_key"])

@@ -145,7 +145,7 @@ def test_a_crashing_file_costs_one_round_and_then_only_its_task(
     assert (found.labels, found.pool, found.published) == (6, 4, 4)
     (reason,) = found.failures
     assert "crashed its decoder" in reason
-    assert found.work == {"cache_hits": 9, "cache_misses": 1}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (9, 1)
     assert studio.remote["model_version"] == found.version
     assert list(Settings().decoding.glob("*.journal")) == []
     assert len(DecodeLog(Settings().decoding).refused()) == 1, "and it is never tried again"

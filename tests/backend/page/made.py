@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from backend.labelstudio.config import parse
-from backend.rounds import why
+from backend.rounds import glimpse, why
 from backend.store import rankings
+from backend.store.files import MAP
 from backend.store.store import Store
 from backend.store.tables import Kind, State
 from model.measuring import main, measure
@@ -27,6 +29,40 @@ def config(classes: tuple[str, ...] = DIGITS) -> str:
         '<View><Image name="picture" value="$image"/><Audio name="sound" value="$audio"/>'
         f'<Choices name="digit" toName="picture">{choices}</Choices></View>'
     )
+
+
+def on_a_plane(table: pa.Table, classes: tuple[str, ...]) -> pa.Table:
+    """Return a map of the first 10,000 ranked tasks and sixty labelled ones."""
+    rng = np.random.default_rng(0)
+    ranked = table.slice(0, 9940)
+    predicted = ranked.column("predicted").to_pylist()
+    labels = [classes[i % len(classes)] for i in range(60)]
+    centres = dict(zip(classes, rng.uniform(0.1, 0.9, (len(classes), 2)), strict=True))
+    at = np.array([centres[name] for name in predicted + labels])
+    at = (at + rng.normal(0, 0.05, at.shape)).clip(0, 1).astype(np.float32)
+    done = [None] * len(labels)
+    return pa.table(
+        {
+            "task": [*ranked.column("task").to_pylist(), *range(10**6, 10**6 + len(labels))],
+            "x": at[:, 0],
+            "y": at[:, 1],
+            "label": [None] * len(predicted) + labels,
+            "rank": ranked.column("rank").to_pylist() + done,
+            "decides": [("picture", "sound")[int(i)] for i in rng.integers(0, 2, len(predicted))]
+            + done,
+            "predicted": predicted + done,
+            "probability": ranked.column("probability").to_pylist() + done,
+        }
+    )
+
+
+def values(task: int) -> list[dict[str, str]]:
+    """Return what a round notes of a task's picture and sound; every ninth sound is absent."""
+    absent = "no such file (/data/upload/7/nine.wav)" if task % 9 == 0 else ""
+    return [
+        {"name": "picture", "kind": "image", "text": "", "reason": ""},
+        {"name": "sound", "kind": "audio", "text": "", "reason": absent},
+    ]
 
 
 def measured(classes: tuple[str, ...], n: int, skill: float, seed: int) -> dict[str, Any]:
@@ -91,6 +127,9 @@ def fill(
                 why=reasons,
             )
             rankings.save(table, store.ranking(found))
+            rankings.save(on_a_plane(table, classes), store.ranking(found).with_name(MAP))
+            first = table.column("task").slice(0, glimpse.HEAD).to_pylist()
+            glimpse.save({str(task): values(task) for task in first}, store.path(found.folder))
         skill = 0.95 - 0.5 / number
         store.commit(
             claim,
@@ -101,7 +140,11 @@ def fill(
             schema=schema.to_json(),
             durations={"fetch": 1.0, "train": 8.0},
             measured=measured(classes, 9 * number, skill, number),
-            metrics={"pool_contribution:picture": 0.62, "pool_contribution:sound": 0.38},
+            metrics={
+                "pool_contribution:picture": 0.7 - 0.01 * number,
+                "pool_contribution:sound": 0.3 + 0.01 * number,
+                "pool_dominance": 0.4 - 0.02 * number,
+            },
             failures={"sound: no such file (/data/upload/7/nine.wav)": 3},
         )
     store.save_project(project, announced=version, new_labels=13)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import time
@@ -19,6 +20,7 @@ from backend.store.tables import Kind
 from tests.backend.page.made import fill
 from tests.backend.studio import FakeStudio
 
+CHARTS = ("quality", "shares", "trust", "bins")
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "ok & fine")
 
 
@@ -66,9 +68,55 @@ def test_a_project_is_understood_at_a_glance(client: TestClient, store: Store) -
     assert "3 × sound: no such file" in page
     assert "Label Studio does not answer GET" in page
     assert "held-out" not in page.lower()
-    assert page.count("<circle") == 4, "rounds with fewer than 20 tasks by chance are not drawn"
+    assert [page.count(f'id="{name}-title"') for name in CHARTS] == [1, 1, 1, 1]
+    whole, picture, *_ = page.split('<g class="series')[1:]
+    assert whole.count("<circle") == 4, "rounds with fewer than 20 tasks by chance are not drawn"
+    assert re.search(r"all together, 360 labels: \d+% \(\d+% to \d+%\)", whole)
+    assert "picture alone, 360 labels: " in picture
+    assert "picture, 360 labels: 64%" in page
+    assert "dominance, 360 labels: 28%" in page
+    assert re.search(r"surer than right, 360 labels: -?\d+%", page)
     everything = client.get("/", headers={"Accept": "text/html"}).text
     assert 'href="/projects/7"' in everything
+
+
+def test_the_next_tasks_show_what_they_hold(client: TestClient, store: Store) -> None:
+    fill(store)
+    page = client.get("/projects/7").text
+    pictures = re.findall(
+        r'<img class="thumbnail" loading="lazy" src="([^"]+)" alt="([^"]+)"', page
+    )
+    assert len(pictures) == 20
+    address, alternative = pictures[0]
+    assert re.fullmatch(r"/projects/7/tasks/\d+/media/0", address)
+    assert re.fullmatch(r"picture of task \d+", alternative)
+    absent = page.count("absent: no such file")
+    assert absent > 0
+    assert page.count('<audio controls preload="none"') == 20 - absent
+
+
+def test_texts_are_shown_as_they_are(client: TestClient, store: Store) -> None:
+    fill(store)
+    current = store.current(7)
+    assert current is not None
+    path = store.ranking(current).with_name("glimpses.json")
+    noted = json.loads(path.read_text())
+    for task in noted:
+        noted[task] = [
+            {"name": HOSTILE[1], "kind": "text", "text": HOSTILE[0], "reason": ""},
+            {"name": "series", "kind": "sequence", "text": "A sequence of 3 values.", "reason": ""},
+            {"name": "far", "kind": "text", "text": "", "reason": ""},
+            {"name": "gone", "kind": "image", "text": "", "reason": HOSTILE[0]},
+        ]
+    path.write_text(json.dumps(noted))
+    page = client.get("/projects/7").text
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert page.count("<q>&lt;script&gt;alert(1)&lt;/script&gt;</q>") == 20
+    assert page.count("<q>A sequence of 3 values.</q>") == 20
+    assert re.search(r'<a href="/projects/7/tasks/\d+/media/2">what it says</a>', page)
+    path.write_text("{broken")
+    assert client.get("/projects/7").text.count("<li><a href=") == 20
 
 
 def test_before_anything_is_known_the_page_says_so(client: TestClient, store: Store) -> None:
@@ -83,18 +131,21 @@ def test_before_anything_is_known_the_page_says_so(client: TestClient, store: St
 def test_names_cannot_write_into_the_page(client: TestClient, store: Store) -> None:
     fill(store, classes=HOSTILE, title=HOSTILE[0])
     answer = client.get("/projects/7")
-    assert "<script" not in answer.text
-    assert "<img" not in answer.text
+    ours = re.findall(r"<script[^>]*>", answer.text)
+    assert [re.sub(r' data-seconds="\d+"', "", one) for one in ours] == [
+        f'<script src="/static/{name}.js" defer>' for name in ("refresh", "map")
+    ]
+    assert "<img src=x" not in answer.text
     assert "&lt;script&gt;alert(1)" in answer.text
     assert "{{ 7*7 }}" in answer.text
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
-    assert "script-src" not in policy
+    assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     # With no-referrer a browser says `Origin: null` when it posts a form, and that is refused.
     assert answer.headers["referrer-policy"] == "same-origin"
     everything = client.get("/", headers={"Accept": "text/html"}).text
-    assert "<script" not in everything
+    assert "<script>" not in everything
     odd = client.get("/projects/7/confirm/rollback", params={"to": HOSTILE[1]}).text
     assert "<img" not in odd
 

@@ -31,3 +31,32 @@ def test_a_lost_answer_costs_seconds_and_doubles_nothing(monkeypatch: pytest.Mon
         studio.lost = 2
         with pytest.raises(LabelStudioError, match="does not answer POST"):
             publishing.publish(client, 1, rows(5), VERSION)
+
+
+def answer(choice: str) -> list[dict[str, Any]]:
+    value = {"choices": [choice]}
+    return [{"from_name": "label", "to_name": "txt", "type": "choices", "value": value}]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_answers_that_are_refused_leave_the_order_whole(strict: bool) -> None:
+    """Label Studio drops what its check refuses, or everything with it; the queue keeps them."""
+    found = rows(4)
+    for row, choice in zip(found, "ABZA", strict=True):
+        row["result"] = answer(choice)
+    with FakeStudio(10) as studio, LabelStudio(studio.url, "key") as client:
+        studio.strict = strict
+        assert publishing.publish(client, 1, found, VERSION) == 4
+        kept = {row["task"]: (row["score"], bool(row["result"])) for row in studio.predictions}
+    bare = {1, 2, 3, 4} if strict else {3}
+    assert kept == {task: (task / 10, task not in bare) for task in (1, 2, 3, 4)}
+
+
+def test_what_is_refused_without_an_answer_is_an_error() -> None:
+    found = [{**row, "score": 1.5} for row in rows(2)]
+    with (
+        FakeStudio(10) as studio,
+        LabelStudio(studio.url, "key") as client,
+        pytest.raises(LabelStudioError, match="stored 0 of 2"),
+    ):
+        publishing.publish(client, 1, found, VERSION)

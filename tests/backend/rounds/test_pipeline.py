@@ -172,7 +172,7 @@ def test_a_cold_round_puts_every_task_into_the_queue_in_a_random_order(
     # What was encoded meanwhile is not encoded again by the first round with labels.
     label(studio, *range(1, LABELLED + 1))
     trained = run(Kind.TRAIN)
-    assert trained.work == {"cache_hits": TASKS, "cache_misses": 0}
+    assert (trained.work["cache_hits"], trained.work["cache_misses"]) == (TASKS, 0)
     assert not config.decoding.exists() or not list(config.decoding.glob("*"))
 
 
@@ -192,12 +192,16 @@ def test_a_cold_round_covers_the_pool_whatever_the_encoders_know(
     named = rankings.load(store.ranking(found)).column("strategy").to_pylist()
     assert named == ["max_herding"] * TASKS
     assert "encode" in found.durations
+    assert found.work["order"]["because"] == "nothing is labelled yet: the batch covers the pool"
     first = [truth(task) for task in queue(studio, found.version)[:2]]
     assert set(first) == {"A", "B"}, "both kinds of picture are seen at once"
 
 
 def test_a_training_round_as_a_project_gets_it(studio: FakeStudio, store: Store, run: Run) -> None:
     found = run(Kind.TRAIN, "auto", preset="auto", overrides={})
+    assert found.work["order"]["strategy"] == "u_herding"
+    assert found.work["order"]["because"].startswith("classes are asked for")
+    assert "efficientnet" in found.work["sees"]["i"]
     check_served(studio, store, found, OPEN)
     assert (found.strategy, found.failures) == ("auto", {})
     assert found.measured["questions"] == {}, "none of these labels was chosen by chance"
@@ -215,7 +219,9 @@ def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, ru
     assert (found.number, found.strategy, found.failures) == (1, "bmmal", {})
     assert (found.labels, found.pool, found.tasks) == (LABELLED, len(pool), TASKS)
     assert set(found.durations) == {"fetch", "encode", "train", "evaluate", "rank", "publish"}
-    assert found.work == {"cache_hits": 0, "cache_misses": TASKS}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (0, TASKS)
+    assert found.work["order"] == {"strategy": "bmmal", "because": ""}
+    assert found.work["sees"] == {"i": ["pixels"], "t": ["hashing"]}
     assert store.trained_on(1) == {
         str(task): f"label=['{truth(task)}']" for task in range(1, LABELLED + 1)
     }
@@ -232,6 +238,7 @@ def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, ru
         table.column("contribution:i").to_numpy() - table.column("contribution:t").to_numpy()
     )
     assert table.column("dominance").to_numpy() == pytest.approx(gap, abs=1e-5)
+    assert metrics["pool_dominance"] == pytest.approx(gap.mean(), abs=1e-3)
     assert set(table.column("model_version").to_pylist()) == {found.version}
     assert set(table.column("round").to_pylist()) == {1}
     model = checkpoint.load(store.path(found.checkpoint), device="cpu")
@@ -247,7 +254,7 @@ def test_the_next_training_round_says_how_much_it_agrees(studio: FakeStudio, run
     assert found.labels == LABELLED + 5
     assert found.metrics["pool_agreement"] == 1
     assert found.metrics["pool_changed"] == 0
-    assert found.work == {"cache_hits": TASKS, "cache_misses": 0}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (TASKS, 0)
 
 
 def test_a_round_that_only_ranks_uses_the_model_there_is_and_another_strategy(
@@ -262,7 +269,7 @@ def test_a_round_that_only_ranks_uses_the_model_there_is_and_another_strategy(
     assert (found.checkpoint, found.number) == (trained.checkpoint, trained.number)
     assert found.version != trained.version
     assert found.measured == trained.measured
-    assert found.work == {"cache_hits": TASKS, "cache_misses": 1}
+    assert (found.work["cache_hits"], found.work["cache_misses"]) == (TASKS, 1)
     assert set(found.durations) == {"fetch", "encode", "rank", "publish"}
     assert store.trained_on(1).keys() == {str(task) for task in range(1, LABELLED + 1)}
     p = rankings.outputs_of(rankings.load(store.ranking(found)))["label"].astype(np.float64)
@@ -302,6 +309,56 @@ def test_a_dry_round_ranks_and_publishes_nothing(
     current = store.current(1)
     assert current is not None
     assert current.id == trained.id
+
+
+def test_a_round_puts_the_tasks_on_a_map(studio: FakeStudio, store: Store, run: Run) -> None:
+    studio.annotations.clear()
+    assert not store.ranking(run(Kind.COLD, "random")).with_name("map.parquet").exists()
+    first = rankings.load(store.ranking(run(Kind.COLD, "max_herding")).with_name("map.parquet"))
+    assert first.column("label").null_count == TASKS
+    label(studio, *range(1, LABELLED + 1))
+    found = run(Kind.TRAIN)
+    table = rankings.load(store.ranking(found).with_name("map.parquet"))
+    seen = {row["task"]: row for row in table.to_pylist()}
+    assert set(seen) == studio.tasks
+    ranked = rankings.load(store.ranking(found)).to_pylist()
+    for row in ranked:
+        at = seen[row["task"]]
+        assert (at["rank"], at["predicted"]) == (row["rank"], row["predicted"])
+        assert (at["probability"], at["label"]) == (row["probability"], None)
+        most = max(("i", "t"), key=lambda name: row[f"contribution:{name}"])
+        assert at["decides"] == most
+    for task in range(1, LABELLED + 1):
+        assert (seen[task]["label"], seen[task]["predicted"]) == (truth(task), None)
+        assert seen[task]["rank"] is None
+    sides = [[seen[t]["x"] for t in seen if truth(t) == kind] for kind in "AB"]
+    assert np.mean(sides[0]) - np.mean(sides[1]) != pytest.approx(0, abs=0.5)
+    before = {row["task"]: [row["x"], row["y"]] for row in first.to_pylist()}
+    for task, row in seen.items():
+        assert [row["x"], row["y"]] == pytest.approx(before[task], abs=1e-3), "it has moved"
+
+
+@pytest.mark.parametrize("strategy", ["random", "max_herding", "trained"])
+def test_a_round_notes_what_its_first_tasks_hold(
+    studio: FakeStudio, store: Store, run: Run, strategy: str
+) -> None:
+    studio.data[TASKS] = {"image": "data:image/png;base64,AAAA", "text": "word " * 100}
+    studio.data[TASKS - 1] = {"text": " "}
+    if strategy != "trained":
+        studio.annotations.clear()
+    # The same seed orders all: what is broken comes among the first where there are few tasks.
+    studio.tasks -= set(range(1, TASKS - 20)) if strategy != "trained" else set()
+    found = run(Kind.TRAIN) if strategy == "trained" else run(Kind.COLD, strategy)
+    noted = json.loads(store.ranking(found).with_name("glimpses.json").read_text())
+    ranked = rankings.load(store.ranking(found)).column("task").to_pylist()
+    assert list(noted) == [str(task) for task in ranked[:50]]
+    picture, text = noted[str(TASKS)]
+    seen = "" if strategy == "random" else "not an image that Pillow can read"
+    assert picture == {"name": "i", "kind": "image", "text": "", "reason": seen}
+    assert (text["kind"], len(text["text"]), text["text"][-1]) == ("text", 300, "…")
+    picture, text = noted[str(TASKS - 1)]
+    assert picture["reason"] == "the task has no $image"
+    assert text["reason"] == ("" if strategy == "random" else "the text is empty")
 
 
 @pytest.mark.parametrize("kind", [Kind.COLD, Kind.TRAIN])

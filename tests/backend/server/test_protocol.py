@@ -94,10 +94,11 @@ def commit_ranking(store: Store) -> None:
     store.commit(claim, schema=schema.to_json(), pool=3)
 
 
-def test_the_server_loads_no_network_and_no_decoder() -> None:
-    """Its start is quick, its memory small, and no file of a task can end it."""
+@pytest.mark.parametrize("module", ["server.app", "queue.connect", "queue.media_check"])
+def test_server_and_commands_load_no_network_and_no_decoder(module: str) -> None:
+    """Their start is quick, their memory small, and no file of a task can end them."""
     heavy = "{'torch', 'PIL', 'av', 'soundfile'}"
-    look = f"import sys, backend.server.app; print(*{heavy} & set(sys.modules))"
+    look = f"import sys, backend.{module}; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

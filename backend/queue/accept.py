@@ -1,0 +1,144 @@
+"""`equipoise accept`: sure predictions become annotations, marked as ours, and go again.
+
+They are marked in Label Studio itself (`meta` of each result, and no time of work), so that whoever
+reads the project or an export of it knows them, whatever becomes of the store. Nothing learns from
+them while nobody has touched them (backend/labelstudio/annotations.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backend.errors import EquipoiseError, LabelStudioError
+from backend.labelstudio.annotations import ACCEPTED, is_accepted
+from backend.labelstudio.answers import prediction_result
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import LabelConfig, parse
+from backend.queue.acceptable import Offer, offer
+from backend.settings import Settings
+from backend.store import judgements, rankings
+from backend.store.store import Store, effective
+from backend.store.tables import Round
+from model.schema import Schema
+
+Json = dict[str, Any]
+
+
+def acceptable(
+    studio: LabelStudio, store: Store, settings: Settings, project: int, error: float
+) -> Offer:
+    """Find what may be accepted now: what serves, less what somebody has annotated since.
+
+    Raises:
+        EquipoiseError: nothing is trained yet, or for another label config.
+    """
+    current, config = _current(studio, store, project)
+    ranking = rankings.load(store.ranking(current))
+    still_open = studio.open_tasks(project)
+    seen = {int(task["id"]) for task in studio.annotated(project)}
+    tasks = ranking.column("task").to_pylist()
+    left_out = [task for task in tasks if task in seen or task not in still_open]
+    judged = judgements.load(store, current.checkpoint)
+    options = effective(settings, store.project(project))
+    return offer(judged, ranking, config, options, project, error=error, left_out=left_out)
+
+
+def accept(
+    studio: LabelStudio,
+    store: Store,
+    project: int,
+    chosen: Offer,
+    told: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write what an offer holds as annotations.
+
+    What breaks this off leaves those written, which are marked; it may be repeated.
+
+    Args:
+        studio: Label Studio.
+        store: the store.
+        project: project id.
+        chosen: what `acceptable` found.
+        told: called with how many are written, after each.
+
+    Returns:
+        How many were written; tasks that were deleted meanwhile are none.
+
+    Raises:
+        Busy: the project is being connected, disconnected, rolled back or accepted by another
+            process.
+    """
+    with store.alone(project):
+        current, config = _current(studio, store, project)
+        ranking = rankings.load(store.ranking(current))
+        written = 0
+        for task, body in bodies(ranking, config, chosen, current.version):
+            try:
+                studio.create_annotation(task, body)
+            except LabelStudioError as error:
+                if error.status != 404:
+                    raise
+                continue
+            written += 1
+            told(written)
+    return written
+
+
+def bodies(
+    ranking: pa.Table, config: LabelConfig, chosen: Offer, version: str
+) -> list[tuple[int, Json]]:
+    """Return the annotations of an offer: task and body, in the ranking's order."""
+    wanted = pa.array(list(chosen.answers), type=pa.int64())
+    table = ranking.filter(pc.is_in(ranking.column("task"), wanted))
+    outputs = rankings.outputs_of(table)
+    return [
+        (task, _marked(prediction_result(config, outputs, row), version))
+        for row, task in enumerate(table.column("task").to_pylist())
+    ]
+
+
+def _marked(result: list[Json], version: str) -> Json:
+    note = {ACCEPTED: version, "text": ["Accepted unseen by Equipoise"]}
+    marked = [{**item, "origin": "prediction", "meta": note} for item in result]
+    return {"result": marked, "lead_time": 0}
+
+
+def undo(
+    studio: LabelStudio, store: Store, project: int, told: Callable[[int], None] = lambda _: None
+) -> int:
+    """Delete every annotation that was accepted and that nobody has touched since.
+
+    Returns:
+        How many were deleted.
+    """
+    with store.alone(project):
+        # Listed before they are deleted, which would shift the pages.
+        doomed = [
+            int(made["id"])
+            for task in studio.annotated(project)
+            for made in task["annotations"]
+            if is_accepted(made)
+        ]
+        for deleted, annotation in enumerate(doomed, start=1):
+            studio.delete_annotation(annotation)
+            told(deleted)
+    return len(doomed)
+
+
+def _current(studio: LabelStudio, store: Store, project: int) -> tuple[Round, LabelConfig]:
+    store.project(project)
+    current = store.current(project)
+    if current is None or not current.checkpoint:
+        raise EquipoiseError("There is no trained model yet: run `equipoise retrain` first.")
+    config = parse(studio.project(project)["label_config"])
+    changes = config.schema.changes_since(Schema.from_json(current.schema))
+    if changes:
+        raise EquipoiseError(
+            f"{current.version} was made for another label config ({'; '.join(changes)[:300]}): "
+            "retrain first."
+        )
+    return current, config

@@ -1,0 +1,146 @@
+"""A round on files, without Label Studio: labels in, the order of the rest out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from backend.errors import EquipoiseError
+from backend.rounds.covering import covering
+from backend.rounds.rank import NOTHING_LEFT, check_strategy, explained, ranked, reasons
+from backend.rounds.why import without_model
+from backend.settings import ProjectSettings
+from backend.store import rankings as ranking
+from model.cache import FeatureCache
+from model.inputs import Inputs
+from model.labels import Labels, NotEnoughLabels, known
+from model.preparation import Progress, prepare
+from model.presets import Preset, preset
+from model.sample import Sample
+from model.schema import Schema
+from model.training import train
+from strategies import STRATEGIES, cold_start
+from strategies.pool import IntArray
+
+_NOBODY = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What came of it.
+
+    Attributes:
+        table: as `rankings.build` makes it; `task` is the row of a sample.
+        labelled: samples that taught, or that are covered already.
+        said: which strategy was taken and why, or why nothing could be learned.
+        absent: values that could not be read, each reason with how often.
+    """
+
+    table: pa.Table
+    labelled: int
+    said: str
+    absent: dict[str, int]
+
+
+def order_files(
+    samples: tuple[Sample, ...],
+    labels: Labels,
+    schema: Schema,
+    options: ProjectSettings,
+    cache: FeatureCache,
+    *,
+    device: str = "auto",
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Order:
+    """Learn from the labelled samples and rank the others.
+
+    Args:
+        samples: N raw samples.
+        labels: target name -> (N, ...) labels, unknown where there is none.
+        schema: modalities and targets; without targets the order covers the pool.
+        options: strategy, preset, batch and seed, as a project has them.
+        cache: where prepared arrays are kept.
+        device: where to compute.
+        workers: decoding threads.
+        progress: called with (stage, done, total).
+
+    Raises:
+        EquipoiseError: every sample is labelled, or the strategy is not defined for the question.
+    """
+    how = preset(options.preset, **options.overrides)
+    done = np.zeros(len(samples), bool)
+    for question in schema.questions if schema.targets else ():
+        done |= known(question, np.asarray(labels[question.name]))
+    taught, rest = np.flatnonzero(done), np.flatnonzero(~done)
+    if not len(rest):
+        raise EquipoiseError(NOTHING_LEFT)
+    if schema.targets:
+        check_strategy(options.strategy, schema.ranking.kind)
+    inputs = prepare(samples, schema, how.preparation, cache, workers=workers, progress=progress)
+    absent: dict[str, int] = {}
+    for failure in inputs.failures:
+        reason = f"{failure.modality}: {failure.reason}"
+        absent[reason] = absent.get(reason, 0) + 1
+    if schema.targets and len(taught):
+        try:
+            table, said = _learnt(inputs, labels, schema, options, how, taught, rest, device)
+            return Order(table, len(taught), said, absent)
+        except NotEnoughLabels as error:
+            said = f"covers the pool: {error}"
+    else:
+        said = "covers the pool: nothing is labelled"
+    return Order(_covered(inputs, schema, options, how, taught, rest), len(taught), said, absent)
+
+
+def _learnt(
+    inputs: Inputs,
+    labels: Labels,
+    schema: Schema,
+    options: ProjectSettings,
+    how: Preset,
+    taught: IntArray,
+    rest: IntArray,
+    device: str,
+) -> tuple[pa.Table, str]:
+    given = {name: np.asarray(values)[taught] for name, values in labels.items()}
+    known_inputs, pool_inputs = inputs.take(taught), inputs.take(rest)
+    model = train(known_inputs, given, schema, how, seed=options.seed, device=device, pool=inputs)
+    pool, selection = ranked(model, pool_inputs, known_inputs, options, 1)
+    outputs = model.predict(pool_inputs)
+    head = selection.order[: options.published]
+    why = reasons(model, pool, pool_inputs, head, outputs, _NOBODY)
+    name = str(selection.notes.get("chosen", selection.notes["strategy"]))
+    because = selection.notes.get("because")
+    said = f"{name}, because {because}" if because else name
+    table = ranking.build(
+        rest.tolist(),
+        pool,
+        explained(pool, selection),
+        outputs,
+        schema,
+        {"strategy": name},
+        why=why,
+    )
+    return table, said
+
+
+def _covered(
+    inputs: Inputs,
+    schema: Schema,
+    options: ProjectSettings,
+    how: Preset,
+    taught: IntArray,
+    rest: IntArray,
+) -> pa.Table:
+    pool = covering(
+        inputs.take(np.concatenate([taught, rest])), len(taught), schema, how.preparation
+    )
+    strategy = STRATEGIES["random"] if options.strategy == "random" else cold_start(pool)
+    selection = strategy(pool, options.batch, np.random.default_rng(options.seed))
+    batch = selection.order[: options.batch]
+    why = without_model(pool.size, batch, _NOBODY, strategy.name != "random")
+    facts = {"strategy": strategy.name}
+    return ranking.build(rest.tolist(), pool, selection, {}, schema, facts, why=why)
