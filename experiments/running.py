@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def run(
     Args:
         folders: prepared replays; the cores never wait between them.
         workers: processes; by default one per GPU, else per core. Each computes with one thread.
+            0: none, all of it is done here, one after the other.
         notice: told about progress once a second.
         also: further work for the same processes, done before the rounds.
 
@@ -101,34 +103,26 @@ def run(
     places = [folders] if isinstance(folders, Path) else list(folders)
     plans = {folder: Plan.read(folder) for folder in places}
     progress = _Progress(places, notice)
-    context = multiprocessing.get_context("spawn")
-    gpus = visible_gpus()
-    count = workers or len(gpus) or len(os.sched_getaffinity(0))
-    turn = context.Value("i", 0)
+    first: list[Callable[[], None]] = [
+        partial(train_initial, folder, seed)
+        for folder, plan in plans.items()
+        for seed in range(plan.seeds)
+        if not (folder / INITIAL / f"seed-{seed}").exists()
+    ]
+    first += also
+    # Seed by seed over all replays: when it is stopped early, every replay has as many.
+    missing = [
+        (seed, folder, contender)
+        for folder, plan in plans.items()
+        for contender, seed in _missing(folder, plan)
+    ]
+    missing.sort(key=lambda chain: chain[0])
+    chains = [partial(run_chain, folder, text, seed) for seed, folder, text in missing]
     try:
-        with ProcessPoolExecutor(
-            count, context, initializer=_start_worker, initargs=(turn, gpus)
-        ) as pool:
-            first = [
-                pool.submit(train_initial, folder, seed)
-                for folder, plan in plans.items()
-                for seed in range(plan.seeds)
-                if not (folder / INITIAL / f"seed-{seed}").exists()
-            ]
-            first += [pool.submit(work) for work in also]
-            _finish(first, lambda: None)
-            # Seed by seed over all replays: when it is stopped early, every replay has as many.
-            missing = [
-                (seed, folder, contender)
-                for folder, plan in plans.items()
-                for contender, seed in _missing(folder, plan)
-            ]
-            missing.sort(key=lambda chain: chain[0])
-            chains = [
-                pool.submit(run_chain, folder, contender, seed)
-                for seed, folder, contender in missing
-            ]
-            _finish(chains, progress.tell)
+        if workers == 0:
+            _run_here([*first, *chains], progress.tell)
+        else:
+            _run_side_by_side(first, chains, workers, progress.tell)
     except BrokenProcessPool as error:
         raise Interrupted(
             f"a worker process died (out of memory?); {progress.done} of {progress.total} "
@@ -137,6 +131,29 @@ def run(
         ) from error
     data_of.cache_clear()
     progress.tell()
+
+
+def _run_here(work: Sequence[Callable[[], None]], tell: Callable[[], None]) -> None:
+    for one in work:
+        one()
+        tell()
+
+
+def _run_side_by_side(
+    first: Sequence[Callable[[], None]],
+    chains: Sequence[Callable[[], None]],
+    workers: int | None,
+    tell: Callable[[], None],
+) -> None:
+    gpus = visible_gpus()
+    context = multiprocessing.get_context("spawn")
+    count = workers or len(gpus) or len(os.sched_getaffinity(0))
+    turn = context.Value("i", 0)
+    with ProcessPoolExecutor(
+        count, context, initializer=_start_worker, initargs=(turn, gpus)
+    ) as pool:
+        _finish([pool.submit(work) for work in first], lambda: None)
+        _finish([pool.submit(work) for work in chains], tell)
 
 
 def _missing(folder: Path, plan: Plan) -> list[tuple[str, int]]:
