@@ -28,7 +28,7 @@ from model.vectors.folds import divide
 from model.vectors.heads import fit_head
 from strategies import STRATEGIES, Pool, TargetKind
 from strategies.audit import places, sample, with_drawn
-from strategies.pool import FloatArray, IntArray
+from strategies.pool import BoolArray, FloatArray, IntArray
 
 PROJECT, STEP, SHARE, ERROR = 2000, 50, 0.1, 0.05
 MOMENTS = (500, 800)
@@ -126,7 +126,7 @@ def replay(data: Data, seed: int, moments: Sequence[int] = MOMENTS) -> Iterator[
 def _moment(
     data: Data,
     known: IntArray,
-    chance: FloatArray,
+    chance: BoolArray,
     free: IntArray,
     every: FloatArray,
     said: FloatArray,

@@ -65,7 +65,8 @@ def sentences(
         reasons.append(apart or said[row])
         if place is not None and far[place] >= _FAR:
             reasons.append(f"unlike what is labelled: farther off than {far[place]:.0%} of it")
-        reasons += [moved[row]] * (row in moved)
+        if row in moved:
+            reasons.append(moved[row])
         found.append(_sentence(reasons))
     return found
 
