@@ -20,5 +20,5 @@ def test_a_table_and_json(monkeypatch):
     assert shown.exit_code == 0
     assert "statistics" in shown.output
     found = json.loads(CliRunner().invoke(app, ["encoders", "--json"]).output)
-    assert [offer["name"] for offer in found["encoders"]] == ["vector", "mlp", "bilstm"]
+    assert [offer["name"] for offer in found["encoders"]] == ["vector", "mean", "mlp", "bilstm"]
     assert found["missing"] == []
