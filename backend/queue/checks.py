@@ -11,6 +11,7 @@ from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import Answers
 from backend.labelstudio.config import parse
 from backend.queue import connect as connecting
+from backend.queue.tab import TAB
 from backend.settings import Settings
 from backend.store.tables import Project, Round
 
@@ -205,7 +206,7 @@ def _shown(facts: Facts) -> Check:
 
 
 def _tab(facts: Facts) -> Check:
-    found = any(tab["data"].get("title") == connecting.TAB for tab in facts.tabs)
+    found = any(tab["data"].get("title") == TAB for tab in facts.tabs)
     return Check("Data Manager tab", found, "there" if found else "gone", facts.connect)
 
 

@@ -10,13 +10,13 @@ from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
 from backend.queue import publish as publishing
 from backend.queue.fitting import strategy_for
+from backend.queue.tab import make_tab
 from backend.settings import SECRET_HEADER, Settings
 from backend.store.store import INITIAL_VERSION, Store
 from backend.store.tables import Project
 
 Json = dict[str, Any]
 SAMPLING = "Uncertainty sampling"
-TAB = "Equipoise: label first"
 _BLOCKED = (
     "Label Studio 1.23.2 and newer refuse backends on loopback and private addresses. Start "
     "Label Studio with USE_DEFAULT_BANNED_SUBNETS=false (or ML_BLOCK_LOCAL_IP=false together with "
@@ -58,7 +58,7 @@ def _connect(studio: LabelStudio, store: Store, settings: Settings, project: int
     done.append(_webhook(studio, settings, project))
     done += _sampling(studio, remote, project, undo)
     done += _hidden(studio, remote, project, undo)
-    done.append(_tab(studio, project))
+    done.append(make_tab(studio, project, config))
     publishing.announce(studio, settings, project, backend, version)
     done.append(f"serves version {version}")
     store.save_project(
@@ -182,34 +182,3 @@ def _hidden(studio: LabelStudio, remote: Json, project: int, undo: Json) -> list
         return []
     listed = ", ".join(f"{count} of {name!r}" for name, count in sorted(others.items()))
     return [f"hides other predictions while it is connected: {listed}"]
-
-
-def our_tabs(studio: LabelStudio, project: int) -> list[int]:
-    return [int(tab["id"]) for tab in studio.tabs(project) if tab["data"].get("title") == TAB]
-
-
-def _tab(studio: LabelStudio, project: int) -> str:
-    ours = our_tabs(studio, project)
-    for double in ours[1:]:
-        studio.delete_tab(double, project)
-    if ours:
-        return f"found the tab {TAB!r}"
-    studio.create_tab(
-        project,
-        {
-            "title": TAB,
-            "ordering": ["tasks:predictions_score"],
-            "filters": {
-                "conjunction": "and",
-                "items": [
-                    {
-                        "filter": "filter:tasks:total_annotations",
-                        "operator": "equal",
-                        "type": "Number",
-                        "value": 0,
-                    }
-                ],
-            },
-        },
-    )
-    return f"created the tab {TAB!r}, in the order of the queue"

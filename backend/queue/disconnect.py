@@ -5,7 +5,8 @@ from __future__ import annotations
 from backend.errors import LabelStudioError
 from backend.labelstudio.client import LabelStudio
 from backend.queue import publish as publishing
-from backend.queue.connect import TAB, our_tabs, stamp_of
+from backend.queue.connect import stamp_of
+from backend.queue.tab import TAB, our_tabs
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project

@@ -28,6 +28,7 @@ class FakeStudio:
         annotations: task id -> annotations, of labelled tasks.
         query: of the last request.
         title: the backend's title.
+        tabs: of the Data Manager.
         requests: every request, as "METHOD path".
         broken: status to answer everything with, or None.
         lost: how many of the next POST requests are done, but not answered.
@@ -55,6 +56,7 @@ class FakeStudio:
         self.annotations: dict[int, list[Json]] = {}
         self.query = ""
         self.hooks: list[Json] = []
+        self.tabs: list[Json] = []
         self.requests: list[str] = []
         self.broken: int | None = None
         self.lost = 0
@@ -94,8 +96,9 @@ class FakeStudio:
             ("GET", "webhooks"): lambda _: (200, self.hooks),
             ("POST", "webhooks"): self._hook,
             ("PATCH", "webhooks"): self._change_hook,
-            ("GET", "dm"): lambda _: (200, []),
-            ("POST", "dm"): lambda _: (201, {"id": 1}),
+            ("GET", "dm"): lambda _: (200, self.tabs),
+            ("POST", "dm"): self._tab,
+            ("DELETE", "dm"): lambda _: (204, self.tabs.clear()),
         }
         if parts[0] == "projects":
             return self._project(method, parts[2:], body)
@@ -176,6 +179,10 @@ class FakeStudio:
     def _rename(self, body: Json) -> tuple[int, Any]:
         self.title = body["title"]
         return 200, self._backend()
+
+    def _tab(self, body: Json) -> tuple[int, Any]:
+        self.tabs.append({"id": len(self.tabs) + 1, "data": body["data"]})
+        return 201, self.tabs[-1]
 
     def _hook(self, body: Json) -> tuple[int, Any]:
         fixed = {"id": len(self.hooks) + 1, "is_active": True, "actions": []}

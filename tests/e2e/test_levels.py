@@ -209,7 +209,7 @@ def test_a_template_is_played(
         assert "of 16 readable" in printed
 
         done: list[int] = []
-        versions = [backend.wait_for(project, settled(0), 120)["version"]]
+        versions = [backend.wait_for(project, settled(0), 300)["version"]]
         for stop in (FIRST, SECOND):
             while len(done) < stop:
                 served = client.get(f"/api/projects/{project}/next").raise_for_status().json()
@@ -221,7 +221,7 @@ def test_a_template_is_played(
                 path = f"/api/tasks/{served['id']}/annotations/"
                 client.post(path, json=made).raise_for_status()
                 done.append(served["id"])
-            versions.append(backend.wait_for(project, settled(stop), 120)["version"])
+            versions.append(backend.wait_for(project, settled(stop), 300)["version"])
         assert len(set(versions)) == len(versions)
 
         last = queue(client, project, versions[-1])

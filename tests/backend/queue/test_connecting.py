@@ -16,15 +16,17 @@ from backend.commands.main import app
 from backend.errors import EquipoiseError
 from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import parse
 from backend.page.status import status
 from backend.queue.connect import connect
 from backend.queue.doctor import examine
 from backend.queue.media_check import media_checks
+from backend.queue.tab import TAB, make_tab
 from backend.rounds.look import Look
 from backend.settings import Settings
 from backend.settings import settings as process_settings
 from backend.store.store import Store
-from tests.backend.studio import FakeStudio
+from tests.backend.studio import CONFIG, FakeStudio
 
 
 def test_connects_at_once_take_turns(tmp_path: Path) -> None:
@@ -224,3 +226,20 @@ def test_annotations_that_say_nothing_are_an_alarm_in_status_and_doctor(tmp_path
         assert check.warning, "one of them is not understood"
         assert "1 of 2 annotated tasks" in check.found
     store.close()
+
+
+def test_the_tab_shows_what_a_task_is_about_and_an_older_one_is_made_anew() -> None:
+    free = parse('<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>')
+    with FakeStudio() as studio, LabelStudio(studio.url, "key") as client:
+        studio.tabs = [{"id": 7, "data": {"title": TAB, "ordering": ["tasks:predictions_score"]}}]
+        assert "created" in make_tab(client, 1, parse(CONFIG))
+        assert "found" in make_tab(client, 1, parse(CONFIG))
+        (tab,) = studio.tabs
+        hidden = tab["data"]["hiddenColumns"]["explore"]
+        assert "tasks:completed_at" in hidden
+        assert {"tasks:id", "tasks:predictions_score", "tasks:predictions_results"}.isdisjoint(
+            hidden
+        )
+        studio.tabs = []
+        make_tab(client, 1, free)
+        assert "tasks:predictions_results" in studio.tabs[0]["data"]["hiddenColumns"]["explore"]
