@@ -12,6 +12,7 @@ import wave
 import numpy as np
 from PIL import Image
 
+from backend.media.shown import shortened
 from model.arrays import Float32Array
 from model.decoding.audio import read_audio
 from model.decoding.images import decode_image
@@ -29,16 +30,6 @@ _RATE = 16_000
 _BARS, _HEIGHT = 160, 48
 _BLUE = "#3b82c4"
 """Readable on white and on black: a picture cannot know the page's colours."""
-
-JPEG, SVG, WAV, TEXT = "image/jpeg", "image/svg+xml", "audio/wav", "text/plain; charset=utf-8"
-SUFFIX = {JPEG: ".jpg", SVG: ".svg", WAV: ".wav", TEXT: ".txt"}
-
-
-def media_type(kind: ModalityKind, play: bool) -> str:
-    """Return what `small` makes of a kind of modality."""
-    if kind is ModalityKind.AUDIO:
-        return WAV if play else SVG
-    return JPEG if kind in (ModalityKind.IMAGE, ModalityKind.VIDEO) else TEXT
 
 
 def small(kind: ModalityKind, value: bytes | str | list[object], play: bool = False) -> bytes:
@@ -67,12 +58,6 @@ def small(kind: ModalityKind, value: bytes | str | list[object], play: bool = Fa
     if kind is ModalityKind.VIDEO:
         return thumbnail(decode_frames(value, 1)[0])
     return thumbnail(decode_image(value, side=SIDE))
-
-
-def shortened(text: str, most: int) -> str:
-    """Return the beginning of a text, with an ellipsis where it goes on."""
-    text = text.strip()
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def thumbnail(picture: Image.Image) -> bytes:

@@ -20,7 +20,7 @@ from backend.labelstudio.circuit import Circuit
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
 from backend.media.decode_log import DecodeLog
-from backend.media.small import SUFFIX, media_type
+from backend.media.shown import SUFFIX, media_type
 from backend.media.small_process import Decoder
 from backend.media.task_media import MediaSource
 from backend.media.values import sample_of

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from backend.labelstudio.config import LabelConfig
 from backend.media.absent import why_absent
-from backend.media.small import shortened
+from backend.media.shown import shortened
 from backend.media.values import sample_of
 from backend.rounds.fetch import Fetched
 from model.inputs import Inputs

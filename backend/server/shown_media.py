@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.responses import Response
 
 from backend.labelstudio.config import parse
-from backend.media.small import JPEG, SVG, shortened
+from backend.media.shown import JPEG, SVG, shortened
 from backend.media.thumbnails import Shown, Thumbnails
 from backend.page.tasks import may_be_shown
 from backend.server.events import MAX_PROJECT

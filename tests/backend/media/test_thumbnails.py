@@ -19,7 +19,8 @@ from PIL import Image
 
 from backend.labelstudio.client import LabelStudio
 from backend.media.decode_log import DecodeLog
-from backend.media.small import JPEG, SECONDS, SIDE, SVG, TEXT, WAV, sound, waveform
+from backend.media.shown import JPEG, SVG, TEXT, WAV
+from backend.media.small import SECONDS, SIDE, sound, waveform
 from backend.media.small_process import Decoder
 from backend.media.task_media import MediaSource
 from backend.media.thumbnails import Thumbnails, prune

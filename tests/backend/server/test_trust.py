@@ -116,8 +116,8 @@ def test_one_ranking_is_loaded_once_however_many_ask(
         time.sleep(0.2)
         return load(path)
 
-    load = rankings.load
-    monkeypatch.setattr(served.ranking, "load", slow)
+    load = rankings.load_answers
+    monkeypatch.setattr(served.ranking, "load_answers", slow)
     serving = Serving(store, settings)
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(lambda _: serving.refresh(3), range(20)))
