@@ -169,10 +169,12 @@ def _said(
     return head.logits.softmax(dim=1).numpy(), served
 
 
-def one(x: FloatArray, truth: IntArray, most: int, seed: int) -> list[Moment]:
+def one(x: FloatArray, truth: IntArray, most: int, apart: bool, seed: int) -> list[Moment]:
     """Replay one split with the default share and with none."""
     torch.set_num_threads(1)
-    return [each for share in (0.1, 0.0) for each in replay(x, truth, share, most, seed)]
+    return [
+        each for share in (0.1, 0.0) for each in replay(x, truth, share, most, seed, apart=apart)
+    ]
 
 
 def report(found: list[Moment]) -> str:
@@ -248,10 +250,13 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=200)
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--noise", type=float, default=0.8, help="that makes the digits harder")
+    parser.add_argument(
+        "--apart", action="store_true", help="a model without the labels by chance chooses"
+    )
     parser.add_argument("--processes", type=int, default=1)
     chosen = parser.parse_args()
     x, truth = vectors(chosen.data, chosen.noise)
-    work = partial(one, x, truth, chosen.labels)
+    work = partial(one, x, truth, chosen.labels, chosen.apart)
     if chosen.processes > 1:
         with ProcessPoolExecutor(chosen.processes) as pool:
             found = [m for each in pool.map(work, range(chosen.replays)) for m in each]

@@ -51,19 +51,20 @@ def twins(points: FloatArray, known: FloatArray | None = None) -> BoolArray:
         points: (n, D) vectors in the order they would be served; rows of zeros are nobody's twin.
         known: (L, D) labelled ones; None: none.
     """
-    ours = _unit(points)
+    from sklearn.neighbors import NearestNeighbors  # here, because loading it takes a while
+
+    ours, found = _unit(points), np.zeros(len(points), bool)
     if len(ours) < 2:
-        return np.zeros(len(ours), bool)
-    own = _distances(ours, ours)
-    np.fill_diagonal(own, np.inf)
-    near = max(TWIN * float(np.median(own.min(axis=1))), _SAME)
-    close = own <= near
-    found = np.zeros(len(ours), bool)
+        return found
+    among = NearestNeighbors(algorithm="brute").fit(ours)
+    near = max(TWIN * float(np.median(among.kneighbors(n_neighbors=1)[0])), _SAME)
     if known is not None and len(known):
-        found = _distances(ours, _unit(known)).min(axis=1) <= near
-    for row in range(len(ours)):  # a twin of a twin is judged by the first that is served
+        labelled = NearestNeighbors(algorithm="brute").fit(_unit(known))
+        found = labelled.kneighbors(ours, 1)[0][:, 0] <= near
+    close = among.radius_neighbors(radius=near, return_distance=False)
+    for row, others in enumerate(close):  # a twin of a twin is judged by the first that is served
         if not found[row]:
-            found[row + 1 :] |= close[row, row + 1 :]
+            found[others[others > row]] = True
     return np.asarray(found & (np.square(points).sum(axis=1) > 0))
 
 
@@ -71,8 +72,3 @@ def _unit(points: FloatArray) -> FloatArray:
     points = np.asarray(points, np.float64)
     length = np.sqrt(np.square(points).sum(axis=1, keepdims=True))
     return np.asarray(np.divide(points, length, out=np.zeros_like(points), where=length > 0))
-
-
-def _distances(first: FloatArray, second: FloatArray) -> FloatArray:
-    squared = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(squared - 2 * first @ second.T, 0.0)))

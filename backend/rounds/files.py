@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +43,7 @@ class Order:
     table: pa.Table
     labelled: int
     said: str
-    absent: dict[str, int]
+    absent: Mapping[str, int]
 
 
 def order_files(
@@ -80,10 +82,7 @@ def order_files(
     if schema.targets:
         check_strategy(options.strategy, schema.ranking.kind)
     inputs = prepare(samples, schema, how.preparation, cache, workers=workers, progress=progress)
-    absent: dict[str, int] = {}
-    for failure in inputs.failures:
-        reason = f"{failure.modality}: {failure.reason}"
-        absent[reason] = absent.get(reason, 0) + 1
+    absent = Counter(f"{failure.modality}: {failure.reason}" for failure in inputs.failures)
     if schema.targets and len(taught):
         try:
             table, said = _learnt(inputs, labels, schema, options, how, taught, rest, device)

@@ -155,7 +155,7 @@ def _cold(run: Run, fetched: Fetched) -> None:
     with run.phase("rank"):
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
         reason = "nothing is labelled yet" if schema.targets else "nothing can be learned here"
-        told(run, selection, schema, f"{reason}: the batch covers the pool")
+        told(run, selection, schema, run.preset.preparation, f"{reason}: the batch covers the pool")
         moved = steer(run, fetched, pool, selection, {})
         selection = skipped_last(moved.selection, fetched)
         batch = selection.order[: run.options.batch]

@@ -21,6 +21,7 @@ from model.encoders import encoder_for
 from model.fusion import MOST_MODALITIES
 from model.look import look
 from model.model import Model
+from model.options import Preparation
 from model.preparation import Inputs
 from model.schema import Schema
 from strategies import STRATEGIES, Pool, Selection
@@ -38,7 +39,7 @@ def rank(
     schema = fetched.config.schema
     check_strategy(run.options.strategy, schema.ranking.kind)
     pool, selection = ranked(model, pool_inputs, known, run.options, number)
-    told(run, selection, model.schema)
+    told(run, selection, model.schema, model.preset.preparation)
     name = str(selection.notes["strategy"])
     outputs = model.predict(pool_inputs)
     moved = steer(run, fetched, pool, selection, outputs)
@@ -110,12 +111,14 @@ def reasons(
     return why.sentences(target, outputs[target.name], drawn, alone, why.novelty(pool, head), moved)
 
 
-def told(run: Run, selection: Selection, schema: Schema, because: str = "") -> None:
+def told(
+    run: Run, selection: Selection, schema: Schema, preparation: Preparation, because: str = ""
+) -> None:
     """Keep for people which strategy a round took and why, and what looked at each modality."""
     notes = selection.notes
     chosen = str(notes.get("chosen", notes["strategy"]))
     run.work["order"] = {"strategy": chosen, "because": str(notes.get("because", because))}
-    encoders = {m.name: encoder_for(m, run.preset.preparation) for m in schema.modalities}
+    encoders = {m.name: encoder_for(m, preparation) for m in schema.modalities}
     run.work["sees"] = {
         name: [view.name for view in one.views] or [one.fingerprint.partition("/")[0]]
         for name, one in encoders.items()

@@ -17,8 +17,9 @@ from strategies.pool import BoolArray, FloatArray, IntArray
 from strategies.steering import steered, twins, wanted
 
 _TELL = 0.05
-_LOOKED_AT = 2
-"""Near-duplicates are looked for among so many times the tasks that are published."""
+_LOOKED_AT, _MOST = 2, 4000
+"""Near-duplicates are looked for among so many times the tasks that are published, and at most
+among so many tasks: each is compared with each."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _twins(pool: Pool, order: IntArray, run: Run) -> BoolArray:
     found = np.zeros(pool.size, bool)
     if not pool.features:
         return found
-    head = order[: _LOOKED_AT * run.options.published]
+    head = order[: min(_LOOKED_AT * run.options.published, _MOST)]
     known = pool.labelled_features or {}
     names = [name for name in pool.modalities if name in pool.features]
     points = np.concatenate([np.asarray(pool.features[name])[head] for name in names], axis=1)

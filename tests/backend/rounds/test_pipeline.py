@@ -361,6 +361,12 @@ def test_a_round_notes_what_its_first_tasks_hold(
     assert text["reason"] == ("" if strategy == "random" else "the text is empty")
 
 
+def test_what_is_said_to_look_at_a_modality_is_what_the_model_sees_by(run: Run) -> None:
+    run(Kind.TRAIN)
+    again = run(Kind.RANK, preset="auto", overrides={})  # set since; the next training obeys it
+    assert again.work["sees"] == {"i": ["pixels"], "t": ["hashing"]}
+
+
 @pytest.mark.parametrize("kind", [Kind.COLD, Kind.TRAIN])
 def test_what_annotators_skipped_comes_last(studio: FakeStudio, run: Run, kind: Kind) -> None:
     if kind is Kind.COLD:
