@@ -16,8 +16,11 @@ from tests.stopwatch import verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Generated cases promise nothing about time; what does is timed by tests/stopwatch.py.
-settings.register_profile("equipoise", deadline=None)
+# Generated cases promise nothing about time; what does is timed by tests/stopwatch.py. They are the
+# same in every run, so that no change is refused for a case that it did not bring;
+# `--hypothesis-profile explore` looks for new ones.
+settings.register_profile("equipoise", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("equipoise")
 
 
