@@ -26,6 +26,11 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 Sessions = sessionmaker[Session]
+_BUSY = {
+    "project": "Another process is changing the set-up of project {} (connect, disconnect, "
+    "rollback or clean-up); try again when it is done.",
+    "mirror": "Another process is reading the tasks of project {}; try again when it is done.",
+}
 
 
 @contextmanager
@@ -56,26 +61,24 @@ def kept_alive(renew: Callable[[], bool]) -> Iterator[None]:
 
 
 @contextmanager
-def alone(sessions: Sessions, project: int, wait: float) -> Iterator[None]:
-    """Be the only one that changes how a project is set up, in all processes on this store.
+def alone(sessions: Sessions, project: int, wait: float, what: str = "project") -> Iterator[None]:
+    """Be the only one that changes something of a project, in all processes on this store.
 
     Args:
         sessions: of the store.
         project: project id.
         wait: seconds to wait for another one to be done; more than a lease outlives a process
             that died with it.
+        what: its set-up ("project"), or what is kept of its tasks ("mirror").
 
     Raises:
         Busy: another process still has it.
     """
-    name, token = f"project:{project}", secrets.token_hex(16)
+    name, token = f"{what}:{project}", secrets.token_hex(16)
     deadline = time.monotonic() + wait
     while not take(sessions, name, token):
         if time.monotonic() >= deadline:
-            raise Busy(
-                f"Another process is changing the set-up of project {project} (connect, "
-                "disconnect, rollback or clean-up); try again when it is done."
-            )
+            raise Busy(_BUSY[what].format(project))
         time.sleep(0.1)
     mine = update(Lease).where(Lease.name == name, Lease.token == token)
 
