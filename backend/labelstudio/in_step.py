@@ -22,9 +22,9 @@ from backend.store.mirror import EVERYTHING, Mirror, State
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
-_MARGIN = 60.0
+_MARGIN = 10.0
 """Seconds before the last look that are looked at again: an edit is dated before it is stored, and
-clocks of several machines differ."""
+clocks of several machines differ. Imports, which take longer, show in the counts."""
 _SHARE = 20
 """Looking at all tasks may take a twentieth of Label Studio's time."""
 _WAIT = 900.0
