@@ -275,6 +275,7 @@ def _included(row: Json, included: set[str] | None, nested: set[str]) -> Json:
 def _handler(studio: FakeStudio) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and content need not wait for each other
 
         def _any(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
