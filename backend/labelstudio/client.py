@@ -10,6 +10,13 @@ from backend.errors import LabelStudioError
 from backend.labelstudio.connection import Connection
 
 Json = dict[str, Any]
+COUNTS = (
+    "task_number",
+    "finished_task_number",
+    "total_annotations_number",
+    "skipped_annotations_number",
+)
+"""Of a project: tasks, those that are done, annotations that were made, and skipped ones."""
 _PAGE = 1000
 _PREDICTED_PAGE = 50
 _NAMED_PAGE = 100
@@ -30,14 +37,20 @@ class LabelStudio(Connection):
 
     # Projects and tasks
 
-    def project(self, project: int) -> Json:
+    def project(self, project: int, *fields: str) -> Json:
         """Return one project.
+
+        Args:
+            project: project id.
+            fields: those that are needed, so that Label Studio need not count for the others; an
+                old one tells all.
 
         Raises:
             LabelStudioError: it cannot be had; with status 404 it is gone, and the message says so.
         """
+        params = {"include": ",".join(fields)} if fields else {}
         try:
-            found: Json = self.call("GET", f"/api/projects/{project}/")
+            found: Json = self.call("GET", f"/api/projects/{project}/", params=params)
         except LabelStudioError as error:
             if error.status != 404:
                 raise

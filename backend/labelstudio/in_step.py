@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.store.mirror import EVERYTHING, Mirror, State
 
 log = structlog.get_logger(__name__)
@@ -28,12 +28,7 @@ clocks of several machines differ. Imports, which take longer, show in the count
 _SHARE = 20
 """Looking at all tasks may take a twentieth of Label Studio's time."""
 _WAIT = 900.0
-_COUNTS = {
-    "tasks": "task_number",
-    "done": "finished_task_number",
-    "made": "total_annotations_number",
-    "skipped": "skipped_annotations_number",
-}
+_COUNTS = dict(zip(("tasks", "done", "made", "skipped"), COUNTS, strict=True))
 
 
 def nothing() -> None:
@@ -56,7 +51,7 @@ def bring_in_step(
         studio: Label Studio.
         mirror: what is kept of the project's tasks.
         project: project id.
-        remote: the project as Label Studio has just shown it.
+        remote: the project as Label Studio has just shown it, its counts at least.
         whole: look at all tasks, whatever the counts say.
         wait: seconds to wait for another process that is at it.
         between: called after each page; what it raises ends the reading.
@@ -66,7 +61,7 @@ def bring_in_step(
         LabelStudioError: it does not answer; what was read so far is kept.
     """
     with mirror.alone(wait):
-        before = remote or studio.project(project)
+        before = remote or studio.project(project, *COUNTS)
         state = mirror.state
         if not state.until:
             _read_all(studio, mirror, project, between)
@@ -176,7 +171,7 @@ def _apart(
     ours = mirror.counts()
     if not _outside(ours, before, before, state.excused):
         return {}
-    return _outside(ours, before, studio.project(project), state.excused)
+    return _outside(ours, before, studio.project(project, *COUNTS), state.excused)
 
 
 def _outside(

@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import Labelled, is_accepted, read_tasks
-from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
 from backend.labelstudio.in_step import bring_in_step, nothing
 from backend.store.mirror import Mirror, Tasks
@@ -61,7 +61,7 @@ def fetch(
         project: project id.
         between: called after each page that is read.
     """
-    remote = studio.project(project)
+    remote = studio.project(project, "label_config", *COUNTS)
     text = remote["label_config"]
     config = parse(text)
     bring_in_step(studio, mirror, project, remote=remote, between=between)

@@ -15,7 +15,7 @@ import structlog
 from backend.errors import Busy
 from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.circuit import Circuits
-from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.labelstudio.config import parse
 from backend.labelstudio.in_step import bring_in_step, is_stale
 from backend.queue import connect as connecting
@@ -62,7 +62,7 @@ class Look:
                     return None
                 connecting.connect(studio, self._store, self._settings, project)
                 owner = self._store.project(project)
-            remote = studio.project(project)
+            remote = studio.project(project, "model_version", "label_config", *COUNTS)
             self._repair(studio, owner, remote)
             found = due(self.facts(studio, owner, remote))
         if found is not None:

@@ -166,18 +166,20 @@ class Mirror:
             gone = [task for task in old if task not in new]
             for some in _chunks(gone):
                 self._drop(session, some)
-            changed = 0
-            for task, row in new.items():
-                if task not in old:
-                    none = {"project": self._project, "made": 0, "skipped": 0}
-                    session.execute(insert(Mirrored).values(**none, **row))
-                elif tuple(old[task][1:]) != (row["updated"], row["open"], row["data"]):
-                    mine = update(Mirrored).where(self._mine, Mirrored.task == task)
-                    session.execute(mine.values(**row))
-                else:
-                    continue
-                changed += 1
-        return changed + len(gone)
+            none = {"project": self._project, "made": 0, "skipped": 0, "annotations": None}
+            added = [{**none, **row} for task, row in new.items() if task not in old]
+            if added:
+                session.execute(insert(Mirrored), added)
+            changed = [
+                row
+                for task, row in new.items()
+                if task in old
+                and tuple(old[task][1:]) != (row["updated"], row["open"], row["data"])
+            ]
+            for row in changed:
+                mine = update(Mirrored).where(self._mine, Mirrored.task == row["task"])
+                session.execute(mine.values(**row))
+        return len(added) + len(changed) + len(gone)
 
     def unannotate(self, but: Collection[int], after: int, upto: int | None) -> None:
         """Forget the annotations in a stretch of ids, but for some tasks'."""
