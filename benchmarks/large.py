@@ -1,9 +1,9 @@
 """Rounds of a large project on a real Label Studio: requests, seconds, memory.
 
-python -m benchmarks.large [--tasks 10000] [--folder FOLDER] [--flag] [--json FILE]
+python -m benchmarks.large [--tasks 10000 ...] [--later 2] [--folder FOLDER] [--flag] [--json FILE]
 
 It starts a Label Studio, imports made text tasks, labels 60, connects Equipoise and waits for its
-first round; then labels 20 and waits until the next queue serves, twice. Everything that Equipoise
+first round; then labels 20 and waits until the next queue serves, and again. Everything that Equipoise
 asks Label Studio passes a proxy that notes it. A folder is used again: its server need not be set
 up then. --flag sets the variable of Label Studio's environment that makes it store predictions
 without recounting all tasks.
@@ -167,7 +167,7 @@ def _report(name: str, wall: float, asked: list[Asked], status: dict[str, Any]) 
     }
 
 
-def play(studio: LabelStudio, tasks: int, folder: Path, later: int = 2) -> dict[str, Any]:
+def play(studio: LabelStudio, tasks: int, folder: Path, later: int) -> dict[str, Any]:
     """Play a first round and later ones, and return what they took."""
     with studio.client() as client, Watched(studio.url) as proxy:
         project = Project(client, tasks)
@@ -236,6 +236,7 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--later", type=int, default=2, help="rounds after the first")
     parser.add_argument("--folder", type=Path, help="where Label Studio keeps its data")
     parser.add_argument("--flag", action="store_true", help=f"{FLAG}=true in Label Studio")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
@@ -247,7 +248,7 @@ def main() -> None:
         with kind(folder / "label-studio") as studio:
             for tasks in chosen.tasks:
                 print(f"{tasks} tasks, predictions stored {'fast' if chosen.flag else 'as usual'}")
-                found.append({**play(studio, tasks, folder), "flag": chosen.flag})
+                found.append({**play(studio, tasks, folder, chosen.later), "flag": chosen.flag})
                 if chosen.json:
                     chosen.json.write_text(json.dumps(found, indent=2) + "\n")
 
