@@ -3,7 +3,7 @@
 python -m benchmarks.large [--tasks 10000 ...] [--later 2] [--folder FOLDER] [--flag] [--json FILE]
 
 It starts a Label Studio, imports made text tasks, labels 60, connects Equipoise and waits for its
-first round; then labels 20 and waits until the next queue serves, and again. Everything that Equipoise
+first round; then labels 20 and waits until the next queue serves, and again. All that Equipoise
 asks Label Studio passes a proxy that notes it. A folder is used again: its server need not be set
 up then. --flag sets the variable of Label Studio's environment that makes it store predictions
 without recounting all tasks.

@@ -12,7 +12,8 @@ from backend.labelstudio.annotations import Labelled, is_accepted, read_tasks
 from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
 from backend.labelstudio.in_step import bring_in_step, nothing
-from backend.store.mirror import Mirror, Tasks
+from backend.store.mirror import Mirror
+from backend.store.mirrored import Tasks
 from model.schema import Target
 from strategies.pool import TargetKind
 

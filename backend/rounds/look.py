@@ -33,11 +33,22 @@ _TIMEOUT = 60.0
 Json = dict[str, Any]
 
 
+class _Stopping(Exception):
+    """The server stops."""
+
+
 class Look:
     """Looks at projects; may be called from several threads, for different projects."""
 
-    def __init__(self, store: Store, settings: Settings, circuits: Circuits) -> None:
-        """Remember where to look."""
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        circuits: Circuits,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """Remember where to look; `stopping` ends the reading of many tasks."""
+        self._stopping = stopping or threading.Event()
         self._store = store
         self._settings = settings
         self._circuits = circuits
@@ -161,8 +172,16 @@ class Look:
         tasks: Iterable[Json] = studio.annotated(owner.id)
         if mirror.state.until:
             try:
-                bring_in_step(studio, mirror, owner.id, remote=remote, whole=whole, wait=0.0)
-            except Busy:  # a round reads; it counts them itself
+                bring_in_step(
+                    studio,
+                    mirror,
+                    owner.id,
+                    remote=remote,
+                    whole=whole,
+                    wait=0.0,
+                    between=self._go_on,
+                )
+            except (Busy, _Stopping):  # a round reads, and counts them itself; or the server stops
                 return owner.new_labels
             tasks = mirror.annotated()
         answers = read_tasks(tasks, config)
@@ -176,3 +195,7 @@ class Look:
             owner.id, new_labels=new, compared=time.time(), compared_annotations=total
         )
         return new
+
+    def _go_on(self) -> None:
+        if self._stopping.is_set():
+            raise _Stopping

@@ -34,17 +34,18 @@ _BUSY = {
 
 
 @contextmanager
-def kept_alive(renew: Callable[[], bool]) -> Iterator[None]:
+def kept_alive(renew: Callable[[], bool], seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """Renew a lease from a thread of its own while the body runs.
 
     Args:
         renew: renews it; False where it is lost, which ends the renewing. What it raises is
             logged, and the next beat tries again: a store may be busy.
+        seconds: how long it lasts.
     """
     stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(LEASE_SECONDS / 4):
+        while not stop.wait(seconds / 4):
             try:
                 if not renew():
                     return
@@ -61,7 +62,13 @@ def kept_alive(renew: Callable[[], bool]) -> Iterator[None]:
 
 
 @contextmanager
-def alone(sessions: Sessions, project: int, wait: float, what: str = "project") -> Iterator[None]:
+def alone(
+    sessions: Sessions,
+    project: int,
+    wait: float,
+    what: str = "project",
+    seconds: float = LEASE_SECONDS,
+) -> Iterator[None]:
     """Be the only one that changes something of a project, in all processes on this store.
 
     Args:
@@ -70,13 +77,14 @@ def alone(sessions: Sessions, project: int, wait: float, what: str = "project") 
         wait: seconds to wait for another one to be done; more than a lease outlives a process
             that died with it.
         what: its set-up ("project"), or what is kept of its tasks ("mirror").
+        seconds: how long the lease outlives a process that died with it.
 
     Raises:
         Busy: another process still has it.
     """
     name, token = f"{what}:{project}", secrets.token_hex(16)
     deadline = time.monotonic() + wait
-    while not take(sessions, name, token):
+    while not take(sessions, name, token, seconds):
         if time.monotonic() >= deadline:
             raise Busy(_BUSY[what].format(project))
         time.sleep(0.1)
@@ -84,18 +92,18 @@ def alone(sessions: Sessions, project: int, wait: float, what: str = "project") 
 
     def renew() -> bool:
         with sessions.begin() as session:
-            session.execute(mine.values(until=clock(session) + LEASE_SECONDS))
+            session.execute(mine.values(until=clock(session) + seconds))
         return True
 
     try:
-        with kept_alive(renew):
+        with kept_alive(renew, seconds):
             yield
     finally:
         with sessions.begin() as session:
             session.execute(delete(Lease).where(Lease.name == name, Lease.token == token))
 
 
-def take(sessions: Sessions, name: str, token: str) -> bool:
+def take(sessions: Sessions, name: str, token: str, seconds: float = LEASE_SECONDS) -> bool:
     """Take a lease that is free or has run out; tell whether it is ours now."""
     try:
         with sessions.begin() as session:
@@ -103,7 +111,7 @@ def take(sessions: Sessions, name: str, token: str) -> bool:
             session.execute(delete(Lease).where(Lease.name == name, Lease.until <= now))
             if session.get(Lease, name) is not None:
                 return False
-            session.add(Lease(name=name, token=token, until=now + LEASE_SECONDS))
+            session.add(Lease(name=name, token=token, until=now + seconds))
     except IntegrityError:  # another process was faster
         return False
     return True

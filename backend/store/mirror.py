@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
@@ -23,12 +23,15 @@ from backend.store.tables import Mirrored, Named, Project
 
 Json = dict[str, Any]
 Item = TypeVar("Item")
-_CHUNK = 500
+CHUNK = 500
+"""Rows that are read or written at once."""
 _KEPT = ("result", "was_cancelled", "ground_truth", "completed_by", "lead_time")
 """What is read of an annotation."""
 EVERYTHING = 0
 """Named in place of tasks: too many of them were, and all must be looked at."""
 _MOST_NAMED = 1000
+_LEASE = 20.0
+"""Seconds that a round waits at most after one that was killed while it read."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Mirror:
 
     def alone(self, wait: float) -> AbstractContextManager[None]:
         """Be the only one that writes to it; see `lease.alone`."""
-        return lease.alone(self._sessions, self._project, wait, "mirror")
+        return lease.alone(self._sessions, self._project, wait, "mirror", _LEASE)
 
     @property
     def state(self) -> State:
@@ -108,7 +111,7 @@ class Mirror:
                 select(Mirrored.task, Mirrored.open, Mirrored.annotations)
                 .where(self._mine, Mirrored.task > last, Mirrored.made + Mirrored.skipped > 0)
                 .order_by(Mirrored.task)
-                .limit(_CHUNK)
+                .limit(CHUNK)
             )
             with self._sessions() as session:
                 rows = session.execute(query).all()
@@ -116,7 +119,7 @@ class Mirror:
                 last = task
                 annotations = _read(said) if said is not None else []
                 yield {"id": task, "is_labeled": not is_open, "annotations": annotations}
-            if len(rows) < _CHUNK:
+            if len(rows) < CHUNK:
                 return
 
     def data(self, tasks: Sequence[int]) -> dict[int, Json]:
@@ -198,13 +201,13 @@ class Mirror:
 
     def name(self, tasks: Collection[int]) -> None:
         """Note tasks that an event has named; of very many, that there were."""
-        with self._sessions.begin() as session:
-            waiting = select(func.count()).where(Named.project == self._project)
-            many = (session.scalar(waiting) or 0) + len(tasks) > _MOST_NAMED
-            rows = [EVERYTHING] if many else sorted(set(tasks) - {EVERYTHING})
-            found = [{"project": self._project, "task": task} for task in rows]
-            if found:
-                session.execute(insert(Named), found)
+        _, waiting = self.named()
+        many = len(waiting) + len(tasks) > _MOST_NAMED
+        new = {EVERYTHING} - waiting if many else set(tasks)
+        if new:
+            rows = [{"project": self._project, "task": task} for task in sorted(new)]
+            with self._sessions.begin() as session:
+                session.execute(insert(Named), rows)
 
     def named(self) -> tuple[int, set[int]]:
         """Return what was named, and the number of the last event's row, for `settle`."""
@@ -220,74 +223,10 @@ class Mirror:
             session.execute(mine)
 
 
-class Tasks(Mapping[int, Json]):
-    """The tasks of a mirror as they were counted once; their data are read when they are needed.
-
-    A task that is deleted meanwhile has no data any more.
-    """
-
-    def __init__(self, mirror: Mirror) -> None:
-        """Count the tasks."""
-        self._mirror = mirror
-        self._ids = dict.fromkeys(mirror.ids())
-
-    def __getitem__(self, task: int) -> Json:
-        if task not in self._ids:
-            raise KeyError(task)
-        return _task(task, self._mirror.data([task]))
-
-    def __contains__(self, task: object) -> bool:
-        return task in self._ids
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def of(self, ids: Sequence[int]) -> Sequence[Json]:
-        """Return some tasks, which are not all read at once."""
-        return Some(self._mirror, ids)
-
-
-class Some(Sequence[Json]):
-    """Tasks of a mirror in a given order, read as many at once as fit well into memory."""
-
-    def __init__(self, mirror: Mirror, ids: Sequence[int]) -> None:
-        """Remember which."""
-        self._mirror = mirror
-        self._ids = ids
-        self._read: dict[int, Json] = {}
-        self._start = -1
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    @overload
-    def __getitem__(self, at: int) -> Json: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Json]: ...
-
-    def __getitem__(self, at: int | slice) -> Json | Sequence[Json]:
-        if isinstance(at, slice):
-            return Some(self._mirror, self._ids[at])
-        task = self._ids[at]
-        start = (at % len(self._ids)) // _CHUNK * _CHUNK
-        if start != self._start:
-            self._read = self._mirror.data(self._ids[start : start + _CHUNK])
-            self._start = start
-        return _task(task, self._read)
-
-
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     rest = iter(items)
-    while some := list(islice(rest, _CHUNK)):
+    while some := list(islice(rest, CHUNK)):
         yield some
-
-
-def _task(task: int, data: Mapping[int, Json]) -> Json:
-    return {"id": task, "data": data.get(task, {})}
 
 
 def _plain(task: Json) -> Json:

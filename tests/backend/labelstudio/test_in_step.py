@@ -20,6 +20,7 @@ from backend.labelstudio.in_step import bring_in_step, follow, is_stale
 from backend.rounds.fetch import fetch
 from backend.server.events import note
 from backend.store import mirror as mirrors
+from backend.store import mirrored
 from backend.store.mirror import EVERYTHING, Mirror, State
 from backend.store.store import Store
 from tests.backend.studio import CONFIG, FakeStudio
@@ -107,7 +108,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def stage(opened: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Return a project with 30 tasks in pages of 7, mirrored."""
     opened.studio.page, opened.studio.broken = 7, None
-    monkeypatch.setattr(mirrors, "_CHUNK", 4)
+    monkeypatch.setattr(mirrors, "CHUNK", 4)
+    monkeypatch.setattr(mirrored, "CHUNK", 4)
     opened.reset(30)
     opened.step()
     opened.check()
@@ -418,3 +420,12 @@ def test_the_margin_is_looked_at_again(stage: Stage) -> None:
     studio._dates[3] = stage.now - in_step._MARGIN / 2
     stage.step(seconds=1)
     stage.check()
+
+
+def test_a_flood_of_events_is_kept_as_one(stage: Stage) -> None:
+    for start in range(0, 3 * mirrors._MOST_NAMED, 300):
+        stage.mirror.name(range(start + 1, start + 301))
+    event, named = stage.mirror.named()
+    assert EVERYTHING in named
+    assert len(named) <= mirrors._MOST_NAMED
+    stage.mirror.settle(event)
