@@ -34,18 +34,18 @@ _BUSY = {
 
 
 @contextmanager
-def kept_alive(renew: Callable[[], bool], seconds: float = LEASE_SECONDS) -> Iterator[None]:
+def kept_alive(renew: Callable[[], bool], seconds: float | None = None) -> Iterator[None]:
     """Renew a lease from a thread of its own while the body runs.
 
     Args:
         renew: renews it; False where it is lost, which ends the renewing. What it raises is
             logged, and the next beat tries again: a store may be busy.
-        seconds: how long it lasts.
+        seconds: how long it lasts; None: LEASE_SECONDS.
     """
     stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(seconds / 4):
+        while not stop.wait((seconds or LEASE_SECONDS) / 4):
             try:
                 if not renew():
                     return
@@ -67,7 +67,7 @@ def alone(
     project: int,
     wait: float,
     what: str = "project",
-    seconds: float = LEASE_SECONDS,
+    seconds: float | None = None,
 ) -> Iterator[None]:
     """Be the only one that changes something of a project, in all processes on this store.
 
@@ -77,7 +77,7 @@ def alone(
         wait: seconds to wait for another one to be done; more than a lease outlives a process
             that died with it.
         what: its set-up ("project"), or what is kept of its tasks ("mirror").
-        seconds: how long the lease outlives a process that died with it.
+        seconds: how long the lease outlives a process that died with it; None: LEASE_SECONDS.
 
     Raises:
         Busy: another process still has it.
@@ -92,7 +92,7 @@ def alone(
 
     def renew() -> bool:
         with sessions.begin() as session:
-            session.execute(mine.values(until=clock(session) + seconds))
+            session.execute(mine.values(until=clock(session) + (seconds or LEASE_SECONDS)))
         return True
 
     try:
@@ -103,7 +103,7 @@ def alone(
             session.execute(delete(Lease).where(Lease.name == name, Lease.token == token))
 
 
-def take(sessions: Sessions, name: str, token: str, seconds: float = LEASE_SECONDS) -> bool:
+def take(sessions: Sessions, name: str, token: str, seconds: float | None = None) -> bool:
     """Take a lease that is free or has run out; tell whether it is ours now."""
     try:
         with sessions.begin() as session:
@@ -111,7 +111,8 @@ def take(sessions: Sessions, name: str, token: str, seconds: float = LEASE_SECON
             session.execute(delete(Lease).where(Lease.name == name, Lease.until <= now))
             if session.get(Lease, name) is not None:
                 return False
-            session.add(Lease(name=name, token=token, until=now + seconds))
+            until = now + (seconds or LEASE_SECONDS)
+            session.add(Lease(name=name, token=token, until=until))
     except IntegrityError:  # another process was faster
         return False
     return True
