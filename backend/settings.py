@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         20.0, gt=0, description="How often the state of Label Studio is compared with ours."
     )
     full_compare_seconds: float = Field(
-        600.0, gt=0, description="How often every annotation is compared, whatever the counts say."
+        600.0, gt=0, description="How often every task is looked at, whatever the counts say."
     )
     keep_versions: int = Field(
         2, ge=1, description="Versions whose predictions stay in Label Studio."

@@ -20,6 +20,7 @@ from backend.media.decode_log import DecodeLog
 from backend.settings import ProjectSettings, Settings
 from backend.store import disk
 from backend.store.lease import kept_alive
+from backend.store.mirror import Mirror
 from backend.store.store import Claim, Store
 from backend.store.tables import Round
 from model.presets import Preset, preset
@@ -54,6 +55,11 @@ class Run:
     def folder(self) -> Path:
         """This round's folder."""
         return self.store.path(self.round.folder)
+
+    @property
+    def mirror(self) -> Mirror:
+        """What the store keeps of the project's tasks."""
+        return self.store.mirror(self.project)
 
     @cached_property
     def decode_log(self) -> DecodeLog:

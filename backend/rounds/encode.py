@@ -25,7 +25,7 @@ def encode(
         chosen: names the encoders; None: the project's preparation.
     """
     preparation = chosen or run.preset.preparation
-    wanted = [fetched.tasks[task] for task in tasks]
+    wanted = fetched.tasks.of(tasks)
     if run.decode_log.suspects(run.project):
         carefully(
             wanted,
@@ -68,7 +68,7 @@ def warm_cache(run: Run, fetched: Fetched) -> None:
         return  # the next round looks carefully at what crashed a process
     with run.decode_log.open() as decode_log:
         prepared(
-            list(fetched.tasks.values()),
+            fetched.tasks.of(list(fetched.tasks)),
             fetched.config,
             run.preset.preparation,
             project=run.project,

@@ -209,6 +209,17 @@ def test_events_of_our_projects_are_counted(client: TestClient, store: Store, ac
     assert store.project(60).changes == 1
 
 
+def test_deleted_tasks_are_noted_by_name(client: TestClient, store: Store) -> None:
+    store.save_project(60)
+    tasks = [{"id": 5}, {"id": "6"}, {"id": True}, {"id": -1}, {"id": 2**40}, None, {"id": 7}]
+    for named in (tasks, None, {"id": 8}, "9"):
+        body = {"action": "TASKS_DELETED", "tasks": named, "project": {"id": 60}}
+        assert client.post("/webhook", json=body).status_code == 201
+    body = {"action": "TASKS_CREATED", "tasks": [{"id": 10}], "project": {"id": 60}}
+    assert client.post("/webhook", json=body).status_code == 201
+    assert store.mirror(60).named()[1] == {5, 7}
+
+
 def test_start_training_is_noted_on_both_paths(client: TestClient, store: Store) -> None:
     store.save_project(60)
     for path, body in (
