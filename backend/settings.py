@@ -193,6 +193,10 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             raise ValueError("set both basic_auth_user and basic_auth_pass, or neither")
+        if self.bucket and self.basic_auth and self.webhook_secret is None:
+            raise ValueError(
+                "servers that share artifacts_url need one webhook_secret: set it, the same on each"
+            )
         for project in (None, *self.projects):
             self.for_project(project, {}, {})
         return self
