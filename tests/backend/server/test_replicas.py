@@ -17,9 +17,9 @@ from backend.store import rankings
 from backend.store.store import Store, open_store
 from backend.store.tables import Kind
 from strategies import Pool, Selection
+from tests.backend import postgresql
 from tests.backend.s3 import S3
 from tests.backend.server.test_protocol import CONFIG, predict_body
-from tests.backend.store.test_migrations import postgres  # noqa: F401 - a fixture
 from tests.e2e.server import Equipoise
 
 TASKS = [10, 11, 12]
@@ -69,15 +69,20 @@ def order_of(replica: Equipoise, version: str) -> list[int]:
     return [round(2 * item["score"]) for item in results]
 
 
+@pytest.fixture
+def database() -> Iterator[str]:
+    """Run a PostgreSQL server."""
+    with postgresql.running() as address:
+        yield address
+
+
 def test_a_server_serves_what_another_machine_has_ranked(
-    postgres: str,  # noqa: F811
-    s3: S3,
-    tmp_path: Path,
+    database: str, s3: S3, tmp_path: Path
 ) -> None:
-    elsewhere = Settings(data_dir=tmp_path / "ranked", store_url=postgres, artifacts_url=s3.url)
+    elsewhere = Settings(data_dir=tmp_path / "ranked", store_url=database, artifacts_url=s3.url)
     store = open_store(elsewhere)
     version = commit(store, [2, 1, 0])
-    one, two = (server(tmp_path / name, postgres, s3) for name in ("one", "two"))
+    one, two = (server(tmp_path / name, database, s3) for name in ("one", "two"))
     try:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(Equipoise.start, (one, two)))
