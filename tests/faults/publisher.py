@@ -31,11 +31,11 @@ def write(bucket: Bucket, name: str) -> None:
 
 
 def main() -> None:
-    """Publish four rounds from FIRST on, or fetch the first one four times."""
+    """Publish five rounds from FIRST on, or fetch the first one five times."""
     what, folder, url, first = sys.argv[1:]
     configure("WARNING")
     bucket = Bucket(Path(folder), url)
-    for number in range(int(first), int(first) + 4):
+    for number in range(int(first), int(first) + 5):
         started = time.monotonic()
         name = f"projects/1/round-{number:06d}"
         if what == "publish":

@@ -49,7 +49,7 @@ def test_half_a_round_is_never_seen(tmp_path: Path) -> None:
 
 
 def kill(what: str, folder: Path, url: str, first: int, times: float) -> list[str]:
-    """Kill a process when it has been at work for some times as long as its first round took.
+    """Kill a process when it has been at work for some times as long as its second round took.
 
     Returns:
         The rounds that it has said to be done.
@@ -57,10 +57,11 @@ def kill(what: str, folder: Path, url: str, first: int, times: float) -> list[st
     command = python_module("tests.faults.publisher", what, str(folder), url, str(first))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        before = process.stdout.readline().split()[0]  # with it, it has found its server
         done, taken = process.stdout.readline().split()
         time.sleep(times * float(taken))  # the moment: any is right
         process.kill()
-        return [done, *(line.split()[0] for line in process.stdout)]
+        return [before, done, *(line.split()[0] for line in process.stdout)]
 
 
 def is_half(bucket: Bucket, name: str, published: set[str]) -> bool:
