@@ -162,7 +162,7 @@ def test_two_servers_share_a_database_and_a_bucket(cluster: dict[str, Any]) -> N
     assert variables["EQUIPOISE_PUBLIC_URL"] == f"http://{names[0]}:9090"
     required = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text()))
     told = "".join((ROOT / "docs" / name).read_text() for name in ("scale.md", "quickstart.md"))
-    assert required <= set(re.findall(r"^(\w+)=", told, re.MULTILINE))
+    assert required <= set(re.findall(r"^ *(\w+)=", told, re.MULTILINE))
 
 
 def test_the_balancer_knows_both(cluster: dict[str, Any], tmp_path: Path) -> None:
