@@ -87,5 +87,7 @@ def save(columns: Mapping[str, Array], store: Store, found: Round) -> None:
 
 def load(store: Store, checkpoint: str) -> pa.Table | None:
     """Read the judgements beside a checkpoint; None where there are none."""
-    path = store.path(checkpoint).parent / NAME if checkpoint else Path()
+    if not checkpoint:
+        return None
+    path = store.artifacts.bring(f"{Path(checkpoint).parent}/{NAME}")
     return rankings.load(path) if path.is_file() else None

@@ -91,7 +91,9 @@ def commit_ranking(store: Store) -> None:
         schema,
         {"strategy": "entropy", "round": 1, "model_version": VERSION},
     )
-    ranking.save(table, store.path(store.round(claim.round).folder) / "ranking.parquet")
+    folder = store.round(claim.round).folder
+    ranking.save(table, store.path(folder) / "ranking.parquet")
+    store.artifacts.publish(folder)
     store.commit(claim, schema=schema.to_json(), pool=3)
 
 
