@@ -61,6 +61,9 @@ def simulate(
         float, typer.Option(help="Share of tasks that only measure, where no split is given.")
     ] = 0.2,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    ray: Annotated[
+        str, typer.Option(help="host:port of a Ray cluster that computes instead of this machine.")
+    ] = "",
     to: Annotated[Path, typer.Option("--out", help="Folder of the replay and its report.")] = Path(
         "results/simulation"
     ),
@@ -101,7 +104,7 @@ def simulate(
             bar.update(reading, visible=False)
             for note in notes:
                 bar.console.print(f"treated as absent: {note}", highlight=False)
-            running.run(to, workers=workers, notice=_notice(bar, replaying))
+            running.run(to, workers=workers, ray=ray, notice=_notice(bar, replaying))
             bar.update(replaying, visible=False)
             page = write_report(to)
     out.print(f"Report: {page}", highlight=False)
