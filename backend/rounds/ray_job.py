@@ -102,7 +102,7 @@ def _remote(ray: Any, config: Settings) -> Any:
         "name": "equipoise round",
     }
     if config.database.startswith("sqlite"):  # it is only safe on the machine that has the disk
-        options["scheduling_strategy"] = cluster.on_this_node(ray)
+        options["resources"] = cluster.this_machine(ray)
     return ray.remote(run_there).options(**options)
 
 

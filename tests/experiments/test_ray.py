@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks._ray_nodes import Nodes, nodes
 from experiments import running
 from experiments.cells import Cells
 from model import cluster as clusters
 from tests.experiments.conftest import make_replay
-from tests.ray_nodes import Nodes, needs_ray, nodes
+from tests.needs_ray import needs_ray
 
 pytestmark = [needs_ray, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
 CONTENDERS = ("random", "bmmal", "grace")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,19 +13,22 @@ import pytest
 import torch
 
 from backend.labelstudio.client import LabelStudio
+from backend.predictions.served import Serving
 from backend.rounds import encode_ray
 from backend.rounds.context import Run
 from backend.rounds.encode import encode
 from backend.rounds.executor import Workers
 from backend.rounds.fetch import fetch
+from backend.rounds.loop import Reconciler
 from backend.rounds.ray_job import WAITING
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store.store import Claim, Store
 from backend.store.tables import Kind, State
+from benchmarks._ray_nodes import Nodes, nodes
 from model.cache import FeatureCache
 from tests.backend.rounds.test_pipeline import CONFIG, LABELLED, TASKS, data, label
 from tests.backend.studio import FakeStudio
-from tests.ray_nodes import Nodes, needs_ray, nodes
+from tests.needs_ray import needs_ray
 
 pytestmark = [needs_ray, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
 KEY = "a-key-that-ray-must-not-see"
@@ -187,3 +192,70 @@ def test_nodes_encode_what_the_round_would_bit_for_bit(
     settings.cache_clear()
     assert [len(keys) for keys in found[0].values()] == [TASKS, TASKS]
     assert found[0] == found[1]
+
+
+KILLS = int(os.environ.get("EQUIPOISE_RAY_KILLS", "1"))
+
+
+@pytest.fixture(scope="module")
+def headed() -> Iterator[Nodes]:
+    """Run a head that runs nothing itself: what it is given goes to nodes that can be killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIPOISE_API_KEY", KEY)
+        with nodes(0) as running:
+            yield running
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("phase", ["encode", "train"])
+@pytest.mark.parametrize("turn", range(KILLS))
+def test_a_round_whose_node_is_killed_is_made_again(
+    phase: str,
+    turn: int,
+    headed: Nodes,
+    studio: FakeStudio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {
+        "label_studio_url": studio.url,
+        "api_key": KEY,
+        "min_free_bytes": "0",
+        "data_dir": str(tmp_path),
+        "device": "cpu",
+        "executor": "ray",
+        "ray_address": headed.address,
+        "preset": "quick",
+        "overrides": json.dumps(SMALL),
+        "poll_seconds": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", value)
+    studio.remote["total_annotations_number"] = LABELLED
+    config = Settings()
+    store = Store(config.database, config.data_dir)
+    store.save_project(1, connected=True, label_config=CONFIG, backend_id=4)
+    loop = Reconciler(store, config, Serving(store, config))
+    node = headed.add()
+    loop.start()
+    try:
+        until(lambda: [one for one in store.rounds(1) if one.phase == phase])
+        headed.kill(node)
+        node = headed.add()
+        until(lambda: store.rounds(1)[0].state != State.RUNNING)
+        store.request(1, Kind.TRAIN, "test")  # else it waits a while, as after every failure
+        until(lambda: store.current(1) is not None)
+        done = store.current(1)
+    finally:
+        loop.stop()
+        headed.kill(node)
+    first = store.rounds(1)[0]
+    assert first.state in (State.FAILED, State.INTERRUPTED), first.error
+    assert done is not None
+    assert (done.labels, done.pool) == (LABELLED, TASKS - LABELLED)
+    assert set(done.trained_on) == {str(task) for task in range(1, LABELLED + 1)}
+    assert [one.state for one in store.rounds(1)].count(State.DONE) == 1
+    served = [row["task"] for row in studio.predictions if row["model_version"] == done.version]
+    assert sorted(served) == list(range(LABELLED + 1, TASKS + 1))
+    assert len(studio.predictions) == len(served)
+    store.close()
