@@ -60,6 +60,13 @@ def simulate(
     test_share: Annotated[
         float, typer.Option(help="Share of tasks that only measure, where no split is given.")
     ] = 0.2,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Column, or key of task data, that says train or test; other words: "
+            "fold[train|valid,test]. By default a manifest's column `split`."
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
     ray: Annotated[
         str, typer.Option(help="host:port of a Ray cluster that computes instead of this machine.")
@@ -75,7 +82,7 @@ def simulate(
     from experiments.report import report as write_report
     from model.presets import preset as preset_of
 
-    source = Source(data, project, root, columns, label_config, test_share)
+    source = Source(data, project, root, columns, label_config, test_share, split)
     with _explained():
         dataset = read_source(source)
         chosen = preset_of(preset, **read_pairs("--override", override or []))
