@@ -5,7 +5,7 @@
 #   make faults               break everything on purpose, write docs/faults.md (hours)
 #   make templates            play 23 templates of Label Studio, two rounds each
 #   make compat               upstream's and Label Studio's own tests against us
-#   make ray                  run rounds and replays on two Ray nodes of this machine (minutes)
+#   make ray                  rounds and replays on Ray nodes of this machine (minutes); EQUIPOISE_RAY_KILLS=10 kills more
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make paper FIGURE=bmmal-fig4 DATA=ROOT   a table or figure of the papers, see docs/papers.md

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+KILLS = int(os.environ.get("EQUIPOISE_RAY_KILLS", "1"))
+"""How often a node is killed in each test that kills one."""
 _MEMORY = 100_000_000
 _SAMPLE = 0.5
 

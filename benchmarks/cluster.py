@@ -133,7 +133,7 @@ def made_dataset(size: int) -> Dataset:
 def replaying(quick: bool) -> Iterator[Row]:
     """Compute the cells of a replay."""
     found, times = [], []
-    small = preset("quick", epochs=5 if quick else 40)
+    small = preset("quick", epochs=5 if quick else 120)
     for count in (1, 2):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks._ray_nodes import Nodes, nodes
+from benchmarks._ray_nodes import KILLS, Nodes, nodes
 from experiments import running
 from experiments.cells import Cells
 from model import cluster as clusters
@@ -39,8 +39,9 @@ def cells(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("turn", range(KILLS))
 def test_cells_are_the_same_and_a_killed_node_costs_its_work_only(
-    cluster: Nodes, tmp_path: Path
+    cluster: Nodes, tmp_path: Path, turn: int
 ) -> None:
     here = make_replay(tmp_path / "here", contenders=CONTENDERS, run=False)
     there = make_replay(tmp_path / "there", contenders=CONTENDERS, run=False)
@@ -49,7 +50,7 @@ def test_cells_are_the_same_and_a_killed_node_costs_its_work_only(
     killed = threading.Event()
 
     def kill() -> None:
-        while not Cells(there).count():
+        while Cells(there).count() <= turn:  # each time somewhere else
             time.sleep(0.05)
         cluster.kill(node)
         killed.set()
