@@ -68,11 +68,14 @@ def share(
     )
     if len(parts) < 2:
         return
-    with cluster.connected(run.settings.ray_address, logs=True) as ray:
-        free = int(ray.available_resources().get("CPU", 0))
-        if free:
+    try:
+        with cluster.connected(run.settings.ray_address, logs=True) as ray:
+            free = int(ray.available_resources().get("CPU", 0))
             log.info("encoding on ray", parts=len(parts), processors=free)
-            _work(run, ray, parts, free, len(lacking))
+            if free:
+                _work(run, ray, parts, free, len(lacking))
+    except cluster.ClusterUnavailable as error:
+        log.warning("encoding without ray", reason=str(error))
 
 
 def _work(run: Run, ray: Any, parts: deque[str], free: int, total: int) -> None:

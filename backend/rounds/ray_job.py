@@ -43,15 +43,17 @@ def main() -> int:
     line = sys.stdin.readline()
     if not line:  # the server has no round for us any more
         return 0
-    claim = Claim(**{"round": 0, "token": "", **json.loads(line)})
+    told = json.loads(line)
+    claim = Claim(told["round"], told["token"])
     configure(config.log_level)
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     store = open_store(config)
     found = store.round(claim.round)
     structlog.contextvars.bind_contextvars(project=found.project, round=found.id)
     try:
         with cluster.connected(config.ray_address, logs=True) as ray:
-            # Only now: Ray has set a handler of its own.
+            # Again: Ray has set a handler of its own.
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
             return _follow(ray, store, config, claim, stop)
     except RoundLost as error:
