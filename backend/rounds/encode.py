@@ -8,6 +8,7 @@ from backend.media import absent
 from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.rounds.context import Run
+from backend.rounds.encode_ray import share
 from backend.rounds.fetch import Fetched
 from model.options import Preparation
 from model.preparation import Inputs
@@ -37,6 +38,8 @@ def encode(
             decode_timeout=run.settings.decode_timeout,
             alive=lambda: run.progress("decode", 0, 0),
         )
+    elif run.settings.executor == "ray":
+        share(run, wanted, fetched.config, fetched.label_config, preparation)
     misses = 0
 
     def progress(stage: str, done: int, total: int) -> None:

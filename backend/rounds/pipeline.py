@@ -226,11 +226,8 @@ def _keep(
 def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any) -> None:
     version = run.round.version
     with run.phase("publish"):
-<<<<<<< HEAD
         follow(run.studio, run.mirror, run.project)  # some were done while this was computed
-=======
         run.store.artifacts.publish(run.round.folder)  # servers must have it before it is named
->>>>>>> artifacts
         rows = publishing.predictions(
             table,
             config,
