@@ -41,6 +41,7 @@ class Offer:
         probability: class -> from where on its predictions are accepted.
         labels: labels by chance that are as sure.
         wrong: how many of these the model got wrong.
+        version: of the round whose predictions they are.
     """
 
     error: float
@@ -50,6 +51,7 @@ class Offer:
     probability: dict[str, float] = field(default_factory=dict)
     labels: int = 0
     wrong: int = 0
+    version: str = ""
 
     @property
     def sentence(self) -> str:
