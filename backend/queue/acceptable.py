@@ -26,6 +26,8 @@ from strategies.pool import BoolArray, TargetKind
 
 ERROR = 0.05
 """The share of wrong ones that is told without being asked."""
+SMALLEST, LARGEST = 0.001, 0.5
+"""What may be asked for instead."""
 Json = dict[str, Any]
 
 

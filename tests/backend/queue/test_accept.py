@@ -18,7 +18,7 @@ from backend.labelstudio.annotations import is_accepted, read_task
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
 from backend.queue.accept import accept, undo
-from backend.queue.acceptable import key, offer, unfit
+from backend.queue.acceptable import Offer, key, offer, unfit
 from backend.queue.lists import keep_tabs, spread
 from backend.queue.offers import acceptable
 from backend.queue.tab import AGAIN, SAFE
@@ -76,8 +76,9 @@ def store(config: Settings) -> Iterator[Store]:
     (opened.path(found.folder) / "checkpoint").mkdir()
     judgements.save(columns(), opened, found)
     schema = parse(CONFIG).schema.to_json()
+    some = Offer(0.05, len(OPEN), {201: "A"}, probability={"A": 0.8})
     judged = {"judged": LABELLED, "suspect": 39, "questions": {"label": AGREEMENT}}
-    measured = {"review": judged, "accept": {"tasks": 1}}
+    measured = {"review": judged, "accept": some.to_json()}
     folder = f"{found.folder}/checkpoint"
     opened.commit(claim, schema=schema, checkpoint=folder, measured=measured)
     yield opened
