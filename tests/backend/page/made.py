@@ -100,7 +100,7 @@ def judged(classes: tuple[str, ...], count: int) -> dict[str, Any]:
         "question": np.full(count, "digit"),
         "given": names[given],
         "likely": names[np.where(wrong, (given + 1) % len(names), given)],
-        "probability": np.where(wrong, 0.5, 0.9),
+        "probability": np.where(wrong, 0.3, 0.6),
         "hit": ~wrong,
         "quality": np.where(wrong, 0.05, 0.9) + np.arange(count) / 1000,
         "suspect": wrong,
