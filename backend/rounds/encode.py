@@ -13,6 +13,9 @@ from backend.rounds.fetch import Fetched
 from model.options import Preparation
 from model.preparation import Inputs
 
+_EXAMPLES = 3
+"""Tasks that are named for each reason."""
+
 
 def encode(
     run: Run, fetched: Fetched, tasks: Sequence[int], chosen: Preparation | None = None
@@ -59,7 +62,11 @@ def encode(
             progress=progress,
         )
     run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
-    run.absent = absent.counted(inputs, fetched.config, wanted)
+    found = absent.found_in(inputs, fetched.config, wanted)
+    run.absent = {reason: len(rows) for reason, rows in found.items()}
+    run.work["absent"] = {
+        reason: [tasks[row] for row in rows[:_EXAMPLES]] for reason, rows in found.items()
+    }
     run.store.renew(run.claim, failures=run.absent)
     absent.refuse_passing(inputs, fetched.config.schema, run.settings.max_passing_absent)
     return inputs
