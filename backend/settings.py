@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     store_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; default SQLite inside data_dir."
     )
+    artifacts_url: SecretStr | None = Field(
+        None, description="Where servers share rankings and checkpoints; default: data_dir alone."
+    )
     auto_connect: bool = Field(
         True, description="Set up sampling, tab and webhook of projects that add our URL by hand."
     )
@@ -122,6 +125,13 @@ class Settings(BaseSettings):
     worker_in_waiting: bool = Field(
         True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
     )
+    executor: Literal["process", "ray"] = Field(
+        "process", description="Where a round runs: a process of this machine, or a Ray node."
+    )
+    ray_address: str = Field("127.0.0.1:6379", description="host:port of the Ray cluster's head.")
+    ray_cpus: int = Field(
+        1, ge=1, description="Processors that a round reserves on its Ray node and computes on."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     log_level: str = "INFO"
 
@@ -159,6 +169,14 @@ class Settings(BaseSettings):
             raise ValueError("must be visible ASCII characters: it is sent as an HTTP header")
         return value
 
+    @field_validator("artifacts_url")
+    @classmethod
+    def _bucket_url(cls, value: SecretStr | None) -> SecretStr | None:
+        url = value.get_secret_value() if value is not None else ""
+        if url and "://" not in url:
+            raise ValueError("must be a URL like s3://BUCKET/PREFIX")
+        return value if url else None
+
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
@@ -182,6 +200,10 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             raise ValueError("set both basic_auth_user and basic_auth_pass, or neither")
+        if self.bucket and self.basic_auth and self.webhook_secret is None:
+            raise ValueError(
+                "servers that share artifacts_url need one webhook_secret: set it, the same on each"
+            )
         for project in (None, *self.projects):
             self.for_project(project, {}, {})
         return self
@@ -203,6 +225,11 @@ class Settings(BaseSettings):
         if self.store_url is not None:
             return self.store_url.get_secret_value()
         return f"sqlite:///{(self.data_dir / 'equipoise.db').absolute()}"
+
+    @property
+    def bucket(self) -> str:
+        """Where servers share rankings and checkpoints; "": nowhere."""
+        return self.artifacts_url.get_secret_value() if self.artifacts_url is not None else ""
 
     @property
     def cache(self) -> Path:

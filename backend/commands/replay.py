@@ -68,6 +68,9 @@ def simulate(
         ),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    ray: Annotated[
+        str, typer.Option(help="host:port of a Ray cluster that computes instead of this machine.")
+    ] = "",
     to: Annotated[Path, typer.Option("--out", help="Folder of the replay and its report.")] = Path(
         "results/simulation"
     ),
@@ -108,7 +111,7 @@ def simulate(
             bar.update(reading, visible=False)
             for note in notes:
                 bar.console.print(f"treated as absent: {note}", highlight=False)
-            running.run(to, workers=workers, notice=_notice(bar, replaying))
+            running.run(to, workers=workers, ray=ray, notice=_notice(bar, replaying))
             bar.update(replaying, visible=False)
             page = write_report(to)
     out.print(f"Report: {page}", highlight=False)

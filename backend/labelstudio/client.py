@@ -269,6 +269,11 @@ class LabelStudio(Connection):
         made: Json = self.call("POST", "/api/dm/views/", json={"project": project, "data": data})
         return made
 
+    def update_tab(self, tab: int, project: int, data: Json) -> None:
+        """Change a Data Manager tab."""
+        body = {"project": project, "data": data}
+        self.call("PATCH", f"/api/dm/views/{tab}/", params={"project": project}, json=body)
+
     def delete_tab(self, tab: int, project: int) -> None:
         """Delete a Data Manager tab."""
         self.call("DELETE", f"/api/dm/views/{tab}/", params={"project": project})

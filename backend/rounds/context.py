@@ -27,6 +27,8 @@ from model.presets import Preset, preset
 
 HUNG = 75
 """Status of a worker that gave up because a decoder hung."""
+GONE = 76
+"""Status of a worker whose round ran on a Ray node that died."""
 log = structlog.get_logger(__name__)
 
 

@@ -123,8 +123,8 @@ class Look:
             schema=Schema.from_json(current.schema) if current.schema else None,
             strategy=back.get("configured", strategy),
             tasks=int(back.get("tasks", current.tasks)),
-            has_ranking=self._store.ranking(current).is_file(),
-            has_model=bool(current.checkpoint) and self._store.path(current.checkpoint).is_dir(),
+            has_ranking=self._store.has_ranking(current),
+            has_model=self._store.has_model(current),
         )
 
     def _may_connect(self, studio: LabelStudio, project: int) -> bool:

@@ -120,7 +120,9 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         raise EquipoiseError("There is no trained model yet: run `equipoise retrain` first.")
     check_want(run.options.want, fetched.config.schema)
     model = checkpoint.load(
-        run.store.path(current.checkpoint), device=run.settings.device, expect=fetched.config.schema
+        run.store.artifacts.bring(current.checkpoint),
+        device=run.settings.device,
+        expect=fetched.config.schema,
     )
     tasks = [item.task for item in fetched.labelled] + fetched.pool
     with run.phase("encode"):
@@ -199,6 +201,7 @@ def _rank_and_publish(
         )
         fields["measured"] = {**fields["measured"], "accept": safe.to_json()}
     if run.round.options.get("dry"):
+        run.store.artifacts.publish(run.round.folder)
         run.store.renew(run.claim, durations=dict(run.durations))
         return
     _publish_and_commit(run, fetched.config, table, **fields)
@@ -224,6 +227,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
     version = run.round.version
     with run.phase("publish"):
         follow(run.studio, run.mirror, run.project)  # some were done while this was computed
+        run.store.artifacts.publish(run.round.folder)  # servers must have it before it is named
         rows = publishing.predictions(
             table,
             config,

@@ -129,6 +129,8 @@ class FakeStudio:
             return 204, None
         if "annotations" in (parts[0], parts[-1]):
             return self._annotation(method, parts, body)
+        if parts[0] == "dm" and method in ("PATCH", "DELETE"):
+            return self._change_tab(method, int(parts[2]), body)
         known = {
             ("GET", "tasks"): self._tasks,
             ("GET", "ml"): lambda _: (200, [self._backend()]),
@@ -138,7 +140,6 @@ class FakeStudio:
             ("PATCH", "webhooks"): self._change_hook,
             ("GET", "dm"): lambda _: (200, self.tabs),
             ("POST", "dm"): self._tab,
-            ("DELETE", "dm"): lambda _: (204, self.tabs.clear()),
         }
         if parts[0] == "projects":
             return self._project(method, parts[2:], body)
@@ -223,8 +224,17 @@ class FakeStudio:
         return 200, self._backend()
 
     def _tab(self, body: Json) -> tuple[int, Any]:
-        self.tabs.append({"id": len(self.tabs) + 1, "data": body["data"]})
+        self.tabs.append({"id": self._next, "data": body["data"]})
+        self._next += 1
         return 201, self.tabs[-1]
+
+    def _change_tab(self, method: str, tab: int, body: Json) -> tuple[int, Any]:
+        (found,) = [one for one in self.tabs if one["id"] == tab]
+        if method == "DELETE":
+            self.tabs.remove(found)
+            return 204, None
+        found["data"] = body["data"]
+        return 200, found
 
     def _hook(self, body: Json) -> tuple[int, Any]:
         fixed = {"id": len(self.hooks) + 1, "is_active": True, "actions": []}
