@@ -1,4 +1,4 @@
-"""What deploys several servers: checked by the schemas of Kubernetes and Compose, and our settings."""
+"""What deploys several servers, checked by schemas of Kubernetes and Compose, and our settings."""
 
 from __future__ import annotations
 
