@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         20.0, gt=0, description="How often the state of Label Studio is compared with ours."
     )
     full_compare_seconds: float = Field(
-        600.0, gt=0, description="How often every annotation is compared, whatever the counts say."
+        600.0, gt=0, description="How often every task is looked at, whatever the counts say."
     )
     keep_versions: int = Field(
         2, ge=1, description="Versions whose predictions stay in Label Studio."
@@ -124,6 +124,13 @@ class Settings(BaseSettings):
     max_rounds: int = Field(1, ge=1, description="Rounds that run at once, of all projects.")
     worker_in_waiting: bool = Field(
         True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
+    )
+    executor: Literal["process", "ray"] = Field(
+        "process", description="Where a round runs: a process of this machine, or a Ray node."
+    )
+    ray_address: str = Field("127.0.0.1:6379", description="host:port of the Ray cluster's head.")
+    ray_cpus: int = Field(
+        1, ge=1, description="Processors that a round reserves on its Ray node and computes on."
     )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     log_level: str = "INFO"

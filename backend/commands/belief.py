@@ -27,14 +27,17 @@ def accept(
 ) -> None:
     """Say which predictions may be accepted unseen; write them as annotations with --yes."""
     from backend.queue import accept as accepting
+    from backend.queue.lists import keep_tabs
+    from backend.queue.offers import acceptable
 
     with label_studio() as (config, store, studio):
         if undo:
             gone = accepting.undo(studio, store, project, _teller("taken back"))
+            keep_tabs(studio, store, config, project)
             wake(config)
             say(f"Took back {gone} annotations; those that somebody has touched stay.")
             return
-        found = accepting.acceptable(studio, store, config, project, error)
+        found = acceptable(studio, store, config, project, error)
         _print_offer(found)
         if not found.answers:
             return
@@ -45,6 +48,7 @@ def accept(
             )
             return
         written = accepting.accept(studio, store, project, found, _teller("written"))
+        keep_tabs(studio, store, config, project)
         wake(config)
     say(f"Wrote {written} annotations. Take them back: equipoise accept --project {project} --undo")
 

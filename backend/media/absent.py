@@ -51,25 +51,37 @@ def refuse_passing(inputs: Inputs, schema: Schema, limit: float) -> None:
             )
 
 
-def counted(
+def found_in(
     inputs: Inputs, config: LabelConfig, tasks: Sequence[Mapping[str, Any]]
-) -> dict[str, int]:
-    """Count every absent value by modality and reason, the commonest first.
+) -> dict[str, list[int]]:
+    """Return where values are absent, by modality and reason, the commonest first.
 
     Args:
         inputs: prepared inputs of N tasks.
         config: their modalities, and where the values are.
         tasks: the N tasks; a value that was never a failure says by its type why it is absent.
+
+    Returns:
+        At most SHOWN reasons, each with rows of the tasks.
     """
-    counts = Counter(f"{found.modality}: {found.reason}" for found in inputs.failures)
+    rows: dict[str, list[int]] = {}
+    for found in inputs.failures:
+        rows.setdefault(f"{found.modality}: {found.reason}", []).append(int(found.index))
     failed = {(found.index, found.modality) for found in inputs.failures}
     for column, modality in enumerate(config.schema.modalities):
         expression = config.sources[modality.key].expression
         for index in np.flatnonzero(~inputs.present[:, column]):
             if (int(index), modality.name) not in failed:
                 why = why_absent(tasks[index].get("data") or {}, expression)
-                counts[f"{modality.name}: {why}"] += 1
-    return dict(counts.most_common(SHOWN))
+                rows.setdefault(f"{modality.name}: {why}", []).append(int(index))
+    return dict(sorted(rows.items(), key=lambda one: -len(one[1]))[:SHOWN])
+
+
+def counted(
+    inputs: Inputs, config: LabelConfig, tasks: Sequence[Mapping[str, Any]]
+) -> dict[str, int]:
+    """Count what `found_in` finds."""
+    return {reason: len(rows) for reason, rows in found_in(inputs, config, tasks).items()}
 
 
 def listed(counts: Mapping[str, int]) -> str:

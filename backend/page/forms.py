@@ -36,6 +36,18 @@ ACTIONS = {
             "Let it serve again",
             "An earlier round serves again, until the next round is finished.",
         ),
+        Action("offer", "See what would be accepted", "Nothing is written."),
+        Action(
+            "accept",
+            "Accept them",
+            "Predictions are written as annotations, and marked as accepted unseen.",
+        ),
+        Action(
+            "undo",
+            "Take back what was accepted",
+            "Annotations that were accepted unseen are deleted; those that somebody has saved "
+            "since stay.",
+        ),
     )
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
 from backend.settings import Settings
-from backend.store import judgements
+from backend.store import judgements, rankings
 from backend.store.store import Store
 
 Json = dict[str, Any]
@@ -26,12 +28,8 @@ def review(store: Store, settings: Settings, project: int, count: int) -> Json:
     """
     store.project(project)
     current = store.current(project)
-    table = judgements.load(store, current.checkpoint) if current is not None else None
     measured = current.measured if current is not None else {}
-    rows: list[Json] = []
-    if table is not None and table.num_rows:
-        first = pc.sort_indices(table, [("quality", "ascending"), ("task", "ascending")])
-        rows = table.take(first[:count]).to_pylist()
+    rows = doubtful(store, project, count)
     base = settings.label_studio_url.rstrip("/")
     return {
         "sentence": sentence(measured) or "No label has been judged yet: train a round first.",
@@ -40,6 +38,21 @@ def review(store: Store, settings: Settings, project: int, count: int) -> Json:
         ],
         "agreement": agreement(measured),
     }
+
+
+def doubtful(store: Store, project: int, count: int) -> list[Json]:
+    """Return the first of a project's judged labels, the least likely right first."""
+    current = store.current(project)
+    path = judgements.path(store, current.checkpoint) if current is not None else None
+    return [] if path is None else _doubtful(path, path.stat().st_mtime_ns, count)
+
+
+@lru_cache(maxsize=32)
+def _doubtful(path: Path, written: int, count: int) -> list[Json]:
+    table = rankings.load(path)
+    first = pc.sort_indices(table, [("quality", "ascending"), ("task", "ascending")])
+    rows: list[Json] = table.take(first[:count]).to_pylist()
+    return rows
 
 
 def sentence(measured: Mapping[str, Any]) -> str:
@@ -55,7 +68,7 @@ def agreement(measured: Mapping[str, Any]) -> list[str]:
     lines = []
     for question, of in measured.get("review", {}).get("questions", {}).items():
         if of["several"] and of["alpha"] is not None:
-            classes = ", ".join(f"{name} {share:.0%}" for name, share in of["classes"].items())
+            classes = ", ".join(f"{name} ({share:.0%})" for name, share in of["classes"].items())
             lines.append(
                 f"{question}: {of['several']} tasks with several answers, Krippendorff's alpha "
                 f"{of['alpha']:.2f}; a second annotator says the same of {classes}"

@@ -87,6 +87,8 @@ def _of_round(found: Round, store: Store) -> dict[str, Any]:
             k.removeprefix(prefix): v for k, v in found.metrics.items() if k.startswith(prefix)
         },
         "absent_media": found.failures,
+        "absent_examples": found.work.get("absent", {}),
+        "near_duplicates": found.work.get("twins", {}),
         "unread_results": found.work.get("unread", 0),
         "checkpoint": str(store.path(found.checkpoint)) if found.checkpoint else "",
     }

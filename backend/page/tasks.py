@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backend.page.pool_map import pool_map
+from backend.page.review import doubtful
 from backend.settings import Settings
 from backend.store.store import Store
+from backend.store.tables import Round
 
 Json = dict[str, Any]
-NEXT = 20
+NEXT, AGAIN = 20, 10
 _COLUMNS = ("task", "rank", "audit", "why", "predicted", "probability")
 
 
@@ -43,10 +45,21 @@ def may_be_shown(store: Store, project: int, task: int) -> bool:
     current = store.current(project)
     if current is None:
         return False
+    if any(row["task"] == task for row in doubtful(store, project, AGAIN)):
+        return True
+    if task in examples(current):
+        return True
     drawn = pool_map(store, project)
     if drawn is not None and task in drawn.tasks:
         return True
     return any(row["task"] == task for row in _first(store.ranking(current)))
+
+
+def examples(found: Round) -> set[int]:
+    """Return the tasks that stand for others: near-duplicates, and those with absent media."""
+    pairs = found.work.get("twins", {}).get("examples", [])
+    absent = found.work.get("absent", {}).values()
+    return {task for some in (*pairs, *absent) for task in some}
 
 
 def _first(path: Path) -> list[Json]:

@@ -8,10 +8,12 @@ from typing import Any
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import parse
 from backend.options import ProjectSettings
+from backend.page.acceptance import ERRORS
 from backend.page.curves import curves
 from backend.page.pool_map import pool_map
+from backend.page.review import review
 from backend.page.status import history, status
-from backend.page.tasks import next_tasks
+from backend.page.tasks import AGAIN, next_tasks
 from backend.queue.rollback import available
 from backend.settings import Settings
 from backend.store.store import Store
@@ -42,8 +44,12 @@ def project_view(store: Store, settings: Settings, project: int) -> Json:
         "classes": _classes(measured),
         "modalities": _modalities(measured),
         "map": found.summary if found is not None else None,
-        "kinds": _kinds(owner),
+        "kinds": [one["kind"] for one in _media(owner)],
+        "media": _media(owner),
         "studio": settings.label_studio_url.rstrip("/"),
+        "review": review(store, settings, project, AGAIN),
+        "accept": measured.get("accept"),
+        "errors": ERRORS,
         "tasks": next_tasks(store, settings, project),
         "rounds": list(reversed(rounds[-_ROUNDS:])),
         "settings": sources(settings, owner),
@@ -51,12 +57,13 @@ def project_view(store: Store, settings: Settings, project: int) -> Json:
     }
 
 
-def _kinds(owner: Project) -> list[str]:
-    """Return the kind of each modality; the places in this list name them in addresses."""
+def _media(owner: Project) -> list[Json]:
+    """Return each modality, of which a task's value is not looked at; places name them."""
     try:
-        return [str(modality.kind) for modality in parse(owner.label_config).schema.modalities]
+        modalities = parse(owner.label_config).schema.modalities
     except EquipoiseError:
         return []
+    return [{"name": m.name, "kind": str(m.kind), "text": "", "reason": ""} for m in modalities]
 
 
 def now(state: Json, rounds: list[Json], store: Store, project: int) -> str:

@@ -17,34 +17,13 @@ from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelstudio.annotations import ACCEPTED, is_accepted
 from backend.labelstudio.answers import prediction_result
 from backend.labelstudio.client import LabelStudio
-from backend.labelstudio.config import LabelConfig, parse
-from backend.queue.acceptable import Offer, offer
-from backend.settings import Settings
-from backend.store import judgements, rankings
-from backend.store.store import Store, effective
-from backend.store.tables import Round
-from model.schema import Schema
+from backend.labelstudio.config import LabelConfig
+from backend.queue.acceptable import Offer
+from backend.queue.offers import serving
+from backend.store import rankings
+from backend.store.store import Store
 
 Json = dict[str, Any]
-
-
-def acceptable(
-    studio: LabelStudio, store: Store, settings: Settings, project: int, error: float
-) -> Offer:
-    """Find what may be accepted now: what serves, less what somebody has annotated since.
-
-    Raises:
-        EquipoiseError: nothing is trained yet, or for another label config.
-    """
-    current, config = _current(studio, store, project)
-    ranking = rankings.load(store.ranking(current))
-    still_open = studio.open_tasks(project)
-    seen = {int(task["id"]) for task in studio.annotated(project)}
-    tasks = ranking.column("task").to_pylist()
-    left_out = [task for task in tasks if task in seen or task not in still_open]
-    judged = judgements.load(store, current.checkpoint)
-    options = effective(settings, store.project(project))
-    return offer(judged, ranking, config, options, project, error=error, left_out=left_out)
 
 
 def accept(
@@ -71,9 +50,15 @@ def accept(
     Raises:
         Busy: the project is being connected, disconnected, rolled back or accepted by another
             process.
+        EquipoiseError: another round serves than the one that the offer is of.
     """
     with store.alone(project):
-        current, config = _current(studio, store, project)
+        current, config = serving(studio, store, project)
+        if current.version != chosen.version:
+            raise EquipoiseError(
+                f"{chosen.version} was looked at, and now {current.version} serves: look again at "
+                "what may be accepted."
+            )
         ranking = rankings.load(store.ranking(current))
         written = 0
         for task, body in bodies(ranking, config, chosen, current.version):
@@ -127,18 +112,3 @@ def undo(
             studio.delete_annotation(annotation)
             told(deleted)
     return len(doomed)
-
-
-def _current(studio: LabelStudio, store: Store, project: int) -> tuple[Round, LabelConfig]:
-    store.project(project)
-    current = store.current(project)
-    if current is None or not current.checkpoint:
-        raise EquipoiseError("There is no trained model yet: run `equipoise retrain` first.")
-    config = parse(studio.project(project)["label_config"])
-    changes = config.schema.changes_since(Schema.from_json(current.schema))
-    if changes:
-        raise EquipoiseError(
-            f"{current.version} was made for another label config ({'; '.join(changes)[:300]}): "
-            "retrain first."
-        )
-    return current, config

@@ -26,6 +26,8 @@ from strategies.pool import BoolArray, TargetKind
 
 ERROR = 0.05
 """The share of wrong ones that is told without being asked."""
+SMALLEST, LARGEST = 0.001, 0.5
+"""What may be asked for instead."""
 Json = dict[str, Any]
 
 
@@ -41,6 +43,7 @@ class Offer:
         probability: class -> from where on its predictions are accepted.
         labels: labels by chance that are as sure.
         wrong: how many of these the model got wrong.
+        version: of the round whose predictions they are.
     """
 
     error: float
@@ -50,6 +53,7 @@ class Offer:
     probability: dict[str, float] = field(default_factory=dict)
     labels: int = 0
     wrong: int = 0
+    version: str = ""
 
     @property
     def sentence(self) -> str:

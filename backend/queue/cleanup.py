@@ -1,4 +1,4 @@
-"""Old versions in Label Studio: their predictions are deleted beside the rounds, which never wait.
+"""After a round: old versions' predictions are deleted and tabs renewed, and no round waits for it.
 
 Label Studio deletes one prediction in about a tenth of a second, and its bulk call holds the
 database for so long that annotators' submissions fail. So a thread of its own deletes a few, looks
@@ -18,6 +18,7 @@ from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import LabelStudio
 from backend.queue import publish
+from backend.queue.lists import keep_tabs
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project, State
@@ -41,6 +42,7 @@ class Cleanup:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._clean: dict[int, tuple[int, str]] = {}
+        self._tabs: dict[int, tuple[int, str]] = {}
         self._thread = threading.Thread(target=self._run, name="cleanup", daemon=True)
 
     def start(self) -> None:
@@ -93,6 +95,10 @@ class Cleanup:
         if circuit.waits:
             return 0
         with LabelStudio.of(self._settings, circuit=circuit) as studio:
+            if self._tabs.get(owner.id) != newest:
+                with self._store.alone(owner.id, wait=0.0):
+                    keep_tabs(studio, self._store, self._settings, owner.id)
+                self._tabs[owner.id] = newest
             left = self._delete_some(studio, owner.id)
         if left != owner.cleaning:
             self._store.save_project(owner.id, cleaning=left)

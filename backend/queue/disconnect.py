@@ -6,7 +6,7 @@ from backend.errors import LabelStudioError
 from backend.labelstudio.client import LabelStudio
 from backend.queue import publish as publishing
 from backend.queue.connect import stamp_of
-from backend.queue.tab import TAB, our_tabs
+from backend.queue.tab import our_tabs
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project
@@ -48,9 +48,9 @@ def _disconnect(
         if hook["url"].rstrip("/") == f"{settings.url}/webhook":
             studio.delete_webhook(int(hook["id"]))
             done.append("removed the webhook")
-    for tab in our_tabs(studio, project):
+    for tab, title in our_tabs(studio, project):
         studio.delete_tab(tab, project)
-        done.append(f"removed the tab {TAB!r}")
+        done.append(f"removed the tab {title!r}")
     undo = dict(owner.undo)
     version = undo.pop("model_version", "")
     if undo:

@@ -8,9 +8,13 @@ from backend.media import absent
 from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.rounds.context import Run
+from backend.rounds.encode_ray import share
 from backend.rounds.fetch import Fetched
 from model.options import Preparation
 from model.preparation import Inputs
+
+_EXAMPLES = 3
+"""Tasks that are named for each reason."""
 
 
 def encode(
@@ -25,7 +29,7 @@ def encode(
         chosen: names the encoders; None: the project's preparation.
     """
     preparation = chosen or run.preset.preparation
-    wanted = [fetched.tasks[task] for task in tasks]
+    wanted = fetched.tasks.of(tasks)
     if run.decode_log.suspects(run.project):
         carefully(
             wanted,
@@ -37,6 +41,8 @@ def encode(
             decode_timeout=run.settings.decode_timeout,
             alive=lambda: run.progress("decode", 0, 0),
         )
+    elif run.settings.executor == "ray":
+        share(run, wanted, fetched.config, fetched.label_config, preparation)
     misses = 0
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -56,7 +62,11 @@ def encode(
             progress=progress,
         )
     run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
-    run.absent = absent.counted(inputs, fetched.config, wanted)
+    found = absent.found_in(inputs, fetched.config, wanted)
+    run.absent = {reason: len(rows) for reason, rows in found.items()}
+    run.work["absent"] = {
+        reason: [tasks[row] for row in rows[:_EXAMPLES]] for reason, rows in found.items()
+    }
     run.store.renew(run.claim, failures=run.absent)
     absent.refuse_passing(inputs, fetched.config.schema, run.settings.max_passing_absent)
     return inputs
@@ -68,7 +78,7 @@ def warm_cache(run: Run, fetched: Fetched) -> None:
         return  # the next round looks carefully at what crashed a process
     with run.decode_log.open() as decode_log:
         prepared(
-            list(fetched.tasks.values()),
+            fetched.tasks.of(list(fetched.tasks)),
             fetched.config,
             run.preset.preparation,
             project=run.project,

@@ -48,7 +48,8 @@ class Reconciler:
         self._settings = settings
         self._serving = serving
         self.circuits = Circuits()
-        self._look = Look(store, settings, self.circuits)
+        self._stop = threading.Event()
+        self._look = Look(store, settings, self.circuits, self._stop)
         self._workers = Workers(store, settings)
         self._cleanup = Cleanup(store, settings, self.circuits)
         self._looking: dict[int, Future[Due | None]] = {}
@@ -58,7 +59,6 @@ class Reconciler:
         self._unreadable: set[str] = set()
         self._wake = threading.Event()
         self._everything = threading.Event()
-        self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="look")
         self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
 

@@ -20,6 +20,7 @@ _TELL = 0.05
 _LOOKED_AT, _MOST = 2, 4000
 """Near-duplicates are looked for among so many times the tasks that are published, and at most
 among so many tasks: each is compared with each."""
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def steer(
             _tell(p * (want - 1), p, question.classes, reasons)
     if run.options.priority_key is not None:
         weight *= _priority(run.options.priority_key, fetched, reasons)
-    twin = _twins(pool, selection.order, run) if run.options.once else np.zeros(pool.size, bool)
+    twin = np.zeros(pool.size, bool)
+    if run.options.once and pool.features:
+        twin = _twins(pool, selection.order, run, fetched)
     said = {
         row: f"counts {weight[row]:.2g} times: {', '.join(parts)}"
         for row, parts in reasons.items()
@@ -86,8 +89,8 @@ def _tell(
 def _priority(key: str, fetched: Fetched, reasons: dict[int, list[str]]) -> FloatArray:
     """Return (N,) the number under a key of each task's data; 1 where there is none."""
     found = np.ones(len(fetched.pool))
-    for row, task in enumerate(fetched.pool):
-        number = _number(fetched.tasks[task].get("data", {}).get(key))
+    for row, task in enumerate(fetched.tasks.of(fetched.pool)):
+        number = _number(task["data"].get(key))
         if number is not None:
             found[row] = number
             reasons.setdefault(row, []).append(f"priority {number:g}")
@@ -104,15 +107,29 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _twins(pool: Pool, order: IntArray, run: Run) -> BoolArray:
+def _twins(pool: Pool, order: IntArray, run: Run, fetched: Fetched) -> BoolArray:
+    """Return which rows (N,) of the pool are near-duplicates, and note some for people."""
     found = np.zeros(pool.size, bool)
-    if not pool.features:
-        return found
+    features, known = pool.features or {}, pool.labelled_features or {}
     head = order[: min(_LOOKED_AT * run.options.published, _MOST)]
-    known = pool.labelled_features or {}
-    names = [name for name in pool.modalities if name in pool.features]
-    points = np.concatenate([np.asarray(pool.features[name])[head] for name in names], axis=1)
+    names = [name for name in pool.modalities if name in features]
+    points = np.concatenate([np.asarray(features[name])[head] for name in names], axis=1)
     there = all(name in known for name in names)
-    labelled = np.concatenate([known[name] for name in names], axis=1) if there else None
-    found[head] = twins(points, labelled)
+    labelled = np.concatenate([known[name] for name in names], axis=1) if there else points[:0]
+    found[head] = twins(points, labelled if there else None)
+    of = [fetched.pool[row] for row in head] + [item.task for item in fetched.labelled]
+    same = np.concatenate([points, labelled])
+    rows = np.flatnonzero(found[head])
+    run.work["twins"] = {
+        "count": len(rows),
+        "examples": [[of[row], of[_closest(same, row)]] for row in rows[:_SHOWN].tolist()],
+    }
     return found
+
+
+def _closest(points: FloatArray, row: int) -> int:
+    """Return the other row whose direction is the most alike."""
+    length = np.sqrt(np.square(points).sum(axis=1))
+    alike = points @ points[row] / np.maximum(length, np.finfo(points.dtype).tiny)
+    alike[row] = -np.inf
+    return int(alike.argmax())

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.client import LabelStudio
-from backend.page import views
+from backend.page import acceptance, views
+from backend.page.errands import Errands, Tell
 from backend.page.forms import ACTIONS, is_ours, token
 from backend.page.pool_map import pool_map
 from backend.page.render import HEADERS, render, static
@@ -47,6 +48,7 @@ class Pages:
         self._store = store
         self._reconciler = reconciler
         self._verdicts = Verdicts(store, settings)
+        self.errands = Errands()
 
     def register(self, app: FastAPI) -> None:
         """Add the routes to an application."""
@@ -97,8 +99,9 @@ class Pages:
         """Show one project."""
         view = views.project_view(self._store, self._settings, project)
         verdict = self._verdicts.of(project, view["state"])
-        tokens = {"check": token(self._settings, project, "check")}
-        page = render("project.html", **view, verdict=verdict, tokens=tokens)
+        tokens = {name: token(self._settings, project, name) for name in ("check", "offer")}
+        errand = self.errands.of(project)
+        page = render("project.html", **view, verdict=verdict, tokens=tokens, errand=errand)
         return HTMLResponse(page, headers=HEADERS)
 
     def confirm(self, project: ProjectId, action: str, to: str = "") -> Response:
@@ -126,11 +129,21 @@ class Pages:
             return PlainTextResponse("This form is not one of this page: load it again.", 403)
         self._store.project(project)
         try:
+            if action == "offer":
+                return self._offer(project, form.get("error", ""))
             self._do(project, action, to)
         except EquipoiseError as error:
             page = render("refused.html", project=project, reason=str(error))
             return HTMLResponse(page, 409, headers=HEADERS)
         return RedirectResponse(f"/projects/{project}", 303)
+
+    def _offer(self, project: int, error: str) -> Response:
+        """Show what would be accepted; nothing is written."""
+        share = acceptance.allowed(error)
+        found = acceptance.look(self._store, self._settings, project, share)
+        own = token(self._settings, project, "accept", found["to"])
+        page = render("offer.html", project=project, token=own, **found)
+        return HTMLResponse(page, headers=HEADERS)
 
     def _do(self, project: int, action: str, to: str) -> None:
         if action == "check":
@@ -139,7 +152,23 @@ class Pages:
             self._store.request(project, Kind.TRAIN, "requested on the page")
         elif action == "cancel":
             self._reconciler.cancel(project)
+        elif action in ("accept", "undo"):
+            self._begin(project, action, to)
         else:
             with LabelStudio.of(self._settings) as studio:
                 rollback(studio, self._store, self._settings, project, to)
         self._reconciler.wake()
+
+    def _begin(self, project: int, action: str, to: str) -> None:
+        """Start what takes longer than an answer may."""
+        title = {"accept": "Accepting", "undo": "Taking back what was accepted"}[action]
+
+        def work(tell: Tell) -> str:
+            if action == "accept":
+                said = acceptance.accept(self._store, self._settings, project, to, tell)
+            else:
+                said = acceptance.undo(self._store, self._settings, project, tell)
+            self._reconciler.wake(everything=True)
+            return said
+
+        self.errands.start(project, title, work)

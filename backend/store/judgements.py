@@ -85,9 +85,15 @@ def save(columns: Mapping[str, Array], store: Store, found: Round) -> None:
     rankings.save(table, store.path(found.folder) / NAME)
 
 
-def load(store: Store, checkpoint: str) -> pa.Table | None:
-    """Read the judgements beside a checkpoint; None where there are none."""
+def path(store: Store, checkpoint: str) -> Path | None:
+    """Return where the judgements beside a checkpoint are; None where there are none."""
     if not checkpoint:
         return None
-    path = store.artifacts.bring(f"{Path(checkpoint).parent}/{NAME}")
-    return rankings.load(path) if path.is_file() else None
+    found = store.artifacts.bring(f"{Path(checkpoint).parent}/{NAME}")
+    return found if found.is_file() else None
+
+
+def load(store: Store, checkpoint: str) -> pa.Table | None:
+    """Read the judgements beside a checkpoint; None where there are none."""
+    found = path(store, checkpoint)
+    return None if found is None else rankings.load(found)

@@ -20,6 +20,7 @@ from backend.store.engine import make_writable, open_engine
 from backend.store.files import Files
 from backend.store.lease import LEASE_SECONDS
 from backend.store.migrations import bring_up_to_date
+from backend.store.mirror import Mirror
 from backend.store.tables import Project
 
 __all__ = ["INITIAL_VERSION", "Claim", "Store", "effective", "open_store"]
@@ -52,6 +53,10 @@ class Store(Claims, Files):
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+    def mirror(self, project: int) -> Mirror:
+        """Return what is kept of a project's tasks."""
+        return Mirror(self._sessions, project)
 
     def alone(
         self, project: int, *, wait: float = 2 * LEASE_SECONDS

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from backend.labelstudio.config import parse
+from backend.queue.acceptable import Offer
 from backend.rounds import glimpse, why
-from backend.store import rankings
+from backend.store import judgements, rankings
 from backend.store.files import MAP
 from backend.store.store import Store
 from backend.store.tables import Kind, State
@@ -89,6 +90,45 @@ def measured(classes: tuple[str, ...], n: int, skill: float, seed: int) -> dict[
     }
 
 
+def judged(classes: tuple[str, ...], count: int) -> dict[str, Any]:
+    """Return judgements of labelled tasks, as the map has them; the first seven are suspect."""
+    wrong = np.arange(count) < 7
+    names = np.array(classes, object)
+    given = np.arange(count) % len(names)
+    return {
+        "task": np.arange(10**6, 10**6 + count),
+        "question": np.full(count, "digit"),
+        "given": names[given],
+        "likely": names[np.where(wrong, (given + 1) % len(names), given)],
+        "probability": np.where(wrong, 0.3, 0.6),
+        "hit": ~wrong,
+        "quality": np.where(wrong, 0.05, 0.9) + np.arange(count) / 1000,
+        "suspect": wrong,
+        "audit": np.arange(count) % 2 == 0,
+    }
+
+
+def belief(classes: tuple[str, ...], tasks: int) -> dict[str, Any]:
+    """Return what a round says of the labels, and of what may be accepted."""
+    agree = {name: round(0.95 - 0.03 * place, 2) for place, name in enumerate(classes)}
+    of = {"several": 40, "alpha": 0.83, "classes": agree}
+    people = {
+        "1": {"labels": 210, "agree": [0.93, 0.86, 0.97], "alone": 190, "suspect": 5},
+        "2": {"labels": 150, "agree": [0.88, 0.79, 0.94], "alone": 130, "suspect": 2},
+    }
+    offer = Offer(
+        0.05,
+        tasks,
+        {task: classes[task % len(classes)] for task in range(1, tasks // 3)},
+        probability={name: 0.9 + place / 200 for place, name in enumerate(classes)},
+        labels=51,
+        wrong=0,
+        version="any",
+    )
+    review = {"judged": 360, "suspect": 7, "questions": {"digit": {**of, "annotators": people}}}
+    return {"review": review, "accept": offer.to_json()}
+
+
 def fill(
     store: Store,
     project: int = 7,
@@ -102,7 +142,7 @@ def fill(
     store.save_project(project, title=title, label_config=config(classes), connected=True)
     schema = parse(config(classes)).schema
     rng = np.random.default_rng(0)
-    version = ""
+    version = checkpoint = ""
     for number in range(1, rounds + 1):
         claim = store.claim(project, Kind.TRAIN, "auto", "20 new labels", {})
         assert claim is not None
@@ -130,16 +170,24 @@ def fill(
             rankings.save(on_a_plane(table, classes), store.ranking(found).with_name(MAP))
             first = table.column("task").slice(0, glimpse.HEAD).to_pylist()
             glimpse.save({str(task): values(task) for task in first}, store.path(found.folder))
+            checkpoint = f"{found.folder}/checkpoint"
+            store.path(checkpoint).mkdir(exist_ok=True)
+            judgements.save(judged(classes, 120), store, found)
         skill = 0.95 - 0.5 / number
         store.commit(
             claim,
+            checkpoint=checkpoint,
+            work={
+                "absent": {"sound: no such file (/data/upload/7/nine.wav)": [9, 18, 27]},
+                "twins": {"count": 12, "examples": [[40, 3], [41, 10**6]]},
+            },
             labels=60 * number,
             pool=tasks,
             tasks=tasks + 60 * number,
             published=200,
             schema=schema.to_json(),
             durations={"fetch": 1.0, "train": 8.0},
-            measured=measured(classes, 9 * number, skill, number),
+            measured={**measured(classes, 9 * number, skill, number), **belief(classes, tasks)},
             metrics={
                 "pool_contribution:picture": 0.7 - 0.01 * number,
                 "pool_contribution:sound": 0.3 + 0.01 * number,

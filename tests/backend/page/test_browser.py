@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from backend.server.app import create_app
 from backend.settings import Settings
 from backend.store.store import Store
-from tests.backend.page.made import fill
+from tests.backend.page.made import config, fill
 from tests.backend.studio import FakeStudio
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -33,7 +33,8 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Store]]:
     """Serve a store with rounds of project 1."""
     store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
     fill(store, 1)
-    with FakeStudio(10) as studio:
+    with FakeStudio(300) as studio:
+        studio.remote["label_config"] = config()
         settings = Settings(
             label_studio_url=studio.url, api_key="key", data_dir=tmp_path, min_free_bytes=0
         )
@@ -110,8 +111,13 @@ def test_axe_finds_no_fault(
     page.wait_for_selector("#map[data-ready]")
     page.get_by_text("The map in numbers").click()
     page.get_by_role("list", name="Colours").get_by_role("button").first.click()
-    for place in ("/projects/1", "/", "/projects/1/confirm/retrain"):
-        if place != "/projects/1":
+    for place in ("/projects/1", "/", "/projects/1/confirm/retrain", "offer"):
+        if place == "offer":
+            page.goto(f"{address}/projects/1")
+            page.get_by_label("How many may be wrong?").select_option("10%")
+            page.get_by_role("button", name="See what would be accepted").click()
+            page.get_by_role("button", name="Accept").wait_for()
+        elif place != "/projects/1":
             page.goto(address + place)
         page.evaluate(axe)
         found = page.evaluate("axe.run()")

@@ -50,9 +50,9 @@ def client(store: Store, tmp_path: Path, studio: FakeStudio) -> TestClient:
 
 
 def form(page: str) -> dict[str, str]:
-    """Return the hidden fields of the last form."""
+    """Return the hidden fields of the first form."""
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
-    return dict(fields[-2:])
+    return dict(fields[:2])
 
 
 def test_a_project_is_understood_at_a_glance(client: TestClient, store: Store) -> None:
@@ -62,7 +62,15 @@ def test_a_project_is_understood_at_a_glance(client: TestClient, store: Store) -
     assert "13 of 20 new labels; with 7 more, a round starts." in page
     assert version in page
     assert "with 90% confidence; 54 tasks that chance chose" in page
-    assert page.count("<li><a href=") == 20
+    first, again = page.split("<h2>Look again</h2>")
+    assert first.count("<li><a href=") == 20
+    assert "7 of 360 labels are likely wrong." in again
+    assert "1000000</a> labelled <b>0</b>, likely <b>1</b>" in again
+    assert "alpha 0.83; a second annotator says the same of 0 (95%), 1 (92%)" in again
+    assert "at 95% correct" in again.lower()
+    assert again.count("</a> labelled <b>") == 7
+    assert "12 tasks are nearly the same as another one" in again
+    assert re.search(r"no such file.*for example <a [^>]+>task 9</a>, <a", again)
     assert "Drawn by chance, to measure" in page
     assert re.search(r"Picture says \d \(\.\d\d\), sound says \d \(\.\d\d\)", page)
     assert "/projects/7/data?task=" in page
@@ -87,10 +95,11 @@ def test_the_next_tasks_show_what_they_hold(client: TestClient, store: Store) ->
     pictures = re.findall(
         r'<img class="thumbnail" loading="lazy" src="([^"]+)" alt="([^"]+)"', page
     )
-    assert len(pictures) == 20
+    assert len(pictures) == 20 + 7 + 4, "the next ones, those to look at again, and twins"
     address, alternative = pictures[0]
     assert re.fullmatch(r"/projects/7/tasks/\d+/media/0", address)
     assert re.fullmatch(r"picture of task \d+", alternative)
+    page = page.split("<h2>Look again</h2>")[0]
     absent = page.count("absent: no such file")
     assert absent > 0
     assert page.count('<audio controls preload="none"') == 20 - absent
@@ -117,7 +126,8 @@ def test_texts_are_shown_as_they_are(client: TestClient, store: Store) -> None:
     assert page.count("<q>A sequence of 3 values.</q>") == 20
     assert re.search(r'<a href="/projects/7/tasks/\d+/media/2">what it says</a>', page)
     path.write_text("{broken")
-    assert client.get("/projects/7").text.count("<li><a href=") == 20
+    broken = client.get("/projects/7").text.split("<h2>Look again</h2>")[0]
+    assert broken.count("<li><a href=") == 20
 
 
 def test_before_anything_is_known_the_page_says_so(client: TestClient, store: Store) -> None:

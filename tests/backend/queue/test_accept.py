@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import is_accepted, read_task
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
-from backend.queue.accept import accept, acceptable, undo
-from backend.queue.acceptable import key, offer, unfit
+from backend.queue.accept import accept, undo
+from backend.queue.acceptable import Offer, key, offer, unfit
+from backend.queue.lists import keep_tabs, spread
+from backend.queue.offers import acceptable
+from backend.queue.tab import AGAIN, SAFE
 from backend.rounds.fetch import fetch
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import judgements, rankings
@@ -72,7 +76,9 @@ def store(config: Settings) -> Iterator[Store]:
     (opened.path(found.folder) / "checkpoint").mkdir()
     judgements.save(columns(), opened, found)
     schema = parse(CONFIG).schema.to_json()
-    measured = {"review": {"judged": LABELLED, "suspect": 39, "questions": {"label": AGREEMENT}}}
+    some = Offer(0.05, len(OPEN), {201: "A"}, probability={"A": 0.8})
+    judged = {"judged": LABELLED, "suspect": 39, "questions": {"label": AGREEMENT}}
+    measured = {"review": judged, "accept": some.to_json()}
     folder = f"{found.folder}/checkpoint"
     opened.commit(claim, schema=schema, checkpoint=folder, measured=measured)
     yield opened
@@ -155,12 +161,12 @@ def test_what_is_accepted_is_sure_and_leaves_the_next_draws_of_chance(
 def test_accepted_answers_teach_nothing_and_go_again(
     store: Store, config: Settings, client: LabelStudio, studio: FakeStudio
 ) -> None:
-    before = fetch(client, 1)
+    before = fetch(client, store.mirror(1), 1)
     found = acceptable(client, store, config, 1, 0.05)
     told: list[int] = []
     written = accept(client, store, 1, found, told.append)
     assert written == len(found.answers) == told[-1]
-    now = fetch(client, 1)
+    now = fetch(client, store.mirror(1), 1)
     assert [item.stamp for item in now.labelled] == [item.stamp for item in before.labelled]
     assert now.accepted == set(found.answers)
     assert set(now.pool) == set(before.pool) - now.accepted
@@ -172,7 +178,7 @@ def test_accepted_answers_teach_nothing_and_go_again(
     made["lead_time"] = 4.2
     studio.annotations[two][0]["ground_truth"] = True
     studio.annotations[three].append(person(7, "B"))
-    now = fetch(client, 1)
+    now = fetch(client, store.mirror(1), 1)
     assert {one, two, three} <= {item.task for item in now.labelled}
     assert not {one, two, three} & now.accepted
     assert {i.task: i.values["label"] for i in now.labelled}[three] == ("B",)
@@ -182,6 +188,62 @@ def test_accepted_answers_teach_nothing_and_go_again(
     assert studio.annotations[four] == []
     assert len(studio.annotations[one]) == len(studio.annotations[two]) == 1
     assert [a["id"] for a in studio.annotations[three]] == [7]
+
+
+def named(studio: FakeStudio, title: str) -> set[int] | None:
+    """Return the tasks that a tab shows; None without such a tab."""
+    tabs = [tab["data"]["filters"] for tab in studio.tabs if tab["data"]["title"] == title]
+    if not tabs:
+        return None
+    (filters,) = tabs
+    assert filters["conjunction"] == "or"
+    shown: set[int] = set()
+    for item in filters["items"]:
+        value = item["value"]
+        ends = (value["min"], value["max"]) if item["operator"] == "in" else (value, value)
+        shown |= set(range(ends[0], ends[1] + 1))
+    return shown
+
+
+def test_tabs_name_what_is_suspect_and_what_is_safe_while_there_is_some(
+    store: Store, config: Settings, client: LabelStudio, studio: FakeStudio
+) -> None:
+    studio.tabs.append({"id": 90, "data": {"title": "Mine"}})
+    keep_tabs(client, store, config, 1)
+    suspect = columns()["task"][columns()["suspect"]]
+    assert named(studio, AGAIN) == set(suspect[:50].tolist())
+    offered = list(acceptable(client, store, config, 1, 0.05).answers)
+    safe = named(studio, SAFE)
+    assert safe is not None
+    assert safe <= set(offered)
+    assert len(safe) == 50
+    assert {offered[0], offered[-1]} <= safe, "the surest and the least sure"
+    next(t for t in studio.tabs if t["data"]["title"] == AGAIN)["data"]["columnsWidth"] = {"a": 1}
+    before = [dict(tab) for tab in studio.tabs]
+    keep_tabs(client, store, config, 1)
+    assert studio.tabs == before, "nothing is made twice"
+    run = CliRunner().invoke
+    assert "Wrote" in run(app, ["accept", "--project", "1", "--yes"]).output
+    assert named(studio, SAFE) is None, "all of it is accepted"
+    assert "Took back" in run(app, ["accept", "--project", "1", "--undo"]).output
+    assert named(studio, SAFE) == safe
+    removed = CliRunner().invoke(app, ["disconnect", "--project", "1"]).output
+    assert f"removed the tab '{AGAIN}'" in removed
+    assert [tab["data"]["title"] for tab in studio.tabs] == ["Mine"]
+
+
+def test_a_list_is_cut_evenly() -> None:
+    assert spread(range(5), 9) == [0, 1, 2, 3, 4]
+    assert spread(range(100), 4) == [0, 33, 66, 99]
+
+
+def test_an_offer_of_another_round_is_refused(
+    store: Store, config: Settings, client: LabelStudio, studio: FakeStudio
+) -> None:
+    found = acceptable(client, store, config, 1, 0.05)
+    with pytest.raises(EquipoiseError, match="equipoise-other was looked at"):
+        accept(client, store, 1, replace(found, version="equipoise-other"))
+    assert "POST" not in " ".join(studio.requests)
 
 
 def test_a_task_that_is_gone_meanwhile_is_passed_over(
