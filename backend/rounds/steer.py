@@ -58,7 +58,7 @@ def steer(
             _tell(p * (want - 1), p, question.classes, reasons)
     if run.options.priority_key is not None:
         weight *= _priority(run.options.priority_key, fetched, reasons)
-    twin = np.zeros(pool.size, bool)
+    twin: BoolArray = np.zeros(pool.size, bool)
     if run.options.once and pool.features:
         twin = _twins(pool, selection.order, run, fetched)
     said = {
