@@ -5,6 +5,7 @@
 #   make faults               break everything on purpose, write docs/faults.md (hours)
 #   make templates            play 23 templates of Label Studio, two rounds each
 #   make compat               upstream's and Label Studio's own tests against us
+#   make ray                  rounds and replays on Ray nodes of this machine (minutes); EQUIPOISE_RAY_KILLS=10 kills more
 #   make mutants              break lines one by one: which do the tests notice? (hours)
 #   make evidence             replay public data with every strategy, write docs/evidence.md
 #   make paper FIGURE=bmmal-fig4 DATA=ROOT   a table or figure of the papers, see docs/papers.md
@@ -17,7 +18,7 @@ export EQUIPOISE_UV := $(UV)
 # Every round is a process of its own: without bytecode on disk each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format evidence faults templates compat mutants paper upgrade clean
+.PHONY: demo test lint format evidence faults templates compat ray mutants paper upgrade clean
 
 demo: $(UV)
 	$(UV) run --no-dev equipoise demo $(ARGS)
@@ -56,6 +57,10 @@ faults: $(UV)
 
 compat: $(UV)
 	EQUIPOISE_COMPAT=1 $(UV) run --extra postgres pytest tests/compat -s $(ARGS)
+
+ray: $(UV)
+	EQUIPOISE_RAY=1 $(UV) run --extra postgres --extra ray pytest tests/backend/rounds/test_ray.py \
+	  tests/experiments/test_ray.py $(ARGS)
 
 upgrade: $(UV)
 	$(PYTHON) .ci/upgrade.py "$(UV)"

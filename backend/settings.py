@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     store_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; default SQLite inside data_dir."
     )
+    artifacts_url: SecretStr | None = Field(
+        None, description="Where servers share rankings and checkpoints; default: data_dir alone."
+    )
     auto_connect: bool = Field(
         True, description="Set up sampling, tab and webhook of projects that add our URL by hand."
     )
@@ -79,7 +82,7 @@ class Settings(BaseSettings):
         20.0, gt=0, description="How often the state of Label Studio is compared with ours."
     )
     full_compare_seconds: float = Field(
-        600.0, gt=0, description="How often every annotation is compared, whatever the counts say."
+        600.0, gt=0, description="How often every task is looked at, whatever the counts say."
     )
     keep_versions: int = Field(
         2, ge=1, description="Versions whose predictions stay in Label Studio."
@@ -128,6 +131,13 @@ class Settings(BaseSettings):
     worker_in_waiting: bool = Field(
         True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
     )
+    executor: Literal["process", "ray"] = Field(
+        "process", description="Where a round runs: a process of this machine, or a Ray node."
+    )
+    ray_address: str = Field("127.0.0.1:6379", description="host:port of the Ray cluster's head.")
+    ray_cpus: int = Field(
+        1, ge=1, description="Processors that a round reserves on its Ray node and computes on."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     log_level: str = "INFO"
 
@@ -165,6 +175,14 @@ class Settings(BaseSettings):
             raise ValueError("must be visible ASCII characters: it is sent as an HTTP header")
         return value
 
+    @field_validator("artifacts_url")
+    @classmethod
+    def _bucket_url(cls, value: SecretStr | None) -> SecretStr | None:
+        url = value.get_secret_value() if value is not None else ""
+        if url and "://" not in url:
+            raise ValueError("must be a URL like s3://BUCKET/PREFIX")
+        return value if url else None
+
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
@@ -198,6 +216,10 @@ class Settings(BaseSettings):
         secret = self.notify_secret.get_secret_value() if self.notify_secret is not None else ""
         if self.notify_url is not None and not secret:
             raise ValueError("set notify_secret, too: it signs what notify_url is told")
+        if self.bucket and self.basic_auth and self.webhook_secret is None:
+            raise ValueError(
+                "servers that share artifacts_url need one webhook_secret: set it, the same on each"
+            )
         for project in (None, *self.projects):
             self.for_project(project, {}, {})
         return self
@@ -219,6 +241,11 @@ class Settings(BaseSettings):
         if self.store_url is not None:
             return self.store_url.get_secret_value()
         return f"sqlite:///{(self.data_dir / 'equipoise.db').absolute()}"
+
+    @property
+    def bucket(self) -> str:
+        """Where servers share rankings and checkpoints; "": nowhere."""
+        return self.artifacts_url.get_secret_value() if self.artifacts_url is not None else ""
 
     @property
     def cache(self) -> Path:

@@ -19,30 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments import audit, frozen
+from experiments.known import Data, digits, fitted, tweets
 from experiments.page import Table, markdown
 from model.accepting import cut, sureness
 from model.measuring import PARTS
-from model.schema import Target
-from model.vectors.folds import divide
-from model.vectors.heads import fit_head
-from strategies import STRATEGIES, Pool, TargetKind
+from strategies import STRATEGIES, Pool
 from strategies.audit import places, sample, with_drawn
 from strategies.pool import BoolArray, FloatArray, IntArray
 
 PROJECT, STEP, SHARE, ERROR = 2000, 50, 0.1, 0.05
 MOMENTS = (500, 800)
-NOISE = 0.8
-
-
-@dataclass(frozen=True)
-class Data:
-    """Vectors (N, D) of tasks, and their classes (N,)."""
-
-    name: str
-    x: FloatArray
-    truth: IntArray
-    target: Target
 
 
 @dataclass(frozen=True)
@@ -64,49 +50,11 @@ class Moment:
     wrong: float
 
 
-def digits(root: Path, noise: float = NOISE) -> Data:
-    """Return digits as seen and heard, made harder by noise."""
-    x, truth = audit.vectors(root / "avdigits", noise)
-    return Data(f"avdigits (noise {noise:g})", x, truth, _target(10))
-
-
-def tweets(root: Path) -> Data:
-    """Return tweets of text and picture, as simple vectors."""
-    found = frozen.vectors("mvsa:features=simple", root)
-    rows = np.arange(len(found.truth))
-    return Data("mvsa", found.joined(rows).astype(np.float32), found.truth, _target(3))
-
-
-def _target(count: int) -> Target:
-    return Target("class", TargetKind.CLASSIFICATION, tuple(map(str, range(count))))
-
-
-def fitted(
-    data: Data, given: IntArray, rows: IntArray, others: Sequence[IntArray], seed: int
-) -> tuple[FloatArray, list[FloatArray]]:
-    """Fit the learner; return out-of-fold probabilities of its rows, and its own of others.
-
-    Args:
-        data: all tasks.
-        given: (N,) their labels, right or wrong.
-        rows: (n,) tasks to learn from.
-        others: rows to predict.
-        seed: of the folds.
-    """
-    folds = divide(data.target, given[rows], seed)
-    one_hot = torch.nn.functional.one_hot(torch.from_numpy(given[rows]), len(data.target.classes))
-    values, everyone = torch.from_numpy(data.x[rows]), np.ones(len(rows), bool)
-    kind, even = data.target.kind, torch.ones(len(rows))
-    head = fit_head(kind, values, one_hot.float(), everyone, folds, even)
-    said = [head.linear(torch.from_numpy(data.x[part]))[-1].softmax(dim=1) for part in others]
-    return head.logits.softmax(dim=1).numpy(), [each.numpy() for each in said]
-
-
 def replay(data: Data, seed: int, moments: Sequence[int] = MOMENTS) -> Iterator[Moment]:
     """Label a project and accept what may be at each moment; nothing is taken out of the pool."""
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(data.x))[:PROJECT]
-    data = Data(data.name, data.x[rows], data.truth[rows], data.target)
+    data = data.take(rows)
     size = len(rows)
     place, (labelled, drawn) = places(np.arange(size), (seed, 1)), np.zeros((2, size), bool)
     order = rng.permutation(size)

@@ -1,17 +1,16 @@
 """Is the truth in the intervals that audit tasks give? Replays with a known truth.
 
-    python -m experiments.audit --data FOLDER_OF_AVDIGITS [--replays 200]
+    python -m experiments.audit --root FOLDER_OF_DATA [--replays 200] [--data mvsa]
 
-Each replay splits the digits anew: 2,000 form a project, whose labels are revealed 20 at a time in
-the order that margin sampling and the audit make, and 1,000 tell the truth. After every 20 labels
-the learner of `preset = "auto"` is fitted and measured on the audit tasks, and on all labels
+Each replay splits the tasks anew: 2,000 form a project, whose labels are revealed 20 at a time in
+the order that margin sampling and the audit make, and the others tell the truth. After every 20
+labels the learner of `preset = "auto"` is fitted and measured on the audit tasks, and on all labels
 out-of-fold, as Equipoise 0.1 did. With audit_share 0 it is seen what the audit costs.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -23,23 +22,20 @@ import numpy as np
 import torch
 
 from experiments.alarms import TOLERANCE
+from experiments.known import NOISE, Data, digits, fitted, tweets
 from experiments.page import Table, markdown
-from experiments.sets import avdigits
 from model import metrics
 from model.intervals import LEVEL
 from model.measuring import ENOUGH, PARTS, measure
-from model.schema import Target
 from model.stopping import Step, compare, hint
 from model.vectors.folds import divide
-from model.vectors.heads import fit_head
-from strategies import STRATEGIES, Pool, TargetKind
+from strategies import STRATEGIES, Pool
 from strategies.audit import places, sample, with_drawn
-from strategies.pool import FloatArray, IntArray
+from strategies.pool import IntArray
 
-PROJECT, STEP, PUBLISHED, WIDTH = 2000, 20, 200, 24
+PROJECT, STEP, PUBLISHED = 2000, 20, 200
 MEASURED = 100
 """Every so many labels the model is measured."""
-TARGET = Target("digit", TargetKind.CLASSIFICATION, tuple("0123456789"))
 BANDS = ((20, 29), (30, 39), (40, 10_000))
 
 
@@ -50,7 +46,7 @@ class Moment:
     Attributes:
         share: the audit_share.
         labels: it was fitted on.
-        truth: its accuracy on digits outside of the project.
+        truth: its accuracy on tasks outside of the project.
         today: out-of-fold accuracy on all labels.
         audited: labels by chance.
         found: accuracy on them, low, high; () while there are too few.
@@ -66,42 +62,21 @@ class Moment:
     step: Step | None = None
 
 
-def vectors(folder: Path, noise: float) -> tuple[FloatArray, IntArray]:
-    """Return (N, 48) digits, picture and sound side by side, and their classes."""
-    data = avdigits.read(folder, {"features": "simple"})
-    columns = []
-    rng = np.random.default_rng(1)
-    for name in ("image", "audio"):
-        raw = np.stack([_array(one[name]) for one in data.samples]).astype(np.float64)
-        centred = raw - raw.mean(axis=0)
-        left, size, _ = np.linalg.svd(centred, full_matrices=False)
-        part = left[:, :WIDTH] * size[:WIDTH]
-        part /= np.sqrt(np.square(part).sum(axis=1).mean())
-        columns.append(part + noise * rng.normal(size=part.shape) / np.sqrt(WIDTH))
-    return np.concatenate(columns, axis=1).astype(np.float32), np.asarray(data.labels["digit"])
-
-
-def _array(value: Any) -> FloatArray:
-    return np.asarray(np.load(io.BytesIO(value.load())))
-
-
 def replay(
-    x: FloatArray, truth: IntArray, share: float, most: int, seed: int, *, apart: bool = False
+    data: Data, share: float, most: int, seed: int, *, apart: bool = False
 ) -> Iterator[Moment]:
     """Label a project to the end and measure every model on the way.
 
     Args:
-        x: (N, D) tasks.
-        truth: (N,) their classes.
+        data: all tasks.
         share: the audit_share.
         most: labels.
         seed: of the split and the order.
         apart: let a model choose what is labelled next that lacks the labels by chance.
     """
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(x))
-    ours, others = rows[:PROJECT], rows[PROJECT:]
-    x, truth, outside = x[ours], truth[ours], (x[others], truth[others])
+    data = data.take(rng.permutation(len(data.x)))
+    outside = np.arange(PROJECT, len(data.x))
     place = places(np.arange(PROJECT), (seed, 1))
     labelled, drawn = np.zeros((2, PROJECT), dtype=bool)
     order, before = rng.permutation(PROJECT), np.full(PROJECT, -1)
@@ -110,71 +85,45 @@ def replay(
         drawn[chosen] = True
         labelled[order[:STEP]] = True
         known, free = np.flatnonzero(labelled), np.flatnonzero(~labelled)
-        folds = divide(TARGET, truth[known], seed)
-        if not folds.count:
+        if not divide(data.target, data.truth[known], seed).count:
             order = free[rng.permutation(len(free))]
             continue
-        every, said = _said(x[known], truth[known], folds, [x[free], outside[0]])
+        every, said = fitted(data, data.truth, known, [free, outside], seed)
         audit = known[sample(place, labelled, drawn)[known]]
         told = share > 0 and len(audit) >= ENOUGH and len(known) % MEASURED == 0
-        found = _measured(x, truth, known, audit, seed) if told else {}
+        found = _measured(data, known, audit, seed) if told else {}
         step, said_now = None, said[0].argmax(axis=1)
         if (before >= 0).any():
-            step = Step(len(known), *compare(TARGET.kind, before[free], said_now))
+            step = Step(len(known), *compare(data.target.kind, before[free], said_now))
         before[free] = said_now
         yield Moment(
             share,
             len(known),
-            metrics.accuracy(said[1], outside[1]),
-            float((every.argmax(axis=1) == truth[known]).mean()),
+            metrics.accuracy(said[1], data.truth[outside]),
+            float((every.argmax(axis=1) == data.truth[known]).mean()),
             len(audit),
             tuple(found.get("accuracy", ())),
             step,
         )
         chooser = said[0]
         if apart and drawn[known].any():
-            rest = known[~drawn[known]]
-            folds = divide(TARGET, truth[rest], seed)
-            chooser = _said(x[rest], truth[rest], folds, [x[free]])[1][0]
+            _, (chooser,) = fitted(data, data.truth, known[~drawn[known]], [free], seed)
         order = free[STRATEGIES["margin"](Pool(len(free), probabilities=chooser), STEP, rng).order]
 
 
-def _measured(
-    x: FloatArray, truth: IntArray, known: IntArray, audit: IntArray, seed: int
-) -> dict[str, Any]:
+def _measured(data: Data, known: IntArray, audit: IntArray, seed: int) -> dict[str, Any]:
     """Measure on audit tasks, by models that lack a part of these alone, as a round does."""
     said = []
     for part in np.array_split(audit, PARTS):
-        rest = np.setdiff1d(known, part)
-        folds = divide(TARGET, truth[rest], seed)
-        said.append(_said(x[rest], truth[rest], folds, [x[part]])[1][0])
-    return measure(TARGET, np.concatenate(said), truth[audit])
+        _, (found,) = fitted(data, data.truth, np.setdiff1d(known, part), [part], seed)
+        said.append(found)
+    return measure(data.target, np.concatenate(said), data.truth[audit])
 
 
-def _said(
-    x: FloatArray, truth: IntArray, folds: object, others: list[FloatArray]
-) -> tuple[FloatArray, list[FloatArray]]:
-    """Return out-of-fold probabilities of labelled rows, and the served head's of others."""
-    one_hot = torch.nn.functional.one_hot(torch.from_numpy(truth), 10).float()
-    values = torch.from_numpy(x)
-    head = fit_head(
-        TARGET.kind,
-        values,
-        one_hot,
-        np.ones(len(x), bool),
-        folds,  # type: ignore[arg-type]
-        torch.ones(len(x)),
-    )
-    served = [head.linear(torch.from_numpy(each))[-1].softmax(dim=1).numpy() for each in others]
-    return head.logits.softmax(dim=1).numpy(), served
-
-
-def one(x: FloatArray, truth: IntArray, most: int, apart: bool, seed: int) -> list[Moment]:
+def one(data: Data, most: int, apart: bool, seed: int) -> list[Moment]:
     """Replay one split with the default share and with none."""
     torch.set_num_threads(1)
-    return [
-        each for share in (0.1, 0.0) for each in replay(x, truth, share, most, seed, apart=apart)
-    ]
+    return [each for share in (0.1, 0.0) for each in replay(data, share, most, seed, apart=apart)]
 
 
 def report(found: list[Moment]) -> str:
@@ -246,17 +195,19 @@ def _alarms(found: list[Moment]) -> str:
 def main() -> None:
     """Run the replays and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, required=True, help="folder of avdigits_features.npz")
+    parser.add_argument("--root", type=Path, required=True, help="folder of avdigits and mvsa")
+    parser.add_argument("--data", choices=("avdigits", "mvsa"), default="avdigits")
     parser.add_argument("--replays", type=int, default=200)
     parser.add_argument("--labels", type=int, default=500)
-    parser.add_argument("--noise", type=float, default=0.8, help="that makes the digits harder")
+    parser.add_argument("--noise", type=float, default=NOISE, help="that makes digits harder")
     parser.add_argument(
         "--apart", action="store_true", help="a model without the labels by chance chooses"
     )
     parser.add_argument("--processes", type=int, default=1)
     chosen = parser.parse_args()
-    x, truth = vectors(chosen.data, chosen.noise)
-    work = partial(one, x, truth, chosen.labels, chosen.apart)
+    avdigits = chosen.data == "avdigits"
+    data = digits(chosen.root, chosen.noise) if avdigits else tweets(chosen.root)
+    work = partial(one, data, chosen.labels, chosen.apart)
     if chosen.processes > 1:
         with ProcessPoolExecutor(chosen.processes) as pool:
             found = [m for each in pool.map(work, range(chosen.replays)) for m in each]

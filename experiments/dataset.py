@@ -56,15 +56,6 @@ def usable(schema: Schema, labels: Labels) -> IntArray:
     return np.flatnonzero(known(target, np.asarray(labels[target.name]))).astype(np.int64)
 
 
-def split_at_random(rows: IntArray, share: float, seed: int = 0) -> tuple[IntArray, IntArray]:
-    """Split rows into train and test; the same rows and seed give the same split."""
-    if not 0 < share < 1:
-        raise DataError(f"the test share must lie between 0 and 1, not {share}")
-    order = np.random.default_rng(seed).permutation(rows)
-    held = max(1, round(len(rows) * share))
-    return np.sort(order[held:]), np.sort(order[:held])
-
-
 def vector(values: npt.NDArray) -> Reference:
     """Return a feature vector or sequence as a raw value that is identified by its content."""
     array = np.ascontiguousarray(values, dtype=np.float32)

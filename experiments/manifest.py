@@ -17,13 +17,13 @@ import pyarrow
 import pyarrow.parquet
 
 from experiments.columns import Columns
-from experiments.dataset import DataError, Dataset, split_at_random, usable, vector
+from experiments.dataset import DataError, Dataset, usable, vector
+from experiments.splitting import COLUMN, Split, at_random
 from model.labels import Labels
 from model.sample import MediaError, RawValue, Reference, Sample
 from model.schema import Modality, ModalityKind, Schema, Target
-from strategies.pool import IntArray, TargetKind
+from strategies.pool import TargetKind
 
-SPLIT = "split"
 SEPARATOR = "|"
 Row = Mapping[str, Any]
 
@@ -75,14 +75,17 @@ def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
     return Tasks(rows, samples, schema, labels)
 
 
-def read(path: Path, columns: Columns, root: Path | None, share: float) -> Dataset:
+def read(
+    path: Path, columns: Columns, root: Path | None, share: float, split: Split | None = None
+) -> Dataset:
     """Read a manifest as labelled data to replay.
 
     Args:
         path: as of `tasks`.
         columns: what its columns are.
         root: as of `tasks`.
-        share: of the tasks that only measure, where no column `split` says train or test.
+        share: of the tasks that only measure, where no column says train or test.
+        split: the column that does; by default `split`, where there is one.
 
     Raises:
         DataError: a file, column or value is missing or unusable.
@@ -94,7 +97,16 @@ def read(path: Path, columns: Columns, root: Path | None, share: float) -> Datas
             f"{', '.join(map(repr, whole)) or 'no column'} asks one"
         )
     found = tasks(path, columns, root)
-    train, test = _split(found.rows, usable(found.schema, found.labels), share)
+    known, rows = usable(found.schema, found.labels), found.rows
+    if split is None and any(COLUMN in row for row in rows):
+        split = Split()
+    if split is not None and not any(split.column in row for row in rows):
+        raise DataError(f"--split: {path.name} has no column {split.column!r}")
+    train, test = (
+        at_random(known, share)
+        if split is None
+        else split.rows([row.get(split.column) for row in rows], known)
+    )
     title = f"Tasks of {path.name}"
     return Dataset(path.stem, title, found.samples, found.labels, found.schema, train, test)
 
@@ -264,17 +276,3 @@ def _number(name: str, value: Any) -> float:
     if math.isinf(number):
         raise DataError(f"column {name!r} holds {value!r}, which is no finite number")
     return number
-
-
-def _split(rows: Sequence[Row], known: IntArray, share: float) -> tuple[IntArray, IntArray]:
-    if not any(SPLIT in row for row in rows):
-        return split_at_random(known, share)
-    words = [str(row.get(SPLIT) or "").strip().lower() for row in rows]
-    strange = sorted(set(words) - {"train", "test", ""})
-    if strange:
-        raise DataError(
-            f"column {SPLIT!r} holds {strange[0]!r}; write train or test, or nothing where a task "
-            "is to be left out"
-        )
-    part = np.array(words)[known]
-    return known[part == "train"], known[part == "test"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.accept import Data, digits, fitted, tweets
+from experiments.known import Data, digits, fitted, tweets
 from experiments.page import Table, markdown
 from model.reviewing import review
 

@@ -18,6 +18,7 @@ from experiments.cells import Cells
 from experiments.dataset import DataError, Dataset
 from experiments.plan import LIVE, Plan
 from experiments.replay import DATA, INITIAL, data_of, run_chain, train_initial
+from model import cluster
 from model.presets import Preset
 
 Notice = Callable[[int, int, float | None], None]
@@ -85,6 +86,7 @@ def run(
     folders: Path | Sequence[Path],
     *,
     workers: int | None = None,
+    ray: str = "",
     notice: Notice | None = None,
     also: Sequence[Callable[[], None]] = (),
 ) -> None:
@@ -94,13 +96,16 @@ def run(
         folders: prepared replays; the cores never wait between them.
         workers: processes; by default one per GPU, else per core. Each computes with one thread.
             0: none, all of it is done here, one after the other.
+        ray: address of a Ray cluster whose processors do it instead of this machine's; all of its
+            nodes must see the folders at the same place. A node that dies costs its work only.
         notice: told about progress once a second.
         also: further work for the same processes, done before the rounds.
 
     Raises:
         Interrupted: a worker died, most likely for lack of memory.
     """
-    places = [folders] if isinstance(folders, Path) else list(folders)
+    given = [folders] if isinstance(folders, Path) else list(folders)
+    places = [folder.absolute() for folder in given]
     plans = {folder: Plan.read(folder) for folder in places}
     progress = _Progress(places, notice)
     first: list[Callable[[], None]] = [
@@ -119,11 +124,13 @@ def run(
     missing.sort(key=lambda chain: chain[0])
     chains = [partial(run_chain, folder, text, seed) for seed, folder, text in missing]
     try:
-        if workers == 0:
+        if ray:
+            _run_on_cluster(first, chains, ray, progress.tell)
+        elif workers == 0:
             _run_here([*first, *chains], progress.tell)
         else:
             _run_side_by_side(first, chains, workers, progress.tell)
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, cluster.NodeLost) as error:
         raise Interrupted(
             f"a worker process died (out of memory?); {progress.done} of {progress.total} "
             "measurements are kept. Run the same command again, with fewer --workers if memory is "
@@ -154,6 +161,27 @@ def _run_side_by_side(
     ) as pool:
         _finish([pool.submit(work) for work in first], lambda: None)
         _finish([pool.submit(work) for work in chains], tell)
+
+
+def _run_on_cluster(
+    first: Sequence[Callable[[], None]],
+    chains: Sequence[Callable[[], None]],
+    address: str,
+    tell: Callable[[], None],
+) -> None:
+    with cluster.connected(address) as ray:
+        for works in (first, chains):
+            calls = [(work,) for work in works]
+            for _ in cluster.each(ray, on_one_thread, calls, name="equipoise replay"):
+                tell()
+
+
+def on_one_thread(work: Callable[[], None]) -> None:
+    """Do a piece of work as a process of ours would: on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    work()
 
 
 def _missing(folder: Path, plan: Plan) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special  # not stats, which takes seconds to load
 
 from model.intervals import LEVEL
 from strategies.pool import BoolArray, FloatArray, IntArray
@@ -110,8 +110,9 @@ def cut(sure: FloatArray, hit: BoolArray, error: float, level: float = LEVEL) ->
 
 def allowed(labels: npt.ArrayLike, error: float, level: float = LEVEL) -> IntArray:
     """Return how many of so many labels (n,) may be wrong at most; -1: too few to tell."""
-    most = stats.binom.ppf(1 - level, labels, error)
-    return np.asarray(most - (stats.binom.cdf(most, labels, error) > 1 - level), np.int64)
+    labels = np.asarray(labels)
+    wrong = np.arange(labels.max(initial=0) + 1).reshape(-1, *[1] * labels.ndim)
+    return np.asarray((special.bdtr(wrong, labels, error) <= 1 - level).sum(axis=0) - 1, np.int64)
 
 
 def needed(error: float, level: float = LEVEL) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy import special  # not stats, which takes seconds to load
 
 from strategies.pool import BoolArray, FloatArray, IntArray
 
@@ -19,7 +19,7 @@ Interval = tuple[float, float, float]
 def wilson(hits: BoolArray, level: float = LEVEL) -> Interval:
     """Return a share of (n,) booleans, n >= 1, with Wilson's score interval."""
     n, share = len(hits), float(np.mean(hits))
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return share, max(0.0, float(middle - half)), min(1.0, float(middle + half))
@@ -41,8 +41,8 @@ def bootstrap(
     """
     rng = np.random.default_rng(n)
     found = [measure(rng.integers(0, n, n)) for _ in range(draws)]
-    t = float(stats.t.ppf((1 - level) / 2, n - 1)) * np.sqrt(n / (n - 1))
-    outer = float(stats.norm.cdf(t))
+    t = float(special.stdtrit(n - 1, (1 - level) / 2)) * np.sqrt(n / (n - 1))
+    outer = float(special.ndtr(t))
     low, high = np.nanquantile(found, [outer, 1 - outer])
     value = measure(np.arange(n))
     return value, min(float(low), value), max(float(high), value)
@@ -50,6 +50,6 @@ def bootstrap(
 
 def mean(values: FloatArray, level: float = LEVEL) -> Interval:
     """Return a mean of (n,) values, n >= 2, with Student's interval."""
-    value = float(values.mean())
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * stats.sem(values)
+    value, error = float(values.mean()), values.std(ddof=1) / np.sqrt(len(values))
+    half = special.stdtrit(len(values) - 1, (1 + level) / 2) * error
     return value, value - float(half), value + float(half)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from model.arrays import Float32Array
 
+_MORE = 10
+"""Directions beside the two, for the accuracy of the two (Halko et al., 2011)."""
 _OUTSIDE = 0.5
 """Percent of the vectors at either end of an axis that are put on its edge."""
 
@@ -19,16 +22,17 @@ def plane(vectors: Float32Array) -> Float32Array:
     Returns:
         (N, 2).
     """
-    from sklearn.utils.extmath import randomized_svd  # here, because loading it takes a while
-
     count = min(2, *vectors.shape)
     found = np.full((len(vectors), 2), 0.5, np.float32)
     if not count:
         return found
     centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    left, sizes, _ = randomized_svd(centred, count, n_iter=3, random_state=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        asked = min(count + _MORE, *vectors.shape)
+        left, sizes, _ = torch.svd_lowrank(torch.from_numpy(centred), asked, niter=3)
     for axis in range(count):
-        along = left[:, axis] * sizes[axis]
+        along = (left[:, axis] * sizes[axis]).numpy()
         along *= 1 if (along.astype(np.float64) ** 3).sum() >= 0 else -1
         low, high = np.percentile(along, [_OUTSIDE, 100 - _OUTSIDE])
         if high - low > 1e-6 * max(1.0, float(sizes[0])) / np.sqrt(len(vectors)):

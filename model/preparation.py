@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 _FLUSH_BYTES = 32 * 2**20
 _FLUSH_SECONDS = 20.0
 
-__all__ = ["Failure", "Inputs", "prepare"]
+__all__ = ["Failure", "Inputs", "prepare", "wanting"]
 
 
 def prepare(
@@ -64,6 +64,14 @@ def prepare(
         ]
     failures.sort(key=lambda failure: failure.index)
     return Inputs(len(samples), np.stack(present, axis=1), tuple(failures), tuple(columns))
+
+
+def wanting(
+    samples: Sequence[Sample], schema: Schema, preparation: Preparation, cache: FeatureCache
+) -> list[int]:
+    """Return which of N samples have a value that the cache lacks; each value counts once."""
+    parts = [_open(modality, samples, preparation, cache) for modality in schema.modalities]
+    return [index for index, _ in _jobs(parts, len(samples))]
 
 
 def _open(

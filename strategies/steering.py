@@ -12,6 +12,7 @@ same, and where all are 1 its order stays.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from strategies.pool import BoolArray, FloatArray, IntArray
 
@@ -51,24 +52,20 @@ def twins(points: FloatArray, known: FloatArray | None = None) -> BoolArray:
         points: (n, D) vectors in the order they would be served; rows of zeros are nobody's twin.
         known: (L, D) labelled ones; None: none.
     """
-    from sklearn.neighbors import NearestNeighbors  # here, because loading it takes a while
-
     ours, found = _unit(points), np.zeros(len(points), bool)
     if len(ours) < 2:
         return found
-    among = NearestNeighbors(algorithm="brute").fit(ours)
-    near = max(TWIN * float(np.median(among.kneighbors(n_neighbors=1)[0])), _SAME)
+    gaps = torch.cdist(ours, ours).fill_diagonal_(torch.inf)
+    near = max(TWIN * float(gaps.amin(dim=1).quantile(0.5)), _SAME)
     if known is not None and len(known):
-        labelled = NearestNeighbors(algorithm="brute").fit(_unit(known))
-        found = labelled.kneighbors(ours, 1)[0][:, 0] <= near
-    close = among.radius_neighbors(radius=near, return_distance=False)
-    for row, others in enumerate(close):  # a twin of a twin is judged by the first that is served
+        found = (torch.cdist(ours, _unit(known)).amin(dim=1) <= near).numpy()
+    for row, close in enumerate((gaps <= near).numpy()):  # the first that is served judges others
         if not found[row]:
-            found[others[others > row]] = True
+            found[row + 1 :] |= close[row + 1 :]
     return np.asarray(found & (np.square(points).sum(axis=1) > 0))
 
 
-def _unit(points: FloatArray) -> FloatArray:
-    points = np.asarray(points, np.float64)
-    length = np.sqrt(np.square(points).sum(axis=1, keepdims=True))
-    return np.asarray(np.divide(points, length, out=np.zeros_like(points), where=length > 0))
+def _unit(points: FloatArray) -> torch.Tensor:
+    rows = torch.from_numpy(np.asarray(points, np.float64))
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.where(length > 0, rows / length, 0.0)

@@ -60,7 +60,17 @@ def simulate(
     test_share: Annotated[
         float, typer.Option(help="Share of tasks that only measure, where no split is given.")
     ] = 0.2,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Column, or key of task data, that says train or test; other words: "
+            "fold[train|valid,test]. By default a manifest's column `split`."
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    ray: Annotated[
+        str, typer.Option(help="host:port of a Ray cluster that computes instead of this machine.")
+    ] = "",
     to: Annotated[Path, typer.Option("--out", help="Folder of the replay and its report.")] = Path(
         "results/simulation"
     ),
@@ -72,7 +82,7 @@ def simulate(
     from experiments.report import report as write_report
     from model.presets import preset as preset_of
 
-    source = Source(data, project, root, columns, label_config, test_share)
+    source = Source(data, project, root, columns, label_config, test_share, split)
     with _explained():
         dataset = read_source(source)
         chosen = preset_of(preset, **read_pairs("--override", override or []))
@@ -101,7 +111,7 @@ def simulate(
             bar.update(reading, visible=False)
             for note in notes:
                 bar.console.print(f"treated as absent: {note}", highlight=False)
-            running.run(to, workers=workers, notice=_notice(bar, replaying))
+            running.run(to, workers=workers, ray=ray, notice=_notice(bar, replaying))
             bar.update(replaying, visible=False)
             page = write_report(to)
     out.print(f"Report: {page}", highlight=False)

@@ -15,8 +15,9 @@ from backend.media.values import sample_of
 from backend.settings import settings
 from experiments import manifest
 from experiments.columns import Columns
-from experiments.dataset import DataError, Dataset, split_at_random, usable
+from experiments.dataset import DataError, Dataset, usable
 from experiments.sets import SETS, is_published, named
+from experiments.splitting import Split, at_random
 from model.sample import Sample
 
 Json = dict[str, Any]
@@ -25,7 +26,7 @@ LEAST_TASKS = 50
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data of a replay are, as the command line names them."""
+    """Where the data of a replay are, as the command line names them, and how they are split."""
 
     data: str | None
     project: int | None
@@ -33,6 +34,7 @@ class Source:
     columns: str | None
     label_config: Path | None
     test_share: float
+    split: str | None = None
 
 
 def read_source(source: Source) -> Dataset:
@@ -43,9 +45,12 @@ def read_source(source: Source) -> Dataset:
     """
     if (source.data is None) == (source.project is None):
         raise DataError("name either --data or --project")
+    split = None if source.split is None else Split.read(source.split)
     if source.project is not None:
-        return read_project(source.project, source.test_share)
+        return read_project(source.project, source.test_share, split)
     spec = source.data or ""
+    if split is not None and (is_published(spec) or spec.partition(":")[0] in SETS):
+        raise DataError(f"--split: {spec} comes with a split of its own")
     if is_published(spec):
         return named(spec, source.root)
     path = Path(spec)
@@ -55,20 +60,21 @@ def read_source(source: Source) -> Dataset:
                 "a Label Studio export does not hold the label config: save it from Settings > "
                 "Labeling Interface > Code and pass it with --label-config"
             )
-        return read_export(path, source.label_config, source.root, source.test_share)
+        return read_export(path, source.label_config, source.root, source.test_share, split)
     if path.suffix in (".csv", ".jsonl"):
         if source.columns is None:
             raise DataError(
                 "a manifest needs --columns, e.g. photo=image,mood=choice; a Label Studio export "
                 "needs --label-config"
             )
-        return manifest.read(path, Columns.read(source.columns), source.root, source.test_share)
+        columns = Columns.read(source.columns)
+        return manifest.read(path, columns, source.root, source.test_share, split)
     if source.root is None:
         raise DataError(f"--root must name the folder that holds {', '.join(SETS)}")
     return named(spec, source.root)
 
 
-def read_project(project: int, share: float) -> Dataset:
+def read_project(project: int, share: float, split: Split | None = None) -> Dataset:
     """Read a project's annotated tasks through the API; nothing in the project is changed."""
     from backend.labelstudio.client import LabelStudio
     from backend.media.task_media import MediaSource
@@ -86,10 +92,13 @@ def read_project(project: int, share: float) -> Dataset:
         parsed,
         lambda task: media.sample(task, parsed),
         share,
+        split,
     )
 
 
-def read_export(path: Path, label_config: Path, root: Path | None, share: float) -> Dataset:
+def read_export(
+    path: Path, label_config: Path, root: Path | None, share: float, split: Split | None = None
+) -> Dataset:
     """Read one of Label Studio's exports; media are files below `root`."""
     try:
         text = label_config.read_text(encoding="utf-8-sig")
@@ -104,6 +113,7 @@ def read_export(path: Path, label_config: Path, root: Path | None, share: float)
         parsed,
         lambda task: sample_of(task["data"], parsed, lambda one: exported_file(one, home)),
         share,
+        split,
     )
 
 
@@ -114,6 +124,7 @@ def _dataset(
     config: LabelConfig,
     sample: Callable[[Json], Sample],
     share: float,
+    split: Split | None,
 ) -> Dataset:
     if not config.schema.targets:
         raise DataError(f"there is nothing to learn in {name}: {config.sentence}")
@@ -127,7 +138,12 @@ def _dataset(
             f"{len(known)} tasks are labelled with {config.schema.multimodal.name!r}; a replay "
             f"needs at least {LEAST_TASKS}" + (f"; not understood: {unread}" if unread else "")
         )
-    train, test = split_at_random(known, share)
     by_id = {int(task["id"]): task for task in tasks}
+    data = [by_id[said.task]["data"] for said in answers.labelled]
+    train, test = (
+        at_random(known, share)
+        if split is None
+        else split.rows([one.get(split.column) for one in data], known)
+    )
     samples = tuple(sample(by_id[said.task]) for said in answers.labelled)
     return Dataset(name, title, samples, labels, schema, train, test)

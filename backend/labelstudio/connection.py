@@ -6,7 +6,9 @@ requests themselves are plain JSON, because the SDK has no bulk call for most of
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import httpx
@@ -62,6 +64,7 @@ class Connection:
         self._key = key
         self._attempts = attempts
         self._circuit = circuit
+        self._dated = 0.0
         self.renew_token()
 
     def __enter__(self) -> Self:
@@ -128,6 +131,11 @@ class Connection:
             raise LabelStudioError(
                 f"Label Studio at {self.url} does not answer: {type(error).__name__} {error}"
             ) from None
+
+    @property
+    def clock(self) -> float:
+        """Label Studio's time when it last answered, in seconds since the epoch; else ours."""
+        return self._dated or time.time()
 
     def refuse_while_down(self) -> None:
         """Raise LabelStudioError at once while Label Studio is known not to answer."""
@@ -205,6 +213,7 @@ class Connection:
             raise LabelStudioError(
                 f"Label Studio at {self.url} does not answer {method} {path}: {kind} {error}"
             ) from None
+        self._dated = _date(response)
         if response.status_code == 401:
             raise LabelStudioError(_token_help(self.url), 401)
         if response.status_code >= 400:
@@ -227,6 +236,14 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, LabelStudioError) and (
         error.status is None or error.status in (429, 500, 502, 503, 504)
     )
+
+
+def _date(response: httpx.Response) -> float:
+    """Return when an answer was made, as its header says; 0 where none says so."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return 0.0
 
 
 def _detail(response: httpx.Response) -> str:

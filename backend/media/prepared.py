@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig
@@ -13,6 +13,31 @@ from backend.settings import Settings
 from model.cache import FeatureCache
 from model.options import Preparation
 from model.preparation import Inputs, Progress, prepare
+from model.sample import Sample
+
+
+class _Samples(Sequence[Sample]):
+    """Samples of tasks, made when they are looked at: so many values need not be held at once."""
+
+    def __init__(
+        self, tasks: Sequence[dict[str, Any]], sample: Callable[[dict[str, Any]], Sample]
+    ) -> None:
+        self._tasks = tasks
+        self._sample = sample
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, at: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(at, slice):
+            return _Samples(self._tasks[at], self._sample)
+        return self._sample(self._tasks[at])
 
 
 def prepared(
@@ -53,7 +78,7 @@ def prepared(
         suspects=suspects,
     )
     return prepare(
-        [source.sample(task, config) for task in tasks],
+        _Samples(tasks, lambda task: source.sample(task, config)),
         config.schema,
         preparation,
         FeatureCache(settings.cache),

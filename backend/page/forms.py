@@ -53,9 +53,20 @@ ACTIONS = {
 
 
 def token(settings: Settings, project: int, action: str, to: str = "") -> str:
-    """Return what a form of this action must carry; the same for every server of one data_dir."""
-    key = kept_secret(settings.data_dir / "page_secret").encode()
-    return hmac.new(key, f"{project}\n{action}\n{to}".encode(), hashlib.sha256).hexdigest()
+    """Return what a form of this action must carry; the same on every server of one store."""
+    text = f"{project}\n{action}\n{to}".encode()
+    return hmac.new(_key(settings), text, hashlib.sha256).hexdigest()
+
+
+def _key(settings: Settings) -> bytes:
+    """Return what servers have in common where both secrets are set, else a file of this one.
+
+    Of the two, who may see webhooks knows one, but not the password.
+    """
+    if settings.basic_auth is not None and settings.webhook_secret is not None:
+        known = settings.webhook_secret.get_secret_value().encode()
+        return hmac.digest(settings.basic_auth[1].encode(), b"page\n" + known, "sha256")
+    return kept_secret(settings.data_dir / "page_secret").encode()
 
 
 def is_ours(settings: Settings, project: int, action: str, to: str, given: str) -> bool:

@@ -26,6 +26,7 @@ from backend.predictions.client import Unranked
 from backend.queue.publish import UNRANKED
 from backend.settings import Settings
 from backend.store import rankings as ranking
+from backend.store.bucket import Unreachable
 from backend.store.store import INITIAL_VERSION, Store
 from backend.store.tables import Round
 from model.schema import Schema
@@ -82,6 +83,9 @@ class Serving:
                 return served
             try:
                 table = ranking.load_answers(self._store.ranking(current))
+            except Unreachable as error:  # then the version before is better than none
+                log.warning("no ranking", version=current.version, reason=str(error)[:200])
+                return self._served.get(project)
             except (OSError, pa.ArrowInvalid) as error:
                 # The reconciler makes a new one; until then nobody waits, and nobody sees an error.
                 log.warning("no ranking", version=current.version, reason=str(error)[:200])
@@ -100,15 +104,20 @@ class Serving:
         served = self._served.get(current.project)
         return served if served is not None and served.round.id == current.id else None
 
-    def warm(self, project: int) -> None:
+    def warm(self, project: int) -> bool:
         """Load ranking and model ahead of the first request; repeat it to hear how that went.
+
+        Returns:
+            Whether another version serves since.
 
         Raises:
             UnusableCheckpoint: the model cannot be loaded.
         """
+        before = self._served.get(project)
         served = self.refresh(project)
         if served is not None and served.round.checkpoint:
-            self._unranked.load(project, self._store.path(served.round.checkpoint))
+            self._unranked.load(project, self._store.artifacts.bring(served.round.checkpoint))
+        return served is not before
 
     def stop(self) -> None:
         """End the process that answers for tasks that are not ranked."""
@@ -158,7 +167,10 @@ class Serving:
     ) -> list[list[Json]]:
         """Ask for predictions, or give up: an annotator waits, and none is better than an error."""
         limit = self._settings.predict_timeout * (1 + (len(tasks) - 1) / 10)
-        folder = self._store.path(found.checkpoint)
+        try:
+            folder = self._store.artifacts.bring(found.checkpoint)  # `warm` has brought it
+        except Unreachable as error:
+            return _none(found, tasks, error)
         box = self._unranked.ask(found.project, folder, tasks, label_config)
         either: list[Future[Any]] = [box] if gone is None else [box, gone]
         try:
@@ -167,12 +179,17 @@ class Serving:
                 return [[] for _ in tasks]  # that nobody reads
             return box.result(timeout=0)
         except (EquipoiseError, TimeoutError, OSError) as error:
-            reason = f"{type(error).__name__}: {error}"[:300]
-            NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))
-            log.warning("no prediction", project=found.project, tasks=len(tasks), reason=reason)
-            return [[] for _ in tasks]
+            return _none(found, tasks, error)
         finally:
             box.cancel()  # of no effect where it is answered
+
+
+def _none(found: Round, tasks: Sequence[Json], error: Exception) -> list[list[Json]]:
+    """Return no prediction for any task, and tell the log and /metrics why."""
+    reason = f"{type(error).__name__}: {error}"[:300]
+    NOT_PREDICTED.labels(reason=type(error).__name__).inc(len(tasks))
+    log.warning("no prediction", project=found.project, tasks=len(tasks), reason=reason)
+    return [[] for _ in tasks]
 
 
 def _task_id(task: Any) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from backend.errors import EquipoiseError
 from backend.labelstudio.client import LabelStudio
 from backend.queue.disconnect import gone
@@ -29,6 +27,5 @@ def forget(studio: LabelStudio, store: Store, project: int) -> int:
         store.cancel(project)
         rounds = store.rounds(project)
         store.forget(project)
-        for folder in {store.path(found.folder).parent for found in rounds if found.folder}:
-            shutil.rmtree(folder, ignore_errors=True)
+        store.remove_files(project)
     return len(rounds)

@@ -157,13 +157,13 @@ def announce(
         What was changed, in plain words.
     """
     changed = []
-    if studio.project(project)["model_version"] != version:
+    if studio.project(project, "model_version")["model_version"] != version:
         studio.update_project(project, model_version=version)
         changed.append(f"project.model_version = {version}")
     if backend is not None:
         _rename(studio, settings, project, backend, version)
         changed.append(f"backend title = {version}")
-    now = studio.project(project)["model_version"]
+    now = studio.project(project, "model_version")["model_version"]
     if now != version:
         raise LabelStudioError(
             f"project.model_version is {now!r} although {version!r} was set: somebody else "

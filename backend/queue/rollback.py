@@ -65,9 +65,9 @@ def available(store: Store, project: int) -> list[str]:
 
 
 def _usable(store: Store, found: Round) -> bool:
-    if found.state != State.DONE or found.options.get("dry") or not store.ranking(found).is_file():
+    if found.state != State.DONE or found.options.get("dry") or not store.has_ranking(found):
         return False
-    return not found.checkpoint or store.path(found.checkpoint).is_dir()
+    return not found.checkpoint or store.has_model(found)
 
 
 def _find(store: Store, project: int, version: str) -> Round:

@@ -33,10 +33,9 @@ def measure(store: Store, project: int, table: pa.Table, schema: Schema) -> dict
     target = schema.multimodal
     if not trained:
         return {}
-    path = store.path(trained[-1].folder) / "ranking.parquet"
-    if not path.is_file():
+    if not store.has_ranking(trained[-1]):
         return {}
-    before, after = ranking.load(path), table
+    before, after = ranking.load(store.ranking(trained[-1])), table
     column = ranking.OUTPUT + target.name
     if column not in before.column_names or column not in after.column_names:
         return {}

@@ -20,12 +20,15 @@ from backend.media.decode_log import DecodeLog
 from backend.settings import ProjectSettings, Settings
 from backend.store import disk
 from backend.store.lease import kept_alive
+from backend.store.mirror import Mirror
 from backend.store.store import Claim, Store
 from backend.store.tables import Round
 from model.presets import Preset, preset
 
 HUNG = 75
 """Status of a worker that gave up because a decoder hung."""
+GONE = 76
+"""Status of a worker whose round ran on a Ray node that died."""
 log = structlog.get_logger(__name__)
 
 
@@ -54,6 +57,11 @@ class Run:
     def folder(self) -> Path:
         """This round's folder."""
         return self.store.path(self.round.folder)
+
+    @property
+    def mirror(self) -> Mirror:
+        """What the store keeps of the project's tasks."""
+        return self.store.mirror(self.project)
 
     @cached_property
     def decode_log(self) -> DecodeLog:

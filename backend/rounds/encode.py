@@ -8,6 +8,7 @@ from backend.media import absent
 from backend.media.prepared import prepared
 from backend.media.quarantine import carefully
 from backend.rounds.context import Run
+from backend.rounds.encode_ray import share
 from backend.rounds.fetch import Fetched
 from model.options import Preparation
 from model.preparation import Inputs
@@ -28,7 +29,7 @@ def encode(
         chosen: names the encoders; None: the project's preparation.
     """
     preparation = chosen or run.preset.preparation
-    wanted = [fetched.tasks[task] for task in tasks]
+    wanted = fetched.tasks.of(tasks)
     if run.decode_log.suspects(run.project):
         carefully(
             wanted,
@@ -40,6 +41,8 @@ def encode(
             decode_timeout=run.settings.decode_timeout,
             alive=lambda: run.progress("decode", 0, 0),
         )
+    elif run.settings.executor == "ray":
+        share(run, wanted, fetched.config, fetched.label_config, preparation)
     misses = 0
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -75,7 +78,7 @@ def warm_cache(run: Run, fetched: Fetched) -> None:
         return  # the next round looks carefully at what crashed a process
     with run.decode_log.open() as decode_log:
         prepared(
-            list(fetched.tasks.values()),
+            fetched.tasks.of(list(fetched.tasks)),
             fetched.config,
             run.preset.preparation,
             project=run.project,

@@ -1,5 +1,9 @@
 """Where a round runs: a process of this machine each, at most `max_rounds`, and one that waits.
 
+With the setting `executor` = "ray" that process has the round run on a Ray node, and is told,
+watched and stopped like the other: whatever reads a round on its standard input, lasts as long as
+it, ends on SIGTERM and tells by its status how it ended can be an executor.
+
 Loading torch and the rest takes such a worker some ten seconds. So one is loaded while nothing runs
 and reads on its standard input which round to run; where that end closes it ends, too.
 """
@@ -17,14 +21,17 @@ from dataclasses import dataclass
 import structlog
 
 from backend.children import python_module
-from backend.rounds.context import HUNG
+from backend.errors import EquipoiseError
+from backend.rounds.context import GONE, HUNG
 from backend.settings import Settings
 from backend.store.lease import LEASE_SECONDS
 from backend.store.store import Claim, Store
+from model import cluster
 
 log = structlog.get_logger(__name__)
 _NICE = 5
 _STOP_SECONDS = 10
+_PROGRAMS = {"process": "backend.rounds.process", "ray": "backend.rounds.ray_job"}
 
 
 @dataclass
@@ -41,7 +48,17 @@ class Workers:
     """Starts, watches and stops worker processes; at most one per project. Thread-safe."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        """Start nothing yet."""
+        """Start nothing yet.
+
+        Raises:
+            EquipoiseError: rounds are to run on Ray, which is not installed.
+        """
+        self._program = _PROGRAMS[settings.executor]
+        if settings.executor == "ray":
+            try:
+                cluster.require()
+            except cluster.ClusterUnavailable as error:
+                raise EquipoiseError(f'executor = "ray": {error}') from error
         self._lock = threading.Lock()
         self._stopped = False
         self._store = store
@@ -65,7 +82,7 @@ class Workers:
         with self._lock:
             wanted = self._settings.worker_in_waiting and not self._stopped
             if wanted and not self._running and not self._waits():
-                self._waiting = _spawn()
+                self._waiting = _spawn(self._program)
 
     def start(self, project: int, claim: Claim) -> bool:
         """Let the waiting worker, or else a new one, run a round; False once `stop` was called."""
@@ -75,7 +92,7 @@ class Workers:
             process = self._waiting if self._waits() else None
             self._waiting = None
             if process is None or not _tell(process, claim):
-                process = _spawn()
+                process = _spawn(self._program)
                 _tell(process, claim)
             self._running[project] = Worker(process, claim, seen=time.monotonic())
         return True
@@ -132,12 +149,14 @@ class Workers:
                 f"A file took longer than {self._settings.decode_timeout:g} s to decode. The next "
                 "round finds out which, and leaves it out."
             )
+        if code == GONE:
+            return "The Ray node on which it ran is gone; it will be retried."
         return f"The worker ended with status {code}; it will be retried."
 
 
-def _spawn() -> subprocess.Popen[bytes]:
+def _spawn(program: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        python_module("backend.rounds.process"),
+        python_module(program),
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the server, which stops its workers itself
     )

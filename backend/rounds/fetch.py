@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.annotations import Labelled, is_accepted, read_tasks
-from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
+from backend.labelstudio.in_step import bring_in_step, nothing
+from backend.store.mirror import Mirror
+from backend.store.mirrored import Tasks
 from model.schema import Target
 from strategies.pool import TargetKind
 
@@ -25,7 +28,7 @@ class Fetched:
 
     Attributes:
         config: its label config, parsed.
-        tasks: task id -> task.
+        tasks: task id -> task with its data, which are read when they are needed.
         labelled: what annotations say, for tasks with a usable one.
         pool: ids of the tasks that may be labelled.
         label_config: the config as it stands.
@@ -35,7 +38,7 @@ class Fetched:
     """
 
     config: LabelConfig
-    tasks: dict[int, dict[str, Any]]
+    tasks: Tasks
     labelled: list[Labelled]
     pool: list[int]
     label_config: str
@@ -44,20 +47,30 @@ class Fetched:
     accepted: frozenset[int] = frozenset()
 
 
-def fetch(studio: LabelStudio, project: int) -> Fetched:
-    """Read config, tasks and annotations.
+def fetch(
+    studio: LabelStudio, mirror: Mirror, project: int, between: Callable[[], None] = nothing
+) -> Fetched:
+    """Read config, tasks and annotations: what has changed of Label Studio, the rest of the mirror.
 
     A task is labelled when a usable annotation says something about a target; it is in the pool
     when it is not, and Label Studio still wants annotations for it. What Equipoise accepted itself
     is neither: it must not teach the model what the model said.
+
+    Args:
+        studio: Label Studio.
+        mirror: what is kept of the project's tasks.
+        project: project id.
+        between: called after each page that is read.
     """
-    text = studio.project(project)["label_config"]
+    remote = studio.project(project, "label_config", *COUNTS)
+    text = remote["label_config"]
     config = parse(text)
+    bring_in_step(studio, mirror, project, remote=remote, between=between)
     seen: set[int] = set()
     accepted: set[int] = set()
 
     def noted() -> Iterator[dict[str, Any]]:
-        for task in studio.annotated(project):
+        for task in mirror.annotated():
             if all(said.get("was_cancelled") for said in task["annotations"]):
                 seen.add(int(task["id"]))
             if any(is_accepted(said) for said in task["annotations"]):
@@ -65,18 +78,14 @@ def fetch(studio: LabelStudio, project: int) -> Fetched:
             yield task
 
     answers = read_tasks(noted(), config)
-    tasks = {int(task["id"]): task for task in studio.tasks(project)}
+    tasks = Tasks(mirror)
     known = {item.task for item in answers.labelled}
     accepted = (accepted & tasks.keys()) - known  # a person's answer counts before ours
     return Fetched(
         config,
         tasks,
         [item for item in answers.labelled if item.task in tasks],
-        [
-            t
-            for t, task in tasks.items()
-            if t not in known and t not in accepted and not task["is_labeled"]
-        ],
+        [t for t in mirror.ids(only_open=True) if t not in known and t not in accepted],
         text,
         answers.unread,
         frozenset(seen),

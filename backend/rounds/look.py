@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
+from backend.errors import Busy
 from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.circuit import Circuits
-from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.labelstudio.config import parse
+from backend.labelstudio.in_step import bring_in_step, is_stale
 from backend.queue import connect as connecting
 from backend.queue import publish as publishing
 from backend.rounds.due import Due, Facts, Serves, due, failures_of, refused_labels
@@ -30,11 +33,22 @@ _TIMEOUT = 60.0
 Json = dict[str, Any]
 
 
+class _Stopping(Exception):
+    """The server stops."""
+
+
 class Look:
     """Looks at projects; may be called from several threads, for different projects."""
 
-    def __init__(self, store: Store, settings: Settings, circuits: Circuits) -> None:
-        """Remember where to look."""
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        circuits: Circuits,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """Remember where to look; `stopping` ends the reading of many tasks."""
+        self._stopping = stopping or threading.Event()
         self._store = store
         self._settings = settings
         self._circuits = circuits
@@ -59,7 +73,7 @@ class Look:
                     return None
                 connecting.connect(studio, self._store, self._settings, project)
                 owner = self._store.project(project)
-            remote = studio.project(project)
+            remote = studio.project(project, "model_version", "label_config", *COUNTS)
             self._repair(studio, owner, remote)
             found = due(self.facts(studio, owner, remote))
         if found is not None:
@@ -109,8 +123,8 @@ class Look:
             schema=Schema.from_json(current.schema) if current.schema else None,
             strategy=back.get("configured", strategy),
             tasks=int(back.get("tasks", current.tasks)),
-            has_ranking=self._store.ranking(current).is_file(),
-            has_model=bool(current.checkpoint) and self._store.path(current.checkpoint).is_dir(),
+            has_ranking=self._store.has_ranking(current),
+            has_model=self._store.has_model(current),
         )
 
     def _may_connect(self, studio: LabelStudio, project: int) -> bool:
@@ -139,19 +153,38 @@ class Look:
     def _new_labels(self, studio: LabelStudio, owner: Project, remote: Json, wanted: int) -> int:
         """Count tasks whose labels differ from what the last trained round used.
 
-        All annotations are read only when the counts or the webhooks say that it may be worth
-        it, and every `full_compare_seconds` in any case.
+        Annotations are read only when the counts or the webhooks say that it may be worth it, and
+        every `full_compare_seconds` in any case.
         """
         total = int(remote["total_annotations_number"])
         # An annotation changes the count and sends an event: it is one, not two.
         moved = max(abs(total - owner.compared_annotations), owner.changes)
-        stale = abs(time.time() - owner.compared) > self._settings.full_compare_seconds
+        mirror = self._store.mirror(owner.id)
+        every = self._settings.full_compare_seconds
+        whole = is_stale(mirror.state, every)
+        stale = whole or abs(time.time() - owner.compared) > every
         few = owner.new_labels + moved < wanted or not moved
         known = not owner.problem or owner.id in self._alarms
         if owner.compared_annotations >= 0 and not stale and few and known:
             return owner.new_labels
         config = parse(remote["label_config"])
-        answers = read_tasks(studio.annotated(owner.id), config)
+        # The first round fills the mirror: until then few are annotated, of many tasks.
+        tasks: Iterable[Json] = studio.annotated(owner.id)
+        if mirror.state.until:
+            try:
+                bring_in_step(
+                    studio,
+                    mirror,
+                    owner.id,
+                    remote=remote,
+                    whole=whole,
+                    wait=0.0,
+                    between=self._go_on,
+                )
+            except (Busy, _Stopping):  # a round reads, and counts them itself; or the server stops
+                return owner.new_labels
+            tasks = mirror.annotated()
+        answers = read_tasks(tasks, config)
         self._alarms[owner.id] = answers.alarm
         now = {str(found.task): found.stamp for found in answers.labelled}
         old = self._store.trained_on(owner.id)
@@ -162,3 +195,7 @@ class Look:
             owner.id, new_labels=new, compared=time.time(), compared_annotations=total
         )
         return new
+
+    def _go_on(self) -> None:
+        if self._stopping.is_set():
+            raise _Stopping

@@ -48,7 +48,8 @@ class Reconciler:
         self._settings = settings
         self._serving = serving
         self.circuits = Circuits()
-        self._look = Look(store, settings, self.circuits)
+        self._stop = threading.Event()
+        self._look = Look(store, settings, self.circuits, self._stop)
         self._workers = Workers(store, settings)
         self._cleanup = Cleanup(store, settings, self.circuits)
         self._looking: dict[int, Future[Due | None]] = {}
@@ -58,7 +59,6 @@ class Reconciler:
         self._unreadable: set[str] = set()
         self._wake = threading.Event()
         self._everything = threading.Event()
-        self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="look")
         self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
 
@@ -202,9 +202,9 @@ class Reconciler:
                 return None
             if self.circuits.of(project).waits:  # what is noted already tells of it
                 return None
-            if self._store.bury(project):
+            buried = self._store.bury(project)
+            if self._warm(project) or buried:  # another server's round is pruned here, too
                 self._store.prune_files(project, self._settings.keep_rounds)
-            self._warm(project)
             return self._look(project)
         return None
 
@@ -247,13 +247,18 @@ class Reconciler:
         FeatureCache(self._settings.cache).prune(self._settings.cache_bytes)
         self._cleanup.wake()
 
-    def _warm(self, project: int) -> None:
-        """Load what serves before somebody waits for it; train again what cannot be loaded."""
+    def _warm(self, project: int) -> bool:
+        """Load what serves before somebody waits for it; train again what cannot be loaded.
+
+        Returns:
+            Whether another version serves since.
+        """
         try:
-            self._serving.warm(project)
+            return self._serving.warm(project)
         except UnusableCheckpoint as error:
             current = self._store.current(project)
             if current is not None and current.checkpoint not in self._unreadable:
                 self._unreadable.add(current.checkpoint)
                 log.warning("checkpoint cannot be read", project=project, reason=str(error))
                 self._store.request(project, Kind.TRAIN, f"no usable checkpoint: {error}"[:300])
+        return False

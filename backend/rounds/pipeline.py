@@ -14,6 +14,7 @@ import structlog
 
 from backend.errors import EquipoiseError
 from backend.labelstudio.config import LabelConfig
+from backend.labelstudio.in_step import follow
 from backend.labelstudio.votes import label_arrays
 from backend.media import absent
 from backend.queue import publish as publishing
@@ -53,7 +54,9 @@ def run_round(run: Run) -> Fetched:
     """
     with run.heartbeat():
         with run.phase("fetch"):
-            fetched = fetch(run.studio, run.project)
+            fetched = fetch(
+                run.studio, run.mirror, run.project, lambda: run.progress("fetch", 0, 0)
+            )
         if fetched.unread:
             run.work["unread"] = sum(fetched.unread.values())
         for reason, count in fetched.unread.items():
@@ -117,7 +120,9 @@ def _rank_again(run: Run, fetched: Fetched) -> None:
         raise EquipoiseError("There is no trained model yet: run `equipoise retrain` first.")
     check_want(run.options.want, fetched.config.schema)
     model = checkpoint.load(
-        run.store.path(current.checkpoint), device=run.settings.device, expect=fetched.config.schema
+        run.store.artifacts.bring(current.checkpoint),
+        device=run.settings.device,
+        expect=fetched.config.schema,
     )
     tasks = [item.task for item in fetched.labelled] + fetched.pool
     with run.phase("encode"):
@@ -196,6 +201,7 @@ def _rank_and_publish(
         )
         fields["measured"] = {**fields["measured"], "accept": safe.to_json()}
     if run.round.options.get("dry"):
+        run.store.artifacts.publish(run.round.folder)
         run.store.renew(run.claim, durations=dict(run.durations))
         return
     _publish_and_commit(run, fetched.config, table, **fields)
@@ -220,12 +226,14 @@ def _keep(
 def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any) -> None:
     version = run.round.version
     with run.phase("publish"):
+        follow(run.studio, run.mirror, run.project)  # some were done while this was computed
+        run.store.artifacts.publish(run.round.folder)  # servers must have it before it is named
         rows = publishing.predictions(
             table,
             config,
             version,
             run.options.published,
-            run.studio.open_tasks(run.project),
+            run.mirror.ids(only_open=True),
         )
         published = publishing.publish(run.studio, run.project, rows, version)
     served = {row["task"] for row in rows}

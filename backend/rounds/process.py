@@ -2,15 +2,19 @@
 
 A process of its own, so that training never blocks annotators, a crash harms one round only, and
 the round goes on when the server restarts. It waits, loaded, for `{"round": ..., "token": ...}`;
-the lease token is not in its arguments, so it is not in process listings either.
+the lease token is not in its arguments, so it is not in process listings either. On a Ray node it
+is told `{"round": ..., "follow": true}`: it reads its token from the store, and ends when its
+standard input does, because the worker that would have told of its end is gone then.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -41,14 +45,16 @@ def main() -> int:
     if not line:  # the server has no round for us any more
         return 0
     told = json.loads(line)
-    claim = Claim(told["round"], told["token"])
     with contextlib.suppress(OSError):  # Linux: `ps -o comm` and `top` tell who works
         Path("/proc/self/comm").write_text("equipoise-round")
     config = settings()
     configure(config.log_level)
     signal.signal(signal.SIGTERM, _stop)
+    if told.get("follow"):
+        threading.Thread(target=_end_with_input, daemon=True).start()
     store = open_store(config)
-    found = store.round(claim.round)
+    found = store.round(told["round"])
+    claim = Claim(found.id, told.get("token") or found.token)
     structlog.contextvars.bind_contextvars(
         project=found.project, round=found.id, version=found.version
     )
@@ -90,6 +96,12 @@ def _work(store: Store, config: Settings, claim: Claim) -> None:
         store.save_project(owner.id, announced=found.version)
         if found.kind == Kind.COLD:
             warm_cache(run, fetched)
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 1):  # not by Python's file, which is locked while it waits
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

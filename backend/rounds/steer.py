@@ -89,8 +89,8 @@ def _tell(
 def _priority(key: str, fetched: Fetched, reasons: dict[int, list[str]]) -> FloatArray:
     """Return (N,) the number under a key of each task's data; 1 where there is none."""
     found = np.ones(len(fetched.pool))
-    for row, task in enumerate(fetched.pool):
-        number = _number(fetched.tasks[task].get("data", {}).get(key))
+    for row, task in enumerate(fetched.tasks.of(fetched.pool)):
+        number = _number(task["data"].get(key))
         if number is not None:
             found[row] = number
             reasons.setdefault(row, []).append(f"priority {number:g}")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 
 from model.arrays import Array
 from model.schema import Target
@@ -108,12 +109,13 @@ def novelty(pool: Pool, rows: IntArray) -> FloatArray:
     names = [name for name in pool.modalities if name in known]
     here = np.concatenate([pool.features[name][rows] for name in names], axis=1)
     there = np.concatenate([known[name] for name in names], axis=1)
-    from sklearn.neighbors import NearestNeighbors  # here, because loading it takes a while
-
     some = np.random.default_rng(0).permutation(count)[:_REFERENCE]
-    nearest = NearestNeighbors(algorithm="brute").fit(there)
-    usual = nearest.kneighbors(there[some], 2)[0][:, 1]  # the first one is the task itself
-    closest = nearest.kneighbors(here, 1)[0][:, 0]
+    centre = there.mean(axis=0, dtype=np.float64)  # distances far from zero would drown in it
+    labelled, ours = torch.from_numpy(there - centre), torch.from_numpy(here - centre)
+    own = torch.cdist(labelled[some], labelled)
+    own[np.arange(len(some)), some] = torch.inf
+    usual = own.amin(dim=1).numpy()
+    closest = torch.cdist(ours, labelled).amin(dim=1).numpy()
     return np.asarray(np.searchsorted(np.sort(usual), closest) / len(some))
 
 

@@ -17,6 +17,7 @@ CHANGES = (
     "TASKS_DELETED",
     "PROJECT_UPDATED",
 )
+DELETED = "TASKS_DELETED"
 START = "START_TRAINING"
 MAX_PROJECT = 2**31 - 1
 """Label Studio's ids are 32-bit, and so are the store's on PostgreSQL."""
@@ -43,13 +44,14 @@ def created(value: Any) -> str:
     return stamp if stamp.isascii() and stamp.isdecimal() and len(stamp) <= 18 else ""
 
 
-def note(store: Store, action: str, project: Any) -> bool:
+def note(store: Store, action: str, project: Any, tasks: Any = None) -> bool:
     """Note an event of one of our projects; others are let pass.
 
     Args:
         store: the store.
         action: Label Studio's name of the event.
         project: the event's project: an object with an id, or the id.
+        tasks: those that it names, as objects with an id each.
 
     Returns:
         Whether it was ours.
@@ -62,5 +64,14 @@ def note(store: Store, action: str, project: Any) -> bool:
     if action == START:
         store.request(found, Kind.TRAIN, "Start Training in Label Studio")
     elif action in CHANGES:
+        if action == DELETED:  # nothing else tells which ones are gone
+            store.mirror(found).name(_ids(tasks))
         store.mark_changed(found)
     return True
+
+
+def _ids(tasks: Any) -> list[int]:
+    """Return the ids of an event's tasks; what is none names nothing."""
+    listed = tasks if isinstance(tasks, list) else []
+    found = [task.get("id") for task in listed if isinstance(task, dict)]
+    return [task for task in found if type(task) is int and 0 < task <= MAX_PROJECT]

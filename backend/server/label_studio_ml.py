@@ -114,7 +114,8 @@ class EquipoiseModel(LabelStudioMLBase):  # type: ignore[misc]
             event, data = args[0], args[1] if len(args) > 1 else {}
         store = open_store(settings())
         try:
-            note(store, event or "", (data or {}).get("project"))
+            told = data or {}
+            note(store, event or "", told.get("project"), told.get("tasks"))
         finally:
             store.close()
         return {}

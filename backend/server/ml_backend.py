@@ -67,6 +67,7 @@ class WebhookBody(Loose):
 
     action: str = ""
     project: Any = None
+    tasks: Any = None
 
 
 def _project_of(body: PredictBody) -> int:
@@ -150,7 +151,7 @@ class Protocol:
         """Note that something changed, or that training is wanted."""
         self._reconciler.hint()  # Label Studio is alive
         WEBHOOKS.labels(action=body.action if body.action in CHANGES else "other").inc()
-        if note(self._store, body.action, body.project):
+        if note(self._store, body.action, body.project, body.tasks):
             self._reconciler.wake()
         return {}
 

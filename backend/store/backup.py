@@ -23,6 +23,8 @@ from typing import IO, Any
 
 from backend.errors import EquipoiseError
 from backend.settings import Settings
+from backend.store.artifacts import Artifacts
+from backend.store.bucket import Bucket
 from backend.store.migrations import HEAD
 from backend.store.store import Store
 from backend.store.tables import State
@@ -77,10 +79,10 @@ def _write(settings: Settings, path: Path, store: Store) -> int:
             _copy_database(settings.data_dir / DATABASE, copy)
             _add(archive, copy, DATABASE, sums)
             seen = Store(f"sqlite:///{copy}", Path(folder))
-            files = list(_round_files(seen, store.files))
+            files = list(_round_files(seen, store.artifacts))
             seen.close()
         else:
-            files = list(_round_files(store, store.files))
+            files = list(_round_files(store, store.artifacts))
         for source in files:
             _add(archive, source, str(source.relative_to(store.files)), sums)
         text = {"equipoise": version("equipoise"), "schema": HEAD, "sha256": sums}
@@ -104,8 +106,8 @@ def _copy_database(source: Path, target: Path) -> None:
         writing.close()
 
 
-def _round_files(seen: Store, files: Path) -> Iterator[Path]:
-    """Yield the files of the finished rounds that a store names, of those still on disk."""
+def _round_files(seen: Store, files: Artifacts) -> Iterator[Path]:
+    """Yield the files of the finished rounds that a store names, of those that are still there."""
     folders: dict[str, bool] = {}
     for owner in seen.projects():
         for found in seen.rounds(owner.id):
@@ -113,9 +115,10 @@ def _round_files(seen: Store, files: Path) -> Iterator[Path]:
                 needed = found.id == owner.current
                 folders[found.folder] = folders.get(found.folder, False) or needed
     for folder, needed in folders.items():
-        if needed and not (files / folder).is_dir():
-            raise FileNotFoundError(files / folder)
-        for path in sorted((files / folder).rglob("*")):
+        here = files.bring(folder)
+        if needed and not here.is_dir():
+            raise FileNotFoundError(here)
+        for path in sorted(here.rglob("*")):
             if path.is_file() and not path.is_symlink() and not path.name.endswith(".writing"):
                 yield path
 
@@ -161,6 +164,8 @@ def restore(settings: Settings, path: Path) -> list[str]:
     try:
         count = _extract(path, staging)
         lines = [f"{count} files restored into {target}", *_check(settings, staging)]
+        if settings.bucket:
+            lines.append(_publish(Bucket(staging, settings.bucket)))
         # The database last: before it is there, this is no store.
         for name in ("projects", DATABASE):
             if (staging / name).exists():
@@ -221,6 +226,14 @@ def _check_members(members: list[tarfile.TarInfo]) -> None:
                 f"The archive holds {member.name[:80]!r}, which no backup holds; nothing of it "
                 "was used."
             )
+
+
+def _publish(bucket: Bucket) -> str:
+    """Put the rounds of an archive into the bucket that servers share."""
+    rounds = sorted(bucket.folder.glob("projects/*/*"))
+    for found in rounds:
+        bucket.publish(str(found.relative_to(bucket.folder)))
+    return f"{len(rounds)} rounds published to artifacts_url"
 
 
 def _check(settings: Settings, staging: Path) -> list[str]:

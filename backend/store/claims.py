@@ -88,7 +88,8 @@ class Claims(Rounds):
             if wish and owner.requested == wish:
                 owner.requested = {}
             session.flush()
-            found.folder = f"projects/{project}/{found.version}"
+            # A project that was forgotten and came back uses versions again, its folders never.
+            found.folder = f"projects/{project}/{found.version}.{secrets.token_hex(4)}"
             return Claim(found.id, token)
 
     def renew(self, claim: Claim, **fields: Any) -> None:

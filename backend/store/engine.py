@@ -7,11 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
 from backend.errors import StoreError
 
+MOUNTS = Path("/proc/self/mountinfo")
+_ELSEWHERE = frozenset(
+    (
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs"),
+        *("sshfs", "rclone", "s3fs", "gcsfuse", "mount-s3", "mountpoint-s3", "goofys", "davfs"),
+    )
+)
+"""Types of filesystems that are on other machines, with or without `fuse.` before them."""
 _CLOCK = text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
 
 
@@ -39,10 +47,49 @@ def make_writable(folder: Path) -> None:
         )
 
 
+def check_place(url: str, mounts: Path = MOUNTS) -> None:
+    """Raise StoreError where a SQLite store lies on another machine's disk.
+
+    Its locks and its shared memory do not reach there: two machines would break it.
+
+    Args:
+        url: of the store.
+        mounts: what the kernel says of filesystems (Linux); nothing is known without it.
+    """
+    database = make_url(url).database
+    if not url.startswith("sqlite") or not database or not mounts.exists():
+        return
+    kind = _filesystem(Path(database).absolute(), mounts.read_text())
+    if kind in _ELSEWHERE or kind.removeprefix("fuse.") in _ELSEWHERE:
+        raise StoreError(
+            f"{database} lies on a network folder ({kind}), where SQLite is not safe. Put data_dir "
+            "on a disk of this machine, or name a PostgreSQL in store_url. Servers that share one "
+            "find each other's rankings by artifacts_url."
+        )
+
+
+def _filesystem(path: Path, mounts: str) -> str:
+    """Return the type of the filesystem that a path is on, from the text of mountinfo."""
+    place = str(path.resolve())
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        at = before.split(" ")[4].replace(r"\040", " ")
+        inside = place == at or place.startswith(at.rstrip("/") + "/")
+        if inside and len(at) >= len(best):  # of two on one place the later hides the other
+            best, kind = at, after.split(" ")[0]
+    return kind
+
+
 def open_engine(url: str) -> Engine:
-    """Return the engine of a store; SQLite writes ahead, and every commit reaches the disk."""
+    """Return the engine of a store; SQLite writes ahead, and every commit reaches the disk.
+
+    Raises:
+        StoreError: it is SQLite's on a network folder.
+    """
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True)
+    check_place(url)
     engine = create_engine(url, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")

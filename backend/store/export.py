@@ -35,8 +35,7 @@ def export(store: Store, project: int, out: Path, version: str | None = None) ->
         EquipoiseError: unknown format, no such version, or nothing ranked yet.
     """
     check_format(out)
-    place = store.path(_find(store, project, version).folder) / "ranking.parquet"
-    return write(ranking.load(place), out)
+    return write(ranking.load(store.ranking(_find(store, project, version))), out)
 
 
 def export_labels(store: Store, project: int, out: Path) -> int:
@@ -91,7 +90,7 @@ def _find(store: Store, project: int, version: str | None) -> Round:
             )
         return current
     for found in store.rounds(project):
-        if found.version == version and (store.path(found.folder) / "ranking.parquet").exists():
+        if found.version == version and store.has_ranking(found):
             return found
     raise EquipoiseError(f"Project {project} has no ranking of version {version!r}.")
 

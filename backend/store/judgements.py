@@ -87,7 +87,9 @@ def save(columns: Mapping[str, Array], store: Store, found: Round) -> None:
 
 def path(store: Store, checkpoint: str) -> Path | None:
     """Return where the judgements beside a checkpoint are; None where there are none."""
-    found = store.path(checkpoint).parent / NAME if checkpoint else Path()
+    if not checkpoint:
+        return None
+    found = store.artifacts.bring(f"{Path(checkpoint).parent}/{NAME}")
     return found if found.is_file() else None
 
 

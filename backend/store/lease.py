@@ -26,20 +26,26 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 Sessions = sessionmaker[Session]
+_BUSY = {
+    "project": "Another process is changing the set-up of project {} (connect, disconnect, "
+    "rollback or clean-up); try again when it is done.",
+    "mirror": "Another process is reading the tasks of project {}; try again when it is done.",
+}
 
 
 @contextmanager
-def kept_alive(renew: Callable[[], bool]) -> Iterator[None]:
+def kept_alive(renew: Callable[[], bool], seconds: float | None = None) -> Iterator[None]:
     """Renew a lease from a thread of its own while the body runs.
 
     Args:
         renew: renews it; False where it is lost, which ends the renewing. What it raises is
             logged, and the next beat tries again: a store may be busy.
+        seconds: how long it lasts; None: LEASE_SECONDS.
     """
     stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(LEASE_SECONDS / 4):
+        while not stop.wait((seconds or LEASE_SECONDS) / 4):
             try:
                 if not renew():
                     return
@@ -56,43 +62,48 @@ def kept_alive(renew: Callable[[], bool]) -> Iterator[None]:
 
 
 @contextmanager
-def alone(sessions: Sessions, project: int, wait: float) -> Iterator[None]:
-    """Be the only one that changes how a project is set up, in all processes on this store.
+def alone(
+    sessions: Sessions,
+    project: int,
+    wait: float,
+    what: str = "project",
+    seconds: float | None = None,
+) -> Iterator[None]:
+    """Be the only one that changes something of a project, in all processes on this store.
 
     Args:
         sessions: of the store.
         project: project id.
         wait: seconds to wait for another one to be done; more than a lease outlives a process
             that died with it.
+        what: its set-up ("project"), or what is kept of its tasks ("mirror").
+        seconds: how long the lease outlives a process that died with it; None: LEASE_SECONDS.
 
     Raises:
         Busy: another process still has it.
     """
-    name, token = f"project:{project}", secrets.token_hex(16)
+    name, token = f"{what}:{project}", secrets.token_hex(16)
     deadline = time.monotonic() + wait
-    while not take(sessions, name, token):
+    while not take(sessions, name, token, seconds):
         if time.monotonic() >= deadline:
-            raise Busy(
-                f"Another process is changing the set-up of project {project} (connect, "
-                "disconnect, rollback or clean-up); try again when it is done."
-            )
+            raise Busy(_BUSY[what].format(project))
         time.sleep(0.1)
     mine = update(Lease).where(Lease.name == name, Lease.token == token)
 
     def renew() -> bool:
         with sessions.begin() as session:
-            session.execute(mine.values(until=clock(session) + LEASE_SECONDS))
+            session.execute(mine.values(until=clock(session) + (seconds or LEASE_SECONDS)))
         return True
 
     try:
-        with kept_alive(renew):
+        with kept_alive(renew, seconds):
             yield
     finally:
         with sessions.begin() as session:
             session.execute(delete(Lease).where(Lease.name == name, Lease.token == token))
 
 
-def take(sessions: Sessions, name: str, token: str) -> bool:
+def take(sessions: Sessions, name: str, token: str, seconds: float | None = None) -> bool:
     """Take a lease that is free or has run out; tell whether it is ours now."""
     try:
         with sessions.begin() as session:
@@ -100,7 +111,8 @@ def take(sessions: Sessions, name: str, token: str) -> bool:
             session.execute(delete(Lease).where(Lease.name == name, Lease.until <= now))
             if session.get(Lease, name) is not None:
                 return False
-            session.add(Lease(name=name, token=token, until=now + LEASE_SECONDS))
+            until = now + (seconds or LEASE_SECONDS)
+            session.add(Lease(name=name, token=token, until=until))
     except IntegrityError:  # another process was faster
         return False
     return True

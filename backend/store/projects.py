@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import ForeignProject, NotConnected
-from backend.store.tables import Kind, Project, Round
+from backend.store.tables import Kind, Mirrored, Named, Project, Round
 
 
 class Projects:
@@ -79,7 +79,8 @@ class Projects:
     def forget(self, project: int) -> None:
         """Delete a project and its rounds; its files are the caller's."""
         with self._write() as session:
-            session.execute(delete(Round).where(Round.project == project))
+            for table in (Round, Mirrored, Named):
+                session.execute(delete(table).where(table.project == project))
             session.execute(delete(Project).where(Project.id == project))
 
     def mark_changed(self, project: int) -> None:

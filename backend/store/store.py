@@ -13,11 +13,14 @@ from sqlalchemy.orm import sessionmaker
 from backend.errors import EquipoiseError
 from backend.settings import ProjectSettings, Settings
 from backend.store import lease
+from backend.store.artifacts import Artifacts
+from backend.store.bucket import Bucket
 from backend.store.claims import Claim, Claims
 from backend.store.engine import make_writable, open_engine
 from backend.store.files import Files
 from backend.store.lease import LEASE_SECONDS
 from backend.store.migrations import bring_up_to_date
+from backend.store.mirror import Mirror
 from backend.store.tables import Project
 
 __all__ = ["INITIAL_VERSION", "Claim", "Store", "effective", "open_store"]
@@ -28,18 +31,20 @@ INITIAL_VERSION = "equipoise-r0000"
 class Store(Claims, Files):
     """All reads and writes of the store."""
 
-    def __init__(self, url: str, files: Path) -> None:
+    def __init__(self, url: str, files: Path, bucket: str = "") -> None:
         """Open the store; its tables are made where missing and migrated where old.
 
         Args:
             url: SQLAlchemy URL.
             files: folder for checkpoints, rankings and the feature cache.
+            bucket: URL of where servers share checkpoints and rankings; "": that folder is all.
 
         Raises:
             StoreError: the store is a newer Equipoise's, or not Equipoise's at all; or nothing can
                 be written to the folder.
         """
         self.files = files
+        self.artifacts = Bucket(files, bucket) if bucket else Artifacts(files)
         make_writable(files)
         self.engine = open_engine(url)
         bring_up_to_date(self.engine)
@@ -48,6 +53,10 @@ class Store(Claims, Files):
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+    def mirror(self, project: int) -> Mirror:
+        """Return what is kept of a project's tasks."""
+        return Mirror(self._sessions, project)
 
     def alone(
         self, project: int, *, wait: float = 2 * LEASE_SECONDS
@@ -73,4 +82,4 @@ def effective(settings: Settings, owner: Project) -> ProjectSettings:
 
 def open_store(settings: Settings) -> Store:
     """Open the store that the settings name."""
-    return Store(settings.database, settings.data_dir)
+    return Store(settings.database, settings.data_dir, settings.bucket)

@@ -1,11 +1,11 @@
-"""The store's tables: projects, their rounds, and leases. A change needs a file in migrations/."""
+"""The store's tables: projects, rounds, tasks, leases. A change needs a file in migrations/."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, false
+from sqlalchemy import JSON, ForeignKey, Index, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -60,6 +60,8 @@ class Project(Base):
     cleaning: Mapped[int] = mapped_column(default=0, server_default="0")
     # What its people were told: event -> cause.
     told: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # How far the mirror is in step: see backend/store/mirror.py.
+    mirror: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 class Round(Base):
@@ -111,3 +113,42 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     token: Mapped[str]
     until: Mapped[float]
+
+
+class Mirrored(Base):
+    """One task as Label Studio last showed it.
+
+    Attributes:
+        project: project id.
+        task: task id.
+        updated: when Label Studio says that it changed, as it writes it.
+        open: whether annotations are still wanted.
+        made: annotations that are not skipped ones.
+        skipped: skipped ones.
+        data: its data: JSON, compressed.
+        annotations: what of its annotations is read: a JSON list, compressed; NULL: it has none.
+    """
+
+    __tablename__ = "mirror"
+
+    project: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    task: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    updated: Mapped[str]
+    open: Mapped[bool]
+    made: Mapped[int]
+    skipped: Mapped[int]
+    data: Mapped[bytes]
+    annotations: Mapped[bytes | None]
+
+    # Counting and listing the open ones need not pass over the data.
+    __table_args__ = (Index("mirror_states", "project", "task", "open", "made", "skipped"),)
+
+
+class Named(Base):
+    """A task that an event has named, to be asked for with the next look."""
+
+    __tablename__ = "named"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project: Mapped[int] = mapped_column(index=True)
+    task: Mapped[int]

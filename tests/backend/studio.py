@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -20,8 +23,11 @@ Json = dict[str, Any]
 class FakeStudio:
     """One project with tasks and predictions.
 
+    As Label Studio 1.23.2 does, it dates every edit of a task's data and annotations, but neither
+    deletions of tasks nor what `undated` is called after.
+
     Attributes:
-        remote: the project as /api/projects/ID/ shows it.
+        remote: the project as /api/projects/ID/ shows it; counts that are not in it are counted.
         tasks: open tasks' ids.
         predictions: stored predictions.
         data: task id -> data, where not empty.
@@ -34,6 +40,9 @@ class FakeStudio:
         lost: how many of the next POST requests are done, but not answered.
         strict: whether one answer that does not pass the check refuses all, instead of itself.
         named: at each change of the version: the version, and how many predictions it then had.
+        clock: seconds since the epoch; by it edits and answers are dated.
+        page: the largest page of tasks.
+        listed: how many tasks it has shown in lists.
     """
 
     def __init__(self, tasks: int = 10) -> None:
@@ -42,8 +51,6 @@ class FakeStudio:
             "title": "Reviews",
             "label_config": CONFIG,
             "model_version": "",
-            "task_number": tasks,
-            "total_annotations_number": 0,
             "sampling": "Uncertainty sampling",
             "show_collab_predictions": True,
             "min_annotations_to_start_training": 0,
@@ -62,6 +69,11 @@ class FakeStudio:
         self.lost = 0
         self.strict = False
         self.named: list[tuple[str, int]] = []
+        self.clock: Callable[[], float] = time.time
+        self.page = 1000
+        self.listed = 0
+        self._seen: dict[int, str] = {}
+        self._dates: dict[int, float] = {}
         self._next = 1
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -78,6 +90,34 @@ class FakeStudio:
     def count(self, version: str) -> int:
         """Return how many predictions a version has."""
         return sum(row["model_version"] == version for row in self.predictions)
+
+    def date_edits(self) -> None:
+        """Date what was edited since the last time; done with every request."""
+        for task in self.tasks:
+            now = json.dumps([self.data.get(task, {}), self.annotations.get(task, [])])
+            if self._seen.get(task) != now:
+                self._seen[task], self._dates[task] = now, self.clock()
+
+    def undated(self) -> None:
+        """Leave what was edited since the last time without a new date, as bulk actions do."""
+        dates = dict(self._dates)
+        self.date_edits()
+        self._dates.update(dates)
+
+    def counts(self) -> Json:
+        """Return the counts that a project shows."""
+        said = [one for task in self.tasks for one in self.annotations.get(task, [])]
+        skipped = sum(bool(one.get("was_cancelled")) for one in said)
+        return {
+            "task_number": len(self.tasks),
+            "finished_task_number": sum(map(self._is_done, self.tasks)),
+            "total_annotations_number": len(said) - skipped,
+            "skipped_annotations_number": skipped,
+        }
+
+    def _is_done(self, task: int) -> bool:
+        said = [one for one in self.annotations.get(task, []) if not one.get("was_cancelled")]
+        return len(said) >= self.remote["maximum_annotations"]
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Answer one request."""
@@ -127,7 +167,7 @@ class FakeStudio:
             self.remote.update(body)
             if version is not None:
                 self.named.append((version, self.count(version)))
-        return 200, self.remote
+        return 200, {**self.counts(), **self.remote}
 
     def _annotation(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
         if method == "DELETE":
@@ -143,31 +183,33 @@ class FakeStudio:
         return 201, made
 
     def _tasks(self, _: Any) -> tuple[int, Any]:
-        rows = [
-            {
-                "id": task,
-                "data": self.data.get(task, {}),
-                "annotations": self.annotations.get(task, []),
-                "is_labeled": any(
-                    not said.get("was_cancelled") for said in self.annotations.get(task, [])
-                ),
-            }
-            for task in sorted(self.tasks)
-        ]
-        asked = parse_qs(self.query)
-        query = asked.get("query", [""])[0]
-        if "filter:tasks:id" in query:
-            (wanted,) = json.loads(query)["filters"]["items"]
-            rows = [row for row in rows if row["id"] == wanted["value"]]
-        if "annotations_ids" in query:
-            rows = [row for row in rows if row["annotations"]]
-        if "predictions_model_versions" in query:
-            (wanted,) = json.loads(query)["filters"]["items"][0]["value"]
-            for row in rows:
-                row["predictions"] = [p for p in self.predictions if p["task"] == row["id"]]
-            having = lambda row: any(wanted in p["model_version"] for p in row["predictions"])  # noqa: E731
-            rows = [row for row in rows if having(row)]
-        return 200, {"tasks": rows, "total": len(rows)}
+        self.date_edits()
+        asked = {name: values[0] for name, values in parse_qs(self.query).items()}
+        query = json.loads(asked.get("query", "{}"))
+        rows = [self._row(task) for task in sorted(self.tasks)]
+        selected = query.get("selectedItems", {"all": True})
+        if not selected["all"]:
+            rows = [row for row in rows if row["id"] in selected["included"]]
+        for wanted in query.get("filters", {"items": []})["items"]:
+            rows = [row for row in rows if _passes(row, wanted)]
+        size = min(int(asked.get("page_size", 100)), self.page)
+        start = (int(asked.get("page", 1)) - 1) * size
+        shown = rows[start : start + size]
+        self.listed += len(shown)
+        nested = {"annotations", "predictions"} if asked.get("fields") == "all" else set()
+        included = set(asked["include"].split(",")) if "include" in asked else None
+        cut = [_included(row, included, nested) for row in shown]
+        return 200, {"tasks": cut, "total": len(rows)}
+
+    def _row(self, task: int) -> Json:
+        return {
+            "id": task,
+            "data": self.data.get(task, {}),
+            "annotations": self.annotations.get(task, []),
+            "predictions": [p for p in self.predictions if p["task"] == task],
+            "is_labeled": self._is_done(task),
+            "updated_at": _written(self._dates[task]),
+        }
 
     def _backend(self) -> Json:
         return {
@@ -204,9 +246,46 @@ class FakeStudio:
         return 200, self.hooks[0]
 
 
+def _written(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _passes(row: Json, wanted: Json) -> bool:
+    """Tell whether a task passes one filter of the Data Manager's."""
+    name, value = wanted["filter"].removeprefix("filter:tasks:"), wanted["value"]
+    match name, wanted["operator"], wanted["type"]:
+        case "id", "equal", "Number":
+            return bool(row["id"] == value)
+        case "id", "greater", "Number":
+            return bool(row["id"] > value)
+        case "updated_at", "greater_or_equal", "Datetime":
+            datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ")  # else it is refused there
+            return bool(row["updated_at"] >= value)
+        case "annotations_ids", "empty", "String":
+            return bool(row["annotations"]) is not value
+        case "predictions_model_versions", "contains", "List":
+            return any(value[0] in one["model_version"] for one in row["predictions"])
+    raise AssertionError(f"no such filter is known here: {wanted}")
+
+
+def _included(row: Json, included: set[str] | None, nested: set[str]) -> Json:
+    """Leave out of a task what was not asked for; the names hold for what is in it as well."""
+    inner = ("annotations", "predictions")
+    found = {k: v for k, v in row.items() if k not in inner or k in nested}
+    if included is None:
+        return found
+    found = {k: v for k, v in found.items() if k in included}
+    if "annotations" in found:
+        found["annotations"] = [
+            {k: v for k, v in said.items() if k in included} for said in found["annotations"]
+        ]
+    return found
+
+
 def _handler(studio: FakeStudio) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and content need not wait for each other
 
         def _any(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
@@ -241,6 +320,9 @@ def _handler(studio: FakeStudio) -> type[BaseHTTPRequestHandler]:
 
         def do_DELETE(self) -> None:
             self._any()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(timestamp or int(studio.clock()))
 
         def log_message(self, *_: object) -> None:
             """Print nothing."""

@@ -99,6 +99,13 @@ def test_a_made_secret_is_the_same_for_all_who_ask(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).event_secret is None
 
 
+def test_servers_that_share_a_bucket_need_one_secret() -> None:
+    shared = {"basic_auth_user": "u", "basic_auth_pass": "p", "artifacts_url": "s3://bucket"}
+    with pytest.raises(ValueError, match="set it, the same on each"):
+        Settings(**shared)
+    assert Settings(**shared, webhook_secret="s").event_secret == "s"
+
+
 @pytest.mark.parametrize("value", ["", " x", "a\nb", "ä"])
 def test_a_secret_that_is_no_header_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="visible ASCII"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from experiments import accept, mislabelled
-from experiments.accept import Data, Moment
+from experiments.accept import Moment
+from experiments.known import Data
 from model.schema import Target
 from strategies import TargetKind
 

@@ -11,6 +11,7 @@ import pytest
 from experiments.columns import Columns
 from experiments.dataset import DataError
 from experiments.manifest import file_reference, read
+from experiments.splitting import Split
 from model.sample import MediaError, Reference
 from strategies.pool import TargetKind
 
@@ -41,6 +42,25 @@ def test_a_csv_is_read_with_its_split_and_its_gaps(tmp_path: Path) -> None:
     assert isinstance(third["photo"], Reference)
     with pytest.raises(MediaError, match="no such file"):
         third["photo"].load()
+
+
+def test_the_split_may_have_other_names(tmp_path: Path) -> None:
+    rows = "a,x,good,Train\nb,x,bad,valid\nc,x,bad,test\nd,x,good,holdout\ne,x,good,\n"
+    path = manifest(tmp_path, f"photo,words,mood,part\n{rows}")
+    data = read(path, COLUMNS, None, 0.2, Split.read("part[train|valid,test]"))
+    assert (data.train.tolist(), data.test.tolist()) == ([0, 1], [2])
+    with pytest.raises(DataError, match=r"'holdout'; write .* --split \"part\[train\|holdout,test"):
+        read(path, COLUMNS, None, 0.2, Split.read("part"))
+    with pytest.raises(DataError, match="nowhere 'dev'; it says: holdout, test, train, valid"):
+        read(path, COLUMNS, None, 0.2, Split.read("part[train,dev]"))
+    with pytest.raises(DataError, match="has no column 'fold'"):
+        read(path, COLUMNS, None, 0.2, Split.read("fold"))
+
+
+@pytest.mark.parametrize("text", ["", "a[b]", "a[b,c", "a[b,b]", "a[b|,c]", "a[b,c,d]", "[b,c]"])
+def test_splits_that_are_none(text: str) -> None:
+    with pytest.raises(DataError, match="--split"):
+        Split.read(text)
 
 
 def test_json_lines_hold_several_labels_numbers_and_sequences(tmp_path: Path) -> None:

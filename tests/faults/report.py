@@ -13,7 +13,7 @@ from typing import Any
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 ORDER = (
-    *("kill-worker", "kill-server", "studio", "gone", "restart"),
+    *("kill-worker", "kill-server", "kill-publishing", "studio", "gone", "restart"),
     *("disk-full", "disk-read-only", "clock-back", "clock-ahead"),
     *("storm", "predict", "fuzz-endpoints", "fuzz-bodies", "fuzz-configs", "fuzz-media", "media"),
     *("two-servers", "two-servers-postgresql", "soak", "team", "checker"),
@@ -21,6 +21,7 @@ ORDER = (
 PROMISED = {
     "kill-worker": 50,
     "kill-server": 50,
+    "kill-publishing": 50,
     "studio": 24,
     "storm": 1000,
     "fuzz-endpoints": 5000,

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 
 import pytest
 
 from backend.store.lease import LEASE_SECONDS
-from demo.background import free_port
+from tests.backend import postgresql as server
 from tests.faults.plan import full_only, note, rng, turns
 from tests.faults.promises import Watch, check_settled
 from tests.faults.server import Server
@@ -113,34 +109,5 @@ def wake_up(stand: Stand, pid: int | None) -> None:
 @pytest.fixture
 def postgresql() -> Iterator[str]:
     """Run a PostgreSQL server of our own and return its URL."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    found = shutil.which("initdb") or (str(programs[-1]) if programs else None)
-    if found is None:
-        pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
-    pytest.importorskip("psycopg", reason="psycopg is missing: install the extra postgres")
-    bin_dir = Path(found).resolve().parent
-    folder = Path(tempfile.mkdtemp(prefix="faults-pg-"))
-    user = "nobody" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
-    if user is not None:
-        shutil.chown(folder, user)
-    port = free_port()
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    try:
-        _run([bin_dir / "initdb", "-A", "trust", "-U", "faults", "-D", folder / "data"], user)
-        control = [bin_dir / "pg_ctl", "-D", folder / "data", "-w"]
-        _run([*control, "-o", options, "-l", folder / "log", "start"], user)
-        yield f"postgresql+psycopg://faults@127.0.0.1:{port}/postgres"
-        _run([*control, "-m", "immediate", "stop"], user)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _run(command: list[str | Path], user: str | None) -> None:
-    subprocess.run(
-        [str(word) for word in command],
-        user=user,
-        cwd="/",
-        check=True,
-        stdout=subprocess.DEVNULL,
-        timeout=120,
-    )
+    with server.running() as address:
+        yield address

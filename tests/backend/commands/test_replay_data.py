@@ -65,6 +65,17 @@ def source(folder: Path, exported: Any, config: str = CONFIG) -> Source:
     return Source(str(folder / "export.json"), None, folder, None, folder / "config.xml", 0.2)
 
 
+def test_the_split_of_an_export_stands_in_its_data(tmp_path: Path) -> None:
+    exported = tasks()
+    for number, task in enumerate(exported):
+        task["data"]["fold"] = "dev" if number % 4 == 0 else "train"
+    data = read_source(replace(source(tmp_path, exported), split="fold[train,dev]"))
+    assert data.test.tolist() == [*range(0, LEAST_TASKS + len(ADDRESSES), 4)]
+    assert len(data.train) + len(data.test) == LEAST_TASKS + len(ADDRESSES)
+    with pytest.raises(DataError, match="comes with a split of its own"):
+        read_source(Source("avdigits", None, tmp_path, None, None, 0.2, "fold"))
+
+
 def test_an_export_is_read_with_its_media(tmp_path: Path) -> None:
     data = read_source(source(tmp_path, tasks()))
     assert len(data.samples) == len(data.train) + len(data.test) == LEAST_TASKS + len(ADDRESSES)

@@ -17,6 +17,33 @@ import yaml
 from backend.labelstudio.config import LabelConfig, Level, parse
 from demo.installation import LABEL_STUDIO_VERSION, Installation
 
+SHORT = ("Text Classification", "Object Detection with Bounding Boxes", "Machine Translation")
+"""Played by `make test`: one of each level."""
+PLAYED = (
+    *SHORT,
+    "Image Classification",
+    "Signal Quality Detection",
+    "Video Classification",
+    "Tabular Data",
+    "Time Series Forecasting",
+    "Pairwise classification",
+    "Taxonomy",
+    "Intent Classification and Slot Filling",
+    "Content Moderation",
+    "PDF Classification",
+    "Named Entity Recognition",
+    "HTML Entity Recognition",
+    "Sound Event Detection",
+    "Activity Recognition",
+    "Semantic Segmentation with Polygons",
+    "Semantic Segmentation with Masks",
+    "Video Frame Classification",
+    "LLM Ranker",
+    "Image Captioning",
+    "Fine-Tune an Agent without an LLM",
+)
+"""Played by `make templates`, two rounds each on a real Label Studio."""
+
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "templates.md"
 _HEAD = """# The templates of Label Studio
@@ -28,6 +55,11 @@ What Equipoise makes of each of the {count} project templates in Label Studio {v
 - **presence** ({presence}): which labels occur in a task is learned and orders the queue; nothing
   is pre-annotated.
 - **coverage** ({coverage}): nothing can be learned from the answers; the order covers the pool.
+
+Those **in bold** ({played}) are played by `make templates`, two rounds each on a real Label Studio
+with tiny media: the queue serves the published order, no answer is invented, and undo leaves
+nothing. Of the others the label config is read, and answers to it are checked, but nobody has
+labelled in them.
 
 | template | level | what is done | left out |
 |---|---|---|---|
@@ -60,7 +92,9 @@ def page() -> str:
     found = [(template, parse(template.configs[0])) for template in templates()]
     counts = Counter(config.level for _, config in found)
     numbers = {level.value: counts[level] for level in Level}
-    head = _HEAD.format(count=len(found), version=LABEL_STUDIO_VERSION, **numbers)
+    head = _HEAD.format(
+        count=len(found), version=LABEL_STUDIO_VERSION, played=len(PLAYED), **numbers
+    )
     return head + "".join(_row(template, config) for template, config in found)
 
 
@@ -71,7 +105,8 @@ def _row(template: Template, config: LabelConfig) -> str:
         name = re.sub(r"<(\w+) name='(.*)'>", r"\2 (\1)", tag)
         reasons.setdefault(reason.partition("; equipoise=")[0], []).append(name)
     left_out = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
-    cells = (template.title, config.level.value, config.sentence, left_out)
+    title = f"**{template.title}**" if template.title in PLAYED else template.title
+    cells = (title, config.level.value, config.sentence, left_out)
     return "| " + " | ".join(cell.replace("|", "\\|").strip() for cell in cells) + " |\n"
 
 

@@ -102,8 +102,8 @@ def test_what_is_predicted_is_taken_and_read_back_as_the_same(
     else:
         output = np.eye(len(target.classes))[[data.draw(st.integers(0, len(target.classes) - 1))]]
     (item,) = prediction_result(config, {"c": output}, 0, importable=True)
-    # Its check reads names as they are written, the editor in any case; what it refuses is published
-    # without the answer (tests/backend/queue/test_publish.py).
+    # Its check reads names as they are written, the editor in any case; what it refuses is
+    # published without the answer (tests/backend/queue/test_publishing.py).
     if not any(odd in control for odd in ("<choices", " a , b ", "maxrating")):
         assert (
             LabelInterface(text).validate_prediction({"result": [item]}, return_errors=True) == []

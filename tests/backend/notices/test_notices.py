@@ -206,17 +206,15 @@ def test_the_receiver_of_the_docs_takes_ours_and_nothing_else(
     threading.Thread(target=known["server"].serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{known['server'].server_port}"
     told = message(config, 1, "Digits", Event("test", "test", "Equipoise can reach you."))
-    with_url = config.model_copy(
-        update={"notify_url": Settings(notify_url=url, notify_secret=SECRET).notify_url}
-    )
-    deliver(with_url, told)
+    mine = Settings(notify_url=url, notify_secret=SECRET)
+    deliver(mine, told)
     other = Settings(notify_url=url, notify_secret="another")
     with pytest.raises(NotDelivered, match="answered 403"):
         deliver(other, told)
     known["server"].shutdown()
     known["server"].server_close()
     with pytest.raises(NotDelivered, match="does not answer") as away:
-        deliver(ours, told)
+        deliver(mine, told)
     assert away.value.passing
     assert said.get(timeout=60) == "Equipoise can reach you."
     assert said.empty()

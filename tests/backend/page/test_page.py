@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from backend.page.forms import token
 from backend.server.app import create_app
 from backend.settings import Settings
 from backend.store.store import Store
@@ -192,6 +193,18 @@ def test_the_page_is_one_outline_and_loads_nothing_from_elsewhere(
     assert all(after - before <= 1 for before, after in steps)
     assert '<html lang="en">' in page
     assert client.get("/page.css").headers["content-type"].startswith("text/css")
+
+
+def test_a_form_of_one_server_is_good_on_another(tmp_path: Path) -> None:
+    def made(name: str, **more: str) -> str:
+        secrets = {"basic_auth_user": "u", "basic_auth_pass": "p", "webhook_secret": "s", **more}
+        return token(Settings(data_dir=tmp_path / name, **secrets), 7, "retrain")
+
+    assert made("one") == made("two")
+    assert (
+        len({made("one"), made("one", basic_auth_pass="q"), made("one", webhook_secret="t")}) == 3
+    )
+    assert not list(tmp_path.iterdir()), "nothing is kept in files"
 
 
 def test_forms_do_what_the_command_line_does(client: TestClient, store: Store) -> None:

@@ -161,12 +161,12 @@ def test_what_is_accepted_is_sure_and_leaves_the_next_draws_of_chance(
 def test_accepted_answers_teach_nothing_and_go_again(
     store: Store, config: Settings, client: LabelStudio, studio: FakeStudio
 ) -> None:
-    before = fetch(client, 1)
+    before = fetch(client, store.mirror(1), 1)
     found = acceptable(client, store, config, 1, 0.05)
     told: list[int] = []
     written = accept(client, store, 1, found, told.append)
     assert written == len(found.answers) == told[-1]
-    now = fetch(client, 1)
+    now = fetch(client, store.mirror(1), 1)
     assert [item.stamp for item in now.labelled] == [item.stamp for item in before.labelled]
     assert now.accepted == set(found.answers)
     assert set(now.pool) == set(before.pool) - now.accepted
@@ -178,7 +178,7 @@ def test_accepted_answers_teach_nothing_and_go_again(
     made["lead_time"] = 4.2
     studio.annotations[two][0]["ground_truth"] = True
     studio.annotations[three].append(person(7, "B"))
-    now = fetch(client, 1)
+    now = fetch(client, store.mirror(1), 1)
     assert {one, two, three} <= {item.task for item in now.labelled}
     assert not {one, two, three} & now.accepted
     assert {i.task: i.values["label"] for i in now.labelled}[three] == ("B",)

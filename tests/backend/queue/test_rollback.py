@@ -164,7 +164,7 @@ def test_the_next_look_does_not_undo_it(
         assert store.project(1).problem == ""
     assert studio.count(rounds[0].version) == 5
     studio.remote["task_number"] = 60
-    found = due(Look(store, config, Circuits()).facts(client, store.project(1), studio.remote))
+    found = due(Look(store, config, Circuits()).facts(client, store.project(1), client.project(1)))
     assert found is not None
     assert found.cause == "20 new tasks"
     claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {})

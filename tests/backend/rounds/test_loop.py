@@ -65,7 +65,7 @@ def spawned(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """Let small processes that only wait take the place of workers; returns those started."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def spawn() -> subprocess.Popen[bytes]:
+    def spawn(program: str) -> subprocess.Popen[bytes]:
         waits = "import time; time.sleep(100)"
         started.append(subprocess.Popen([sys.executable, "-c", waits], stdin=subprocess.PIPE))
         return started[-1]

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -247,9 +248,16 @@ def test_a_training_round_of_two_modalities(studio: FakeStudio, store: Store, ru
 
 
 def test_the_next_training_round_says_how_much_it_agrees(studio: FakeStudio, run: Run) -> None:
+    studio.clock = lambda: time.time() - 1000
+    studio.date_edits()
+    studio.clock = time.time
     run(Kind.TRAIN)
     label(studio, *range(61, 66))
+    studio.requests.clear()
+    studio.listed = 0
     found = run(Kind.TRAIN)
+    assert len(studio.requests) == 9, "whatever the number of tasks"
+    assert studio.listed == 10, "what is labelled now, at the start and before it is published"
     assert found.number == 2
     assert found.labels == LABELLED + 5
     assert found.metrics["pool_agreement"] == 1

@@ -27,6 +27,7 @@ CONFIG = (
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
 )
 VERSION = "equipoise-r0001-entropy"
+NETWORKS = {"torch", "PIL", "av", "soundfile"}
 RATING = '<View><Text name="t" value="$text"/><Rating name="r" toName="t"/></View>'
 
 
@@ -90,14 +91,21 @@ def commit_ranking(store: Store) -> None:
         schema,
         {"strategy": "entropy", "round": 1, "model_version": VERSION},
     )
-    ranking.save(table, store.path(store.round(claim.round).folder) / "ranking.parquet")
+    folder = store.round(claim.round).folder
+    ranking.save(table, store.path(folder) / "ranking.parquet")
+    store.artifacts.publish(folder)
     store.commit(claim, schema=schema.to_json(), pool=3)
 
 
-@pytest.mark.parametrize("module", ["server.app", "queue.connect", "queue.media_check"])
-def test_server_and_commands_load_no_network_and_no_decoder(module: str) -> None:
-    """Their start is quick, their memory small, and no file of a task can end them."""
-    heavy = "{'torch', 'PIL', 'av', 'soundfile'}"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        *((one, NETWORKS) for one in ("server.app", "queue.connect", "queue.media_check")),
+        ("rounds.process", {"sklearn", "scipy.stats", "pandas", "transformers"}),
+    ],
+)
+def test_what_starts_loads_only_what_it_needs(module: str, heavy: set[str]) -> None:
+    """Servers and commands load no network and no decoder, which a file of a task could end."""
     look = f"import sys, backend.{module}; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
@@ -201,6 +209,17 @@ def test_events_of_our_projects_are_counted(client: TestClient, store: Store, ac
     assert answer.status_code == 201
     assert answer.json() == {}
     assert store.project(60).changes == 1
+
+
+def test_deleted_tasks_are_noted_by_name(client: TestClient, store: Store) -> None:
+    store.save_project(60)
+    tasks = [{"id": 5}, {"id": "6"}, {"id": True}, {"id": -1}, {"id": 2**40}, None, {"id": 7}]
+    for named in (tasks, None, {"id": 8}, "9"):
+        body = {"action": "TASKS_DELETED", "tasks": named, "project": {"id": 60}}
+        assert client.post("/webhook", json=body).status_code == 201
+    body = {"action": "TASKS_CREATED", "tasks": [{"id": 10}], "project": {"id": 60}}
+    assert client.post("/webhook", json=body).status_code == 201
+    assert store.mirror(60).named()[1] == {5, 7}
 
 
 def test_start_training_is_noted_on_both_paths(client: TestClient, store: Store) -> None:

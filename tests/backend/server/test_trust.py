@@ -22,8 +22,8 @@ from backend.predictions.served import Serving
 from backend.server import metrics, ml_backend
 from backend.server.app import create_app
 from backend.settings import Settings
-from backend.store import rankings
-from backend.store.store import Store
+from backend.store import bucket, rankings
+from backend.store.store import Store, open_store
 from tests.backend.server.test_protocol import commit_ranking, predict_body, setup_body
 
 
@@ -123,6 +123,35 @@ def test_one_ranking_is_loaded_once_however_many_ask(
         found = list(pool.map(lambda _: serving.refresh(3), range(20)))
     assert len({id(one) for one in found}) == 1
     assert len(loads) == 1
+
+
+def test_while_a_bucket_does_not_answer_the_version_before_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "_PAUSE", 0.0)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    database = f"sqlite:///{tmp_path / 'store.db'}"
+    made, here = (
+        Settings(data_dir=tmp_path / name, store_url=database, artifacts_url=f"file://{shared}")
+        for name in ("elsewhere", "here")
+    )
+    ranked, store = open_store(made), open_store(here)
+    serving = Serving(store, here)
+    commit_ranking(ranked)
+    before = serving.refresh(3)
+    assert before is not None
+    commit_ranking(ranked)
+    shared.rename(tmp_path / "away")
+    shared.write_text("no folder any more")
+    assert serving.refresh(3) is before
+    shared.unlink()
+    (tmp_path / "away").rename(shared)
+    found = serving.refresh(3)
+    assert found is not None
+    assert found.round.id != before.round.id
+    ranked.close()
+    store.close()
 
 
 def test_scrapes_at_once_lose_nothing(store: Store, settings: Settings) -> None:

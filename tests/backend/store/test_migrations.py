@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from backend.errors import StoreError
 from backend.store.migrations import HEAD
 from backend.store.store import Store
 from backend.store.tables import Base, Kind
+from tests.backend import postgresql
 
 OLD = Path(__file__).with_name("store_0001.sql")
 """What `sqlite3 .dump` says of a store that 0.1.0 made: one project, one committed round."""
@@ -168,28 +167,10 @@ def test_opening_a_store_that_is_up_to_date_imports_no_alembic(tmp_path: Path) -
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run a PostgreSQL server of our own and return the address of an empty database."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs or (os.geteuid() == 0 and shutil.which("runuser") is None):
-        pytest.skip("PostgreSQL's server programs are not installed")
-    pytest.importorskip("psycopg")
-    data = tmp_path / "pg"
-    data.mkdir()
-    as_user = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        shutil.chown(data, "nobody")
-        for folder in (tmp_path, *tmp_path.parents[:-2]):  # all below /tmp
-            folder.chmod(0o755)
-        as_user = ["runuser", "-u", "nobody", "--"]
-    run = [*as_user, str(programs[-1] / "initdb"), "-D", str(data), "-A", "trust", "-U", "eq"]
-    subprocess.run([*run, "--no-sync"], check=True, stdout=subprocess.DEVNULL)
-    control = [*as_user, str(programs[-1] / "pg_ctl"), "-D", str(data), "-w"]
-    options = f"-c listen_addresses= -c unix_socket_directories={data} -c fsync=off"
-    log = ["-l", str(data / "log"), "-o", options]
-    subprocess.run([*control, *log, "start"], check=True, stdout=subprocess.DEVNULL)
-    yield f"postgresql+psycopg://eq@/postgres?host={data}"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
+    with postgresql.running() as address:
+        yield address
 
 
 def test_postgresql_is_migrated_alike(postgres: str, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_pruning_keeps_the_newest_rounds_and_the_checkpoint_in_use(
     left = {path.name for path in (tmp_path / "projects" / "1").iterdir()}
     current = store.current(1)
     assert current is not None
-    assert left == {Path(folder).name, current.version}
+    assert left == {Path(folder).name, Path(current.folder).name}
 
 
 def test_one_process_at_a_time_sets_a_project_up(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Encoding on Ray: a round's process and the cluster's free processors share what is missing.
+
+Tasks are cut into parts; each is prepared as backend/media/prepared.py prepares all of them, on
+whatever node takes it, and its arrays land by their keys in the feature cache that all nodes share.
+Nothing depends on it: what no node has prepared, the round prepares itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.config import LabelConfig, parse
+from backend.media.decode_log import DecodeLog
+from backend.media.prepared import prepared
+from backend.media.task_media import MediaSource
+from backend.rounds.context import HUNG, Run
+from backend.rounds.ray_node import told_settings
+from backend.settings import settings
+from backend.store.lease import kept_alive
+from model import cluster
+from model.cache import FeatureCache
+from model.options import Preparation
+from model.preparation import wanting
+
+log = structlog.get_logger(__name__)
+PART = 256
+"""Tasks of a part: whole batches of every encoder, so that a part is embedded as in one go."""
+_PATIENCE = 600.0
+
+
+def share(
+    run: Run,
+    tasks: Sequence[dict[str, Any]],
+    config: LabelConfig,
+    label_config: str,
+    preparation: Preparation,
+) -> None:
+    """Put what the feature cache lacks of some tasks into it, on all free processors.
+
+    Args:
+        run: the round.
+        tasks: as Label Studio shows them.
+        config: which of their values are modalities.
+        label_config: the same as Label Studio has it.
+        preparation: names the encoders.
+    """
+    source = MediaSource(run.studio, run.settings, project=run.project, decode_log=run.decode_log)
+    samples = [source.sample(task, config) for task in tasks]
+    lacking = wanting(samples, config.schema, preparation, FeatureCache(run.settings.cache))
+    parts = deque(
+        json.dumps(
+            {
+                "project": run.project,
+                "tasks": [tasks[index] for index in lacking[start : start + PART]],
+                "label_config": label_config,
+                "preparation": preparation.to_json(),
+            }
+        )
+        for start in range(0, len(lacking), PART)
+    )
+    if len(parts) < 2:
+        return
+    try:
+        with cluster.connected(run.settings.ray_address, logs=True) as ray:
+            free = int(ray.available_resources().get("CPU", 0))
+            log.info("encoding on ray", parts=len(parts), processors=free)
+            if free:
+                _work(run, ray, parts, free, len(lacking))
+    except cluster.ClusterUnavailable as error:
+        log.warning("encoding without ray", reason=str(error))
+
+
+def _work(run: Run, ray: Any, parts: deque[str], free: int, total: int) -> None:
+    """Let `free` processors take parts from the front, and take them from the back ourselves."""
+    job = ray.remote(encode_part).options(num_cpus=1, max_retries=1, name="equipoise encode")
+    told = told_settings(run.settings)
+    flying: set[Any] = set()
+    count, ended = len(parts), time.monotonic()
+    while parts or flying:
+        while parts and len(flying) < free:
+            flying.add(job.remote(parts.popleft(), told))
+        if parts:
+            encode_part(parts.pop(), {})
+        done, _ = ray.wait(list(flying), num_returns=len(flying), timeout=0 if parts else 1.0)
+        for one in done:
+            flying.remove(one)
+            _noted(ray, one)
+        ended = time.monotonic() if done else ended
+        left = len(parts) + len(flying)
+        run.progress("prepare", (count - left) * total // count, total)
+        if not parts and time.monotonic() - ended > _PATIENCE:
+            log.warning("a node does not encode; the round does it itself", parts=len(flying))
+            return
+
+
+def _noted(ray: Any, job: Any) -> None:
+    """Take note of a part that ended; one that failed is left to the round itself."""
+    try:
+        cluster.result(ray, job)
+    except cluster.NodeLost as error:
+        log.warning("a part was not encoded on ray", reason=str(error))
+
+
+def encode_part(work: str, environment: Mapping[str, str]) -> None:
+    """Prepare one part on the processor where this is called.
+
+    Args:
+        work: JSON: project, tasks, label_config, preparation.
+        environment: settings to take over first, as environment variables.
+    """
+    os.environ.update(environment)
+    config, told = settings(), json.loads(work)
+    decode_log = DecodeLog(config.decoding)
+
+    def watch() -> bool:
+        if decode_log.oldest() > config.decode_timeout:
+            os._exit(HUNG)  # nothing else ends a decoder; the next round finds the file
+        return True
+
+    with LabelStudio.of(config) as studio, kept_alive(watch), decode_log.open():
+        prepared(
+            told["tasks"],
+            parse(told["label_config"]),
+            Preparation.from_json(told["preparation"]),
+            project=told["project"],
+            studio=studio,
+            settings=config,
+            decode_log=decode_log,
+            workers=1,
+        )

@@ -1,0 +1,112 @@
+"""Entry point of the process that has a round run on Ray, where the setting `executor` is "ray".
+
+It is told a round as backend/rounds/process.py is, lasts as long, ends with the same status and is
+stopped in the same way, so the server neither knows nor imports Ray. The round itself runs in
+a process of its own on one of the cluster's nodes (backend/rounds/ray_node.py).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import structlog
+
+from backend.errors import EquipoiseError, RoundLost
+from backend.logs import configure
+from backend.rounds.context import GONE
+from backend.rounds.ray_node import Wanted, run_there
+from backend.settings import Settings, settings
+from backend.store.lease import LEASE_SECONDS
+from backend.store.store import Claim, Store, open_store
+from backend.store.tables import State
+from model import cluster
+
+log = structlog.get_logger(__name__)
+WAITING = "waiting for a Ray node"
+_POLL = 0.5
+_STOP_SECONDS = 8
+
+
+class Stopped(Exception):
+    """The server asked this process to stop."""
+
+
+def main() -> int:
+    """Wait for the round to run, and have it run."""
+    config = settings()
+    cluster.load(config.ray_address)
+    line = sys.stdin.readline()
+    if not line:  # the server has no round for us any more
+        return 0
+    told = json.loads(line)
+    claim = Claim(told["round"], told["token"])
+    configure(config.log_level)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    store = open_store(config)
+    found = store.round(claim.round)
+    structlog.contextvars.bind_contextvars(project=found.project, round=found.id)
+    try:
+        with cluster.connected(config.ray_address, logs=True) as ray:
+            # Again: Ray has set a handler of its own.
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            return _follow(ray, store, config, claim, stop)
+    except RoundLost as error:
+        log.warning("round lost", reason=str(error))
+        return 3
+    except Stopped:
+        store.finish(claim, State.INTERRUPTED, "The server was stopped; it starts again with it.")
+        return 4
+    except cluster.NodeLost as error:
+        log.error("the round's node is gone", reason=str(error))
+        return GONE
+    except (EquipoiseError, cluster.ClusterUnavailable) as error:
+        log.warning("round failed", reason=str(error))
+        store.finish(claim, State.FAILED, str(error))
+        return 1
+
+
+def _follow(ray: Any, store: Store, config: Settings, claim: Claim, stop: threading.Event) -> int:
+    """Start the round and wait for its end; renew its lease until it renews it itself."""
+    folder = store.path(store.round(claim.round).folder)
+    folder.mkdir(parents=True, exist_ok=True)  # by which the node knows that it sees our data_dir
+    job = _remote(ray, config).remote(Wanted.of(config, claim.round, str(folder)))
+    renewed = 0.0
+    try:
+        while not ray.wait([job], timeout=_POLL)[0]:
+            if stop.is_set():
+                raise Stopped
+            if time.monotonic() - renewed > LEASE_SECONDS / 4:
+                renewed = time.monotonic()
+                if store.round(claim.round).phase in ("", WAITING):
+                    store.renew(claim, phase=WAITING)
+    except (Stopped, RoundLost):
+        ray.cancel(job)
+        ray.wait([job], timeout=_STOP_SECONDS)
+        raise
+    return int(cluster.result(ray, job))
+
+
+def _remote(ray: Any, config: Settings) -> Any:
+    """Return what starts a round on a node: once, as what it writes must not be written twice."""
+    gpu = config.device == "cuda" or (
+        config.device == "auto" and ray.cluster_resources().get("GPU", 0) >= 1
+    )
+    options: dict[str, Any] = {
+        "num_cpus": config.ray_cpus,
+        "num_gpus": 1 if gpu else 0,
+        "max_retries": 0,
+        "name": "equipoise round",
+    }
+    if config.database.startswith("sqlite"):  # it is only safe on the machine that has the disk
+        options["resources"] = cluster.this_machine(ray)
+    return ray.remote(run_there).options(**options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
