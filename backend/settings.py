@@ -148,6 +148,8 @@ class Settings(BaseSettings):
     audit_share: float | None = None
     want: dict[str, float] | None = None
     priority_key: str | None = None
+    only: dict[str, Any] | None = None
+    newer_than: dict[str, str] | None = None
     once: bool | None = None
     seed: int | None = None
     preset: str | None = None
