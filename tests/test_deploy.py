@@ -1,4 +1,4 @@
-"""What deploys several servers, checked by Kubernetes' and Compose's schemas and our settings."""
+"""What deploys several servers, checked by schemas of Kubernetes and Compose, and our settings."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ ORDER = (
     *("kill-worker", "kill-server", "kill-publishing", "studio", "gone", "restart"),
     *("disk-full", "disk-read-only", "clock-back", "clock-ahead"),
     *("storm", "predict", "fuzz-endpoints", "fuzz-bodies", "fuzz-configs", "fuzz-media", "media"),
-    *("two-servers", "two-servers-postgresql", "soak", "team", "checker"),
+    *("two-servers", "two-servers-postgresql", "rolling-restart", "soak", "team", "checker"),
 )
 PROMISED = {
     "kill-worker": 50,
@@ -28,6 +28,7 @@ PROMISED = {
     "fuzz-bodies": 5000,
     "two-servers": 20,
     "two-servers-postgresql": 20,
+    "rolling-restart": 20,
     "soak": 200,
     "team": 600,
 }
