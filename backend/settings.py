@@ -200,10 +200,6 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             raise ValueError("set both basic_auth_user and basic_auth_pass, or neither")
-        if self.bucket and self.basic_auth and self.webhook_secret is None:
-            raise ValueError(
-                "servers that share artifacts_url need one webhook_secret: set it, the same on each"
-            )
         for project in (None, *self.projects):
             self.for_project(project, {}, {})
         return self
@@ -253,9 +249,16 @@ class Settings(BaseSettings):
         """What a webhook carries: `webhook_secret`, else one that is made where a password is set.
 
         Whoever may manage a project's webhooks can read their headers, so never the password.
+
+        Raises:
+            EquipoiseError: other servers would make another one.
         """
         if self.webhook_secret is not None:
             return self.webhook_secret.get_secret_value()
+        if self.bucket and self.basic_auth is not None:
+            raise EquipoiseError(
+                "Servers that share artifacts_url need one webhook_secret: set it, the same on each."
+            )
         return None if self.basic_auth is None else kept_secret(self.data_dir / "webhook_secret")
 
     @property
