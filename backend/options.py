@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,6 +12,24 @@ from model.presets import PRESETS, preset
 from strategies.names import NAMES
 
 LEAST_AUDIT = 0.05
+Value = str | int | float | bool
+_AGO = re.compile(r"(\d{1,6}) (hour|day|week)s?")
+
+
+def since(text: str, now: datetime) -> datetime:
+    """Return the moment that `newer_than` says: a time, or so many hours, days or weeks ago.
+
+    Raises:
+        ValueError: it says none.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago:
+        return now - timedelta(**{f"{ago[2]}s": int(ago[1])})
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: write 2026-01-31, or 30 days") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class ProjectSettings(BaseModel):
@@ -43,6 +63,14 @@ class ProjectSettings(BaseModel):
     )
     priority_key: str | None = Field(
         None, description="Key of the task's data with a number: how much the task counts."
+    )
+    only: dict[str, Value | list[Value]] = Field(
+        default_factory=dict,
+        description='What the data of tasks must hold to be served, e.g. {"lang": ["en", "de"]}.',
+    )
+    newer_than: dict[str, str] = Field(
+        default_factory=dict,
+        description='From when on, e.g. {"recorded": "2026-01-31"} or {"recorded": "30 days"}.',
     )
     once: bool = Field(True, description="Put near-duplicates of other tasks last.")
     seed: int = Field(0, ge=0, description="Seed of training and selection.")
@@ -80,6 +108,13 @@ class ProjectSettings(BaseModel):
     def _enough_audit(cls, value: float) -> float:
         if 0 < value < LEAST_AUDIT:
             raise ValueError(f"must be {LEAST_AUDIT} or more, or 0 to measure nothing")
+        return value
+
+    @field_validator("newer_than")
+    @classmethod
+    def _times(cls, value: dict[str, str]) -> dict[str, str]:
+        for text in value.values():
+            since(text, datetime.now(UTC))
         return value
 
     @model_validator(mode="after")

@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None, description="Secret that webhooks must carry; made and kept where a password is set."
     )
+    notify_url: SecretStr | None = Field(
+        None, description="Address that is told of what happens; a secret, as many of them are."
+    )
+    notify_secret: SecretStr | None = Field(
+        None, description="Secret that signs what notify_url is told."
+    )
     trusted_hosts: list[str] = Field(
         default_factory=list, description="More names by which this backend may be called."
     )
@@ -142,6 +148,8 @@ class Settings(BaseSettings):
     audit_share: float | None = None
     want: dict[str, float] | None = None
     priority_key: str | None = None
+    only: dict[str, Any] | None = None
+    newer_than: dict[str, str] | None = None
     once: bool | None = None
     seed: int | None = None
     preset: str | None = None
@@ -182,6 +190,13 @@ class Settings(BaseSettings):
     def _http_url(cls, value: str | None) -> str | None:
         return None if value is None else checked_url(value)
 
+    @field_validator("notify_url")
+    @classmethod
+    def _told_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            checked_url(value.get_secret_value())
+        return value
+
     @field_validator("label_studio_aliases")
     @classmethod
     def _http_urls(cls, value: list[str]) -> list[str]:
@@ -200,6 +215,9 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             raise ValueError("set both basic_auth_user and basic_auth_pass, or neither")
+        secret = self.notify_secret.get_secret_value() if self.notify_secret is not None else ""
+        if self.notify_url is not None and not secret:
+            raise ValueError("set notify_secret, too: it signs what notify_url is told")
         for project in (None, *self.projects):
             self.for_project(project, {}, {})
         return self

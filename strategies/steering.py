@@ -2,7 +2,7 @@
 
 One formula: a task at place k of the strategy's order (from 1) moves to place k / w, where
 
-    w = priority x product over questions of (1 + sum over classes of p_c (want_c - 1)),
+    w = meets x priority x product over questions of (1 + sum over classes of p_c (want_c - 1)),
 
 and near-duplicates of a task before them, or of a labelled one, come last. So a task that counts
 twice is served as if it stood at half its place: whatever scores a strategy has, weights mean the

@@ -116,6 +116,12 @@ def set_options(
         list[str] | None, typer.Option(help="CLASS=WEIGHT: how much its tasks count.")
     ] = None,
     priority_key: Annotated[str | None, typer.Option()] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE: what tasks must hold to be served.")
+    ] = None,
+    newer_than: Annotated[
+        list[str] | None, typer.Option(help="KEY=WHEN: a time, or such as '30 days'.")
+    ] = None,
     once: Annotated[bool | None, typer.Option(help="Near-duplicates last.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     preset: Annotated[str | None, typer.Option()] = None,
@@ -135,6 +141,8 @@ def set_options(
         "audit_share": audit_share,
         "want": read_pairs("--want", want) if want else None,
         "priority_key": priority_key,
+        "only": read_pairs("--only", only) if only else None,
+        "newer_than": read_pairs("--newer-than", newer_than) if newer_than else None,
         "once": once,
         "seed": seed,
         "preset": preset,

@@ -15,8 +15,17 @@ from backend.store.store import Store
 Json = dict[str, Any]
 
 
-def examine(studio: LabelStudio, store: Store, settings: Settings, project: int) -> list[Check]:
+def examine(
+    studio: LabelStudio, store: Store, settings: Settings, project: int, *, labels: bool = True
+) -> list[Check]:
     """Check everything; each check is independent of the others.
+
+    Args:
+        studio: Label Studio.
+        store: the store.
+        settings: the settings.
+        project: project id.
+        labels: read all annotations, too, which takes long in a large project.
 
     Returns:
         One Check per condition, in the order in which they are best mended.
@@ -36,7 +45,7 @@ def examine(studio: LabelStudio, store: Store, settings: Settings, project: int)
         store.current(project),
         settings,
         project,
-        _answers(studio, remote),
+        _answers(studio, remote) if labels else None,
     )
     checks = [Check("Label Studio answers", True, f"project {remote['title']!r}")]
     return checks + [check(facts) for check in CHECKS]

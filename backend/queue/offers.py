@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow.compute as pc
+
 from backend.errors import EquipoiseError
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import LabelConfig, parse
@@ -29,6 +31,9 @@ def acceptable(
     seen = {int(task["id"]) for task in studio.annotated(project)}
     tasks = ranking.column("task").to_pylist()
     left_out = [task for task in tasks if task in seen or task not in still_open]
+    if "meets" in ranking.column_names:  # what is promised is of those that may be served
+        outside = ranking.filter(pc.equal(ranking.column("meets"), 0))
+        left_out += outside.column("task").to_pylist()
     judged = judgements.load(store, current.checkpoint)
     options = effective(settings, store.project(project))
     found = offer(judged, ranking, config, options, project, error=error, left_out=left_out)

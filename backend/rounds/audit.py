@@ -38,8 +38,9 @@ def serve(run: Run, fetched: Fetched, selection: Selection, strategy: str) -> tu
     share = 1.0 if strategy == "random" else run.options.audit_share
     if not fetched.config.schema.targets or not run.options.audit_share:
         return selection, np.zeros(0, np.int64)
-    # Those that were skipped stay at the end: they are no part of what can be measured.
-    asked = ~np.isin(np.asarray(fetched.pool)[selection.order], list(fetched.skipped))
+    # Those that were skipped or put off stay at the end: they are no part of what can be measured.
+    left = [*fetched.skipped, *fetched.outside]
+    asked = ~np.isin(np.asarray(fetched.pool)[selection.order], left)
     start = np.random.default_rng([run.options.seed, run.round.id]).random()
     order, drawn = with_drawn(
         selection.order[asked],
@@ -124,15 +125,18 @@ def measured(
 
 
 def audited(run: Run, fetched: Fetched) -> BoolArray:
-    """Return which labelled tasks (n,) are a uniform sample of the project."""
-    labelled = [item.task for item in fetched.labelled]
-    free = [t for t in fetched.pool if t not in fetched.skipped]
+    """Return which labelled tasks (n,) are a uniform sample of those that may be served."""
+    inside = np.array([item.task not in fetched.outside for item in fetched.labelled], bool)
+    labelled = [item.task for item in fetched.labelled if item.task not in fetched.outside]
+    free = [t for t in fetched.pool if t not in fetched.skipped and t not in fetched.outside]
     # Those accepted unseen are tasks of the project, too, and nobody has looked at them.
-    tasks = np.asarray([*labelled, *free, *fetched.accepted], np.int64)
+    accepted = [task for task in fetched.accepted if task not in fetched.outside]
+    tasks = np.asarray([*labelled, *free, *accepted], np.int64)
     done = np.arange(len(tasks)) < len(labelled)
     drawn = np.isin(tasks, list(run.store.drawn(run.project)))
     place = places(tasks, key(run.options, run.project))
-    return sample(place, done, drawn)[: len(labelled)]
+    inside[inside] = sample(place, done, drawn)[: len(labelled)]
+    return inside
 
 
 def _predictions(

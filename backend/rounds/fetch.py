@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import EquipoiseError
@@ -35,6 +35,7 @@ class Fetched:
         unread: results that were not understood, by reason.
         skipped: tasks of the pool that every annotator who saw them has skipped.
         accepted: tasks whose prediction was accepted unseen: neither labelled nor in the pool.
+        outside: tasks that do not meet the project's conditions -> why (conditions.py).
     """
 
     config: LabelConfig
@@ -45,6 +46,7 @@ class Fetched:
     unread: Mapping[str, int]
     skipped: frozenset[int] = frozenset()
     accepted: frozenset[int] = frozenset()
+    outside: Mapping[int, str] = field(default_factory=dict)
 
 
 def fetch(

@@ -21,6 +21,7 @@ from backend.queue import publish as publishing
 from backend.queue.acceptable import offer
 from backend.queue.fitting import check_want
 from backend.rounds import agreement, audit, glimpse, review
+from backend.rounds.conditions import narrowed
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
 from backend.rounds.encode import encode
@@ -57,6 +58,7 @@ def run_round(run: Run) -> Fetched:
             fetched = fetch(
                 run.studio, run.mirror, run.project, lambda: run.progress("fetch", 0, 0)
             )
+        fetched = narrowed(fetched, run.options)
         if fetched.unread:
             run.work["unread"] = sum(fetched.unread.values())
         for reason, count in fetched.unread.items():
@@ -197,7 +199,12 @@ def _rank_and_publish(
         _keep(run, fetched, table, tasks, inputs, model.preset.preparation)
         judged = judgements.load(run.store, fields["checkpoint"])
         safe = offer(
-            judged, table, fetched.config, run.options, run.project, left_out=fetched.skipped
+            judged,
+            table,
+            fetched.config,
+            run.options,
+            run.project,
+            left_out=[*fetched.skipped, *fetched.outside],
         )
         fields["measured"] = {**fields["measured"], "accept": safe.to_json()}
     if run.round.options.get("dry"):

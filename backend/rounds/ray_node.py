@@ -78,6 +78,10 @@ class Wanted:
             time.sleep(_POLL)
 
 
+_SERVERS = ("webhook_secret", "notify_url", "notify_secret")
+"""Secrets that no round has any need of."""
+
+
 def told_settings(config: Settings) -> dict[str, str]:
     """Return the settings that are not secret, as environment variables."""
     shown: dict[str, Any] = config.model_dump(mode="json", exclude=set(_secret_fields()))
@@ -94,7 +98,7 @@ def secret_names(config: Settings) -> tuple[str, ...]:
     return tuple(
         f"EQUIPOISE_{name.upper()}"
         for name in _secret_fields()
-        if getattr(config, name) is not None and name != "webhook_secret"  # the server's alone
+        if getattr(config, name) is not None and name not in _SERVERS
     )
 
 

@@ -1,4 +1,4 @@
-"""A strategy's order, steered: wanted classes, priority, near-duplicates once."""
+"""A strategy's order, steered: conditions, wanted classes, priority, near-duplicates once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Steered:
     """An order and what moved it.
 
     Attributes:
-        selection: with the component `weight` where any differs from 1.
+        selection: with the component `weight` where any differs from 1, and `meets` (0 or 1) where
+            there are conditions.
         said: row of the pool -> what moved it.
     """
 
@@ -39,7 +40,7 @@ class Steered:
 def steer(
     run: Run, fetched: Fetched, pool: Pool, selection: Selection, outputs: Mapping[str, Array]
 ) -> Steered:
-    """Apply `want`, `priority_key` and `once` to an order.
+    """Apply conditions, `want`, `priority_key` and `once` to an order.
 
     Args:
         run: the round, whose options say what is wanted.
@@ -58,7 +59,7 @@ def steer(
             _tell(p * (want - 1), p, question.classes, reasons)
     if run.options.priority_key is not None:
         weight *= _priority(run.options.priority_key, fetched, reasons)
-    twin = np.zeros(pool.size, bool)
+    twin: BoolArray = np.zeros(pool.size, bool)
     if run.options.once and pool.features:
         twin = _twins(pool, selection.order, run, fetched)
     said = {
@@ -68,7 +69,13 @@ def steer(
     }
     for row in np.flatnonzero(twin).tolist():
         said[row] = "nearly the same as another task, which is served or labelled"
+    meets = np.array([task not in fetched.outside for task in fetched.pool], np.float64)
+    weight *= meets
+    for row in np.flatnonzero(meets == 0).tolist():
+        said[row] = f"put off: {fetched.outside[fetched.pool[row]]}"
     components = dict(selection.components)
+    if run.options.only or run.options.newer_than:
+        components["meets"] = meets
     if (weight != 1).any():
         components["weight"] = weight
     order = steered(selection.order, weight, twin)

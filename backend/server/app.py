@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from backend.errors import EquipoiseError, NotConnected
 from backend.media.thumbnails import Thumbnails
+from backend.notices.notifier import Notifier
 from backend.page.status import history, status
 from backend.predictions.served import Serving
 from backend.rounds.loop import Reconciler
@@ -40,11 +41,14 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     serving = Serving(store, settings)
     reconciler = Reconciler(store, settings, serving)
     thumbnails = Thumbnails(settings)
+    notifier = Notifier(store, settings, reconciler.circuits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reconciler.start()
+        notifier.start()
         yield
+        notifier.stop()
         reconciler.stop()
         serving.stop()
         thumbnails.stop()

@@ -58,6 +58,8 @@ class Project(Base):
     rolled_back: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     created: Mapped[str] = mapped_column(default="", server_default="")
     cleaning: Mapped[int] = mapped_column(default=0, server_default="0")
+    # What its people were told: event -> cause.
+    told: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     # How far the mirror is in step: see backend/store/mirror.py.
     mirror: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 

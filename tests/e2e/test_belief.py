@@ -126,7 +126,7 @@ def test_what_is_accepted_teaches_nothing_and_leaves_nothing(
         label_studio.client() as client,
         Studio(label_studio.url, label_studio.api_key) as studio,
     ):
-        before = fetch(studio, number)
+        before = fetch(studio, store.mirror(number), number)
         assert {item.task for item in before.labelled} == set(done)
         keep_tabs(studio, store, config, number)
         assert shown(client, number, AGAIN) == set(done[:SUSPECT])
@@ -138,7 +138,7 @@ def test_what_is_accepted_teaches_nothing_and_leaves_nothing(
         assert f"{label_studio.url}/projects/{number}/data?task={done[0]}" in listed
 
         assert f"Wrote {len(safe)} annotations" in command("accept", *own, "--yes")
-        accepted = fetch(studio, number)
+        accepted = fetch(studio, store.mirror(number), number)
         assert accepted.accepted == safe
         assert [item.stamp for item in accepted.labelled] == [i.stamp for i in before.labelled]
         assert set(accepted.pool) == set(still) - safe
@@ -158,14 +158,14 @@ def test_what_is_accepted_teaches_nothing_and_leaves_nothing(
         body = {"result": changed, "lead_time": 4.2}
         client.patch(f"/api/annotations/{made['id']}/", json=body).raise_for_status()
         Annotator(client, number, subject="txt").submit(second, "B")
-        now = fetch(studio, number)
+        now = fetch(studio, store.mirror(number), number)
         answers = {item.task: item.values["label"] for item in now.labelled}
         assert (answers[first], answers[second]) == (("B",), ("B",))
         assert third not in answers
         assert now.accepted == safe - {first, second}
 
         assert f"Took back {len(safe) - 1} annotations" in command("accept", *own, "--undo")
-        left = fetch(studio, number)
+        left = fetch(studio, store.mirror(number), number)
         assert {item.task for item in left.labelled} == {*done, first, second}
         assert not left.accepted
         assert set(left.pool) == set(still) - {first, second}

@@ -65,6 +65,8 @@ def test_no_secret_is_told(config: Settings, tmp_path: Path) -> None:
 def test_a_node_without_the_secrets_says_which(
     config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    servers = {"webhook_secret": "s", "notify_url": "http://a.example.org", "notify_secret": "s"}
+    config = Settings(**{**dict(config), **servers})
     wanted = Wanted.of(config, 7, str(tmp_path))
     for name in SECRETS:
         monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", "x")

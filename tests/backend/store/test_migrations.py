@@ -17,6 +17,7 @@ from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from backend.errors import StoreError
 from backend.store.migrations import HEAD
+from backend.store.mirror import State
 from backend.store.store import Store
 from backend.store.tables import Base, Kind
 from tests.backend import postgresql
@@ -74,7 +75,10 @@ def test_an_old_store_is_migrated_and_keeps_what_it_holds(tmp_path: Path) -> Non
 
 def test_a_new_store_is_what_migrating_makes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    Store(url, tmp_path).close()
+    store = Store(url, tmp_path)
+    store.save_project(1)
+    mirror_works(store)
+    store.close()
     assert version_of(url) == HEAD
     assert differences(url) == []
 
@@ -188,7 +192,38 @@ def test_postgresql_is_migrated_alike(postgres: str, tmp_path: Path) -> None:
     assert claim is not None
     store.commit(claim)
     assert store.project(1).current == claim.round
+    mirror_works(store)
     store.close()
+
+
+def mirror_works(store: Store) -> None:
+    """Write to the mirror of project 1 in every way, and read it."""
+    mirror = store.mirror(1)
+    plain: list[dict[str, Any]] = [
+        {"id": task, "data": {"text": f"ä {task}"}, "is_labeled": False, "updated_at": "2026"}
+        for task in range(1, 6)
+    ]
+    assert mirror.compare(plain, 0, 5) == 5
+    said = [{"result": [], "was_cancelled": True}, {"result": [1]}]
+    mirror.put([{**plain[1], "is_labeled": True, "annotations": said}])
+    assert mirror.compare(plain[:4], 0, None) == 2, "one is gone, one is open again"
+    assert mirror.counts() == {"tasks": 4, "done": 0, "made": 1, "skipped": 1}
+    assert [task["annotations"] for task in mirror.annotated()] == [said]
+    mirror.unannotate((), 0, 4)
+    assert list(mirror.annotated()) == []
+    assert mirror.ids(only_open=True) == mirror.ids() == [1, 2, 3, 4]
+    assert mirror.data([2, 9]) == {2: {"text": "ä 2"}}
+    mirror.name([3])
+    event, named = mirror.named()
+    assert named == {3}
+    with mirror.alone(1.0):
+        mirror.drop([3])
+        mirror.settle(event)
+        mirror.save(State("2026", 1.5, 2.5, {"tasks": 1}))
+    assert mirror.newest() == 4
+    assert mirror.state == State("2026", 1.5, 2.5, {"tasks": 1})
+    store.forget(1)
+    assert mirror.counts()["tasks"] == 0
 
 
 def upgrade_to_first(attributes: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""What is told to whoever asked for it: events, signed and sent to one address."""
