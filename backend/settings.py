@@ -275,7 +275,7 @@ class Settings(BaseSettings):
             return self.webhook_secret.get_secret_value()
         if self.bucket and self.basic_auth is not None:
             raise EquipoiseError(
-                "Servers that share artifacts_url need one webhook_secret: set it, the same on each."
+                "Servers that share artifacts_url need one webhook_secret: set it, the same on all"
             )
         return None if self.basic_auth is None else kept_secret(self.data_dir / "webhook_secret")
 
