@@ -218,10 +218,6 @@ class Settings(BaseSettings):
         secret = self.notify_secret.get_secret_value() if self.notify_secret is not None else ""
         if self.notify_url is not None and not secret:
             raise ValueError("set notify_secret, too: it signs what notify_url is told")
-        if self.bucket and self.basic_auth and self.webhook_secret is None:
-            raise ValueError(
-                "servers that share artifacts_url need one webhook_secret: set it, the same on each"
-            )
         for project in (None, *self.projects):
             self.for_project(project, {}, {})
         return self
@@ -271,9 +267,16 @@ class Settings(BaseSettings):
         """What a webhook carries: `webhook_secret`, else one that is made where a password is set.
 
         Whoever may manage a project's webhooks can read their headers, so never the password.
+
+        Raises:
+            EquipoiseError: other servers would make another one.
         """
         if self.webhook_secret is not None:
             return self.webhook_secret.get_secret_value()
+        if self.bucket and self.basic_auth is not None:
+            raise EquipoiseError(
+                "Servers that share artifacts_url need one webhook_secret: set it, the same on all"
+            )
         return None if self.basic_auth is None else kept_secret(self.data_dir / "webhook_secret")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import Any
 
@@ -9,19 +10,19 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-BUCKET = "equipoise"
-
 
 class S3:
-    """An S3 server with one empty bucket.
+    """An S3 server with one empty bucket of its own name: moto's servers in a process share theirs.
 
     Attributes:
+        bucket: its name.
         asked: the method of each request so far.
         refuses: whether it answers everything with 403.
     """
 
     def __init__(self) -> None:
         """Start it on a free port."""
+        self.bucket = f"equipoise-{secrets.token_hex(4)}"
         self.asked: list[str] = []
         self.refuses = False
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -35,29 +36,33 @@ class S3:
             aws_access_key_id="access",
             aws_secret_access_key="secret",
         )
-        self.client.create_bucket(Bucket=BUCKET)
+        self.client.create_bucket(Bucket=self.bucket)
 
     @property
     def url(self) -> str:
         """What artifacts_url would be."""
         return (
-            f"s3://access:secret@{BUCKET}/shared?endpoint_override=127.0.0.1:{self.port}"
+            f"s3://access:secret@{self.bucket}/shared?endpoint_override=127.0.0.1:{self.port}"
             "&scheme=http&region=us-east-1"
         )
 
     def objects(self) -> set[str]:
         """Return the key of every object."""
-        found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {entry["Key"] for entry in found if not entry["Key"].endswith("/")}
 
     def put(self, key: str, content: bytes) -> None:
         """Write an object."""
-        self.client.put_object(Bucket=BUCKET, Key=key, Body=content)
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
     def get(self, key: str) -> bytes:
         """Read an object."""
-        found: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        found: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return found
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def stop(self) -> None:
         """Close the port."""

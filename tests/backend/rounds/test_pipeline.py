@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from backend.rounds.due import Due
 from backend.rounds.start import claim_round
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import rankings
+from backend.store.bucket import Bucket
 from backend.store.store import Store
 from backend.store.tables import Kind, Round, State
 from model import checkpoint
@@ -638,3 +640,26 @@ def test_results_that_are_not_understood_are_noted_with_the_round(
     found = run(Kind.TRAIN)
     assert found.work["unread"] == 1
     assert found.labels == LABELLED - 1
+
+
+def test_a_round_is_shared_before_it_is_named(
+    studio: FakeStudio, store: Store, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("EQUIPOISE_ARTIFACTS_URL", f"file://{shared}")
+    settings.cache_clear()
+    trained = run(Kind.TRAIN, "entropy")
+    other = Bucket(tmp_path / "other", f"file://{shared}")
+    ours, theirs = store.ranking(trained), other.bring(f"{trained.folder}/ranking.parquet")
+    assert rankings.load(theirs).equals(rankings.load(ours))
+    shutil.rmtree(store.path(trained.folder))  # as on another machine, which fetches the model
+    again = run(Kind.RANK, "margin")
+    assert (again.state, again.checkpoint) == (State.DONE, trained.checkpoint)
+    shared.rename(tmp_path / "away")
+    shared.write_text("no folder any more")
+    lost = run(Kind.RANK, "entropy", status=1)
+    assert (lost.state, lost.lasting) == (State.FAILED, False)
+    assert "bucket of artifacts_url does not answer" in lost.error
+    assert queue(studio, lost.version) == []
+    assert store.current(1).id == again.id  # type: ignore[union-attr]

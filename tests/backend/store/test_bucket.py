@@ -36,7 +36,7 @@ def server() -> Iterator[S3]:
 def s3(server: S3) -> S3:
     """Return it with an empty bucket."""
     for key in server.objects():
-        server.client.delete_object(Bucket="equipoise", Key=key)
+        server.delete(key)
     server.asked.clear()
     return server
 
@@ -90,7 +90,7 @@ def test_nothing_is_seen_before_the_manifest(first: Bucket, second: Bucket, s3: 
     first.publish(ROUND)
     manifest = s3.get(f"shared/{ROUND}/manifest.json")
     for content in (None, manifest[: len(manifest) // 2], b"", b"[]", b'{"sha256": 3}'):
-        s3.client.delete_object(Bucket="equipoise", Key=f"shared/{ROUND}/manifest.json")
+        s3.delete(f"shared/{ROUND}/manifest.json")
         if content is not None:
             s3.put(f"shared/{ROUND}/manifest.json", content)
         assert not second.has(ROUND)
@@ -115,7 +115,7 @@ def test_a_file_that_is_gone_is_as_if_the_round_were_not_there(
     first: Bucket, second: Bucket, s3: S3
 ) -> None:
     first.publish(ROUND)
-    s3.client.delete_object(Bucket="equipoise", Key=f"shared/{ROUND}/checkpoint/model.json")
+    s3.delete(f"shared/{ROUND}/checkpoint/model.json")
     assert not second.bring(ROUND).exists()
     assert [path for path in second.folder.rglob("*") if path.is_file()] == []
 
@@ -283,7 +283,7 @@ def test_a_backup_holds_what_only_the_bucket_has(
     config = settings_of(tmp_path, "two", s3)
     backup(config, two, tmp_path / "backup.tar")
     for key in s3.objects():
-        s3.client.delete_object(Bucket="equipoise", Key=key)
+        s3.delete(key)
     said = restore(settings_of(tmp_path, "three", s3), tmp_path / "backup.tar")
     assert "1 rounds published to artifacts_url" in said
     fourth = open_store(settings_of(tmp_path, "four", s3))
