@@ -161,7 +161,7 @@ def encoded(store: Store, config: Settings, studio: FakeStudio) -> dict[str, dic
     assert claim is not None
     with LabelStudio.of(config) as client:
         run = Run(store, config, client, claim, store.round(claim.round), options)
-        fetched = fetch(client, 1)
+        fetched = fetch(client, run.mirror, 1)
         inputs = encode(run, fetched, sorted(fetched.tasks))
     assert inputs.present.all()
     store.finish(claim, State.DONE)
