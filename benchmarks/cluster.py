@@ -73,23 +73,28 @@ def made_tasks(count: int) -> list[dict[str, object]]:
 def encoding(quick: bool) -> Iterator[Row]:
     """Encode made pictures with the preset `auto`."""
     tasks = made_tasks(600 if quick else 5000)
-    told = {
+    told: dict[str, object] = {
         "project": 1,
         "label_config": CONFIG,
         "preparation": preset("auto").preparation.to_json(),
     }
-    parts = [json.dumps({**told, "tasks": tasks[i : i + PART]}) for i in range(0, len(tasks), PART)]
     found, times = [], []
     for count in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
+            told["folder"] = folder
+            parts = [
+                json.dumps({**told, "tasks": tasks[i : i + PART]})
+                for i in range(0, len(tasks), PART)
+            ]
             variables = {
                 "EQUIPOISE_DATA_DIR": folder,
                 "EQUIPOISE_API_KEY": "none",
                 "EQUIPOISE_DEVICE": "cpu",
             }
 
-            def work(on: Nodes, variables: dict[str, str] = variables) -> None:
-                calls = [(part, variables) for part in parts]
+            calls = [(part, variables) for part in parts]
+
+            def work(on: Nodes, calls: list[tuple[str, dict[str, str]]] = calls) -> None:
                 with cluster.connected(on.address) as ray:
                     for _ in cluster.each(ray, encode_part, calls, name="encode"):
                         pass

@@ -89,15 +89,14 @@ class Cleanup:
         """
         rounds = self._store.rounds(owner.id)
         newest = (rounds[-1].id, rounds[-1].state) if rounds else (0, "")
-        if not owner.connected or owner.current is None or self._clean.get(owner.id) == newest:
+        done = self._clean.get(owner.id) == newest == self._tabs.get(owner.id)
+        if not owner.connected or owner.current is None or done:
             return 0
         circuit = self._circuits.of(owner.id)
         if circuit.waits:
             return 0
         with LabelStudio.of(self._settings, circuit=circuit) as studio:
-            if self._tabs.get(owner.id) != newest:
-                with self._store.alone(owner.id, wait=0.0):
-                    keep_tabs(studio, self._store, self._settings, owner.id)
+            if self._tabs.get(owner.id) != newest and self._keep_tabs(studio, owner.id):
                 self._tabs[owner.id] = newest
             left = self._delete_some(studio, owner.id)
         if left != owner.cleaning:
@@ -105,6 +104,16 @@ class Cleanup:
         if not left:
             self._clean[owner.id] = newest
         return left
+
+    def _keep_tabs(self, studio: LabelStudio, project: int) -> bool:
+        """Renew the tabs; False where that is tried again later. What is deleted waits for none."""
+        try:
+            with self._store.alone(project, wait=0.0):
+                keep_tabs(studio, self._store, self._settings, project)
+        except EquipoiseError as error:
+            log.info("tabs wait", project=project, reason=str(error)[:200])
+            return False
+        return True
 
     def _delete_some(self, studio: LabelStudio, project: int) -> int:
         # Alone, because a rollback may be completing a version that looks superfluous here.

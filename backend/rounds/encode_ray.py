@@ -12,6 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -59,6 +60,7 @@ def share(
         json.dumps(
             {
                 "project": run.project,
+                "folder": str(run.folder),
                 "tasks": [tasks[index] for index in lacking[start : start + PART]],
                 "label_config": label_config,
                 "preparation": preparation.to_json(),
@@ -68,6 +70,7 @@ def share(
     )
     if len(parts) < 2:
         return
+    run.folder.mkdir(parents=True, exist_ok=True)  # by which a node sees that it has our cache
     try:
         with cluster.connected(run.settings.ray_address, logs=True) as ray:
             free = int(ray.available_resources().get("CPU", 0))
@@ -113,11 +116,15 @@ def encode_part(work: str, environment: Mapping[str, str]) -> None:
     """Prepare one part on the processor where this is called.
 
     Args:
-        work: JSON: project, tasks, label_config, preparation.
+        work: JSON: project, tasks, label_config, preparation, and a folder that a node has if it
+            shares the feature cache; one that does not leaves the part to the round.
         environment: settings to take over first, as environment variables.
     """
     os.environ.update(environment)
     config, told = settings(), json.loads(work)
+    if not Path(told["folder"]).is_dir():
+        log.warning("data_dir is not shared: this node cannot encode for the round")
+        return
     decode_log = DecodeLog(config.decoding)
 
     def watch() -> bool:

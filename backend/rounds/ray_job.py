@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -73,9 +74,11 @@ def main() -> int:
 
 def _follow(ray: Any, store: Store, config: Settings, claim: Claim, stop: threading.Event) -> int:
     """Start the round and wait for its end; renew its lease until it renews it itself."""
-    folder = store.path(store.round(claim.round).folder)
-    folder.mkdir(parents=True, exist_ok=True)  # by which the node knows that it sees our data_dir
-    job = _remote(ray, config).remote(Wanted.of(config, claim.round, str(folder)))
+    folder = ""
+    if config.artifacts_url is None:  # then the node shares our data_dir, which it sees by this
+        folder = str(store.path(store.round(claim.round).folder))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    job = _remote(ray, config).remote(Wanted.of(config, claim.round, folder))
     renewed = 0.0
     try:
         while not ray.wait([job], timeout=_POLL)[0]:

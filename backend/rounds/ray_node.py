@@ -33,7 +33,7 @@ class Wanted:
 
     Attributes:
         round: its id.
-        folder: the round's, which exists.
+        folder: the round's, which exists; "" where nodes share a bucket instead of data_dir.
         environment: the server's settings that are not secret, as environment variables.
         secrets: names of the environment variables that a node must have of its own.
         version: the server's.
@@ -69,11 +69,11 @@ class Wanted:
                 "Ray. Set them in the environment of `ray start`."
             )
         deadline = time.monotonic() + _SEEN_SECONDS  # network folders show what is new late
-        while not Path(self.folder).is_dir():
+        while self.folder and not Path(self.folder).is_dir():
             if time.monotonic() > deadline:
                 raise EquipoiseError(
                     f"The Ray node {_node()} does not see {self.folder}: data_dir must be a folder "
-                    "that all nodes share, at the same place."
+                    "that all nodes share, at the same place, or artifacts_url a bucket."
                 )
             time.sleep(_POLL)
 

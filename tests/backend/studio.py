@@ -37,6 +37,7 @@ class FakeStudio:
         tabs: of the Data Manager.
         requests: every request, as "METHOD path".
         broken: status to answer everything with, or None.
+        forbidden: the first part of the paths, below /api/, that are answered with 403.
         lost: how many of the next POST requests are done, but not answered.
         strict: whether one answer that does not pass the check refuses all, instead of itself.
         named: at each change of the version: the version, and how many predictions it then had.
@@ -66,6 +67,7 @@ class FakeStudio:
         self.tabs: list[Json] = []
         self.requests: list[str] = []
         self.broken: int | None = None
+        self.forbidden = ""
         self.lost = 0
         self.strict = False
         self.named: list[tuple[str, int]] = []
@@ -124,6 +126,8 @@ class FakeStudio:
         if path == "/health":
             return 200, {"status": "UP"}
         parts = path.strip("/").split("/")[1:]
+        if parts[0] == self.forbidden:
+            return 403, {"detail": "You do not have permission."}
         if parts[0] == "predictions" and method == "DELETE":
             self.predictions = [p for p in self.predictions if p["id"] != int(parts[1])]
             return 204, None

@@ -337,7 +337,7 @@ EDIT = st.tuples(
 ACTION = EDIT | st.sampled_from((("step", 0, ""), ("follow", 0, "")))
 
 
-@fast(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fast(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(ACTION, max_size=16), tasks=st.integers(0, 12))
 def test_whatever_happens_a_look_at_all_makes_it_the_truth(
     stage: Stage, actions: list[tuple[str, int, str]], tasks: int

@@ -12,6 +12,7 @@ from backend.labelstudio.circuit import Circuits
 from backend.page.status import status
 from backend.queue import cleanup
 from backend.queue.cleanup import Cleanup
+from backend.queue.tab import SAFE
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Kind, State
@@ -63,6 +64,25 @@ def commit(store: Store, studio: FakeStudio) -> str:
     predict(studio, version)
     store.commit(claim)
     return version
+
+
+def test_what_is_deleted_does_not_wait_for_tabs_which_are_tried_again(
+    cleaning: Cleanup, store: Store, studio: FakeStudio
+) -> None:
+    versions = [commit(store, studio) for _ in range(4)]
+    studio.tabs.append({"id": 1, "data": {"title": SAFE}})
+    studio.forbidden = "dm"
+    for _ in range(20):
+        if not cleaning.tidy(store.project(1)):
+            break
+    assert [studio.count(version) for version in versions] == [0, 0, TASKS, TASKS]
+    assert studio.tabs
+    studio.forbidden = ""
+    assert cleaning.tidy(store.project(1)) == 0
+    assert studio.tabs == [], "nothing is safe to accept"
+    asked = len(studio.requests)
+    cleaning.tidy(store.project(1))
+    assert len(studio.requests) == asked
 
 
 def test_all_but_what_serves_and_is_kept_goes_a_few_at_a_time(

@@ -473,6 +473,7 @@ def test_files_that_cannot_be_read_are_counted_by_reason(
     found = run(Kind.TRAIN)
     check_served(studio, store, found, OPEN)
     assert [(reason.split(":")[0], n) for reason, n in found.failures.items()] == [("i", 3)]
+    assert list(found.work["absent"].values()) == [[1, 2, 61]], "examples of it"
     table = rankings.load(store.ranking(found))
     absent = table.column("task").to_numpy()[~table.column("present:i").to_numpy(zero_copy_only=0)]
     assert absent.tolist() == [61]

@@ -6,11 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backend.errors import EquipoiseError
+from backend.rounds import ray_node
 from backend.rounds.executor import Workers
 from backend.rounds.ray_node import Wanted, told_settings
 from backend.settings import Settings
@@ -22,6 +25,8 @@ SECRETS = {
     "store_url": "postgresql+psycopg://me:the-store@db/x",
     "basic_auth_user": "the-user",
     "basic_auth_pass": "the-password",
+    "webhook_secret": "the-webhook-secret",
+    "artifacts_url": "s3://the-bucket/x",
     "proxy": "http://me:the-proxy@proxy:3128",
 }
 
@@ -74,6 +79,22 @@ def test_a_node_without_the_secrets_says_which(
     monkeypatch.delenv("EQUIPOISE_STORE_URL")
     with pytest.raises(EquipoiseError, match=r"lacks EQUIPOISE_STORE_URL: .*`ray start`"):
         wanted.check()
+
+
+def test_a_node_must_see_the_rounds_folder_unless_there_is_a_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_node, "_SEEN_SECONDS", 0.0)
+    told: dict[str, Any] = {
+        "round": 1,
+        "environment": {},
+        "secrets": (),
+        "version": version("equipoise"),
+    }
+    Wanted(folder="", **told).check()
+    Wanted(folder=str(tmp_path), **told).check()
+    with pytest.raises(EquipoiseError, match="data_dir must be a folder that all nodes share"):
+        Wanted(folder=str(tmp_path / "missing"), **told).check()
 
 
 def test_a_node_with_another_version_is_refused(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def test_priority_and_near_duplicates_count_before_there_is_a_model(
     last = next(task for task in (plain[40], twin) if task == order[-1])
     assert "nearly the same as another task" in said[last]
     assert sum("nearly the same" in text for text in said.values()) == 1
+    first = {plain[40]: twin, twin: plain[40]}[last]
+    assert store.round(found.id).work["twins"] == {"count": 1, "examples": [[last, first]]}
     assert sum("priority" in text for text in said.values()) == 1, "what is no number counts 1"
     every = run(Kind.COLD, "auto", once=False, **STILL)
     assert "nearly the same" not in " ".join(why(store, every).values())
