@@ -12,7 +12,7 @@ from tests.faults.stand import Stand, plain
 from tests.stopwatch import Stopwatch
 
 PHASES = {
-    "look": r"GET /api/projects/\d+/$",
+    "look": r"GET /api/projects/\d+/(\?|$)",
     "fetch": r"GET /api/tasks\?",
     "encode": r"GET /data/local-files/",
     "publish": r"POST .*/import/predictions",
