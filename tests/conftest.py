@@ -36,6 +36,14 @@ LIVE = {
 """Tests that need an installed Label Studio, in two halves that take about as long."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case that is a file's bytes by its argument: some formats hold the time of writing.
+
+    Processes that collect a test under two names refuse to run any.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what needs a Label Studio in two processes: a server each serves it all."""
