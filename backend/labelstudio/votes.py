@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.labelstudio.annotations import Labelled, Value
+from backend.labelstudio.annotations import Labelled
+from backend.labelstudio.results import Value
 from model.schema import Target
 from strategies.pool import TargetKind
 

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from backend.labelstudio.client import LabelStudio
-from backend.queue.checks import Check
 from backend.queue.doctor import examine
+from backend.queue.facts import Check
 from backend.settings import Settings
 from backend.store.store import Store
 

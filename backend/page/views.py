@@ -49,6 +49,7 @@ def project_view(store: Store, settings: Settings, project: int) -> Json:
         "studio": settings.label_studio_url.rstrip("/"),
         "review": review(store, settings, project, AGAIN),
         "accept": measured.get("accept"),
+        "accepted_unseen": owner.accepted,
         "errors": ERRORS,
         "tasks": next_tasks(store, settings, project),
         "rounds": list(reversed(rounds[-_ROUNDS:])),

@@ -60,16 +60,19 @@ def accept(
                 "what may be accepted."
             )
         ranking = rankings.load(store.ranking(current))
-        written = 0
-        for task, body in bodies(ranking, config, chosen, current.version):
-            try:
-                studio.create_annotation(task, body)
-            except LabelStudioError as error:
-                if error.status != 404:
-                    raise
-                continue
-            written += 1
-            told(written)
+        before, written = store.project(project).accepted, 0
+        try:
+            for task, body in bodies(ranking, config, chosen, current.version):
+                try:
+                    studio.create_annotation(task, body)
+                except LabelStudioError as error:
+                    if error.status != 404:
+                        raise
+                    continue
+                written += 1
+                told(written)
+        finally:
+            store.save_project(project, accepted=before + written)
     return written
 
 
@@ -111,4 +114,5 @@ def undo(
         for deleted, annotation in enumerate(doomed, start=1):
             studio.delete_annotation(annotation)
             told(deleted)
+        store.save_project(project, accepted=0)
     return len(doomed)

@@ -110,6 +110,7 @@ def offer(
     project: int,
     *,
     error: float = ERROR,
+    audited: int = 0,
     left_out: Collection[int] = (),
 ) -> Offer:
     """Find what may be accepted.
@@ -121,6 +122,7 @@ def offer(
         options: the project's settings.
         project: its id.
         error: the share of wrong ones that is allowed, in (0, 1).
+        audited: labels of tasks that chance chose; while there are few, none of them is judged.
         left_out: tasks that people have skipped, or labelled since.
     """
     pool = ranking.num_rows
@@ -128,8 +130,10 @@ def offer(
         return Offer(error, pool, reason=why)
     chance = judged.filter(judged.column("audit")).num_rows if judged is not None else 0
     if judged is None or chance < needed(error):
-        few = f"{chance} of at least {needed(error)} labels of tasks that chance chose"
-        return Offer(error, pool, reason=f"not known yet: {few}")
+        have = max(chance, audited)
+        few = f"{have} of at least {needed(error)} labels of tasks that chance chose"
+        unjudged = f", of which the round could judge {chance}" if audited >= needed(error) else ""
+        return Offer(error, pool, reason=f"not known yet: {few}{unjudged}")
     question = config.schema.multimodal
     scale, found = _rule(judged, question, error)
     if found is None:

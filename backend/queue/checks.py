@@ -3,62 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from backend.children import namesakes
 from backend.errors import EquipoiseError
-from backend.labelstudio.annotations import Answers
 from backend.labelstudio.config import parse
 from backend.queue import connect as connecting
+from backend.queue.facts import Check, Facts
 from backend.queue.tab import TAB
-from backend.settings import Settings
-from backend.store.tables import Project, Round
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the report.
-
-    Attributes:
-        name: what was looked at.
-        ok: whether it is as it must be.
-        found: what is there.
-        fix: what to do when it is not ok.
-        warning: not ok, but the queue works; only a limit to know about.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    fix: str = ""
-    warning: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What Label Studio and our store say of one project, asked once for all checks."""
-
-    remote: Json
-    backends: list[Json]
-    webhooks: list[Json]
-    tabs: list[Json]
-    counts: dict[str, int]
-    owner: Project | None
-    current: Round | None
-    settings: Settings
-    project: int
-    answers: Answers | None
-
-    @property
-    def ours(self) -> list[Json]:
-        return [b for b in self.backends if b["url"].rstrip("/") == self.settings.url]
-
-    @property
-    def connect(self) -> str:
-        return f"run `equipoise connect --project {self.project}`"
 
 
 def _labels(facts: Facts) -> Check:

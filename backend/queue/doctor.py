@@ -8,7 +8,8 @@ from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelstudio.annotations import Answers, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
-from backend.queue.checks import CHECKS, Check, Facts
+from backend.queue.checks import CHECKS
+from backend.queue.facts import Check, Facts
 from backend.settings import Settings
 from backend.store.store import Store
 

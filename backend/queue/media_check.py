@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.errors import EquipoiseError
 from backend.labelstudio.client import LabelStudio
 from backend.media.readable import TASKS, readable
-from backend.queue.checks import Check
+from backend.queue.facts import Check
 from backend.settings import Settings
 from backend.store.store import Store, effective
 from model.presets import preset

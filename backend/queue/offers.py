@@ -36,7 +36,16 @@ def acceptable(
         left_out += outside.column("task").to_pylist()
     judged = judgements.load(store, current.checkpoint)
     options = effective(settings, store.project(project))
-    found = offer(judged, ranking, config, options, project, error=error, left_out=left_out)
+    found = offer(
+        judged,
+        ranking,
+        config,
+        options,
+        project,
+        error=error,
+        audited=int(current.measured.get("audited", 0)),
+        left_out=left_out,
+    )
     return replace(found, version=current.version)
 
 

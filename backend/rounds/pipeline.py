@@ -61,6 +61,8 @@ def run_round(run: Run) -> Fetched:
         fetched = narrowed(fetched, run.options)
         if fetched.unread:
             run.work["unread"] = sum(fetched.unread.values())
+        if fetched.accepted and not run.store.project(run.project).accepted:
+            run.store.save_project(run.project, accepted=len(fetched.accepted))
         for reason, count in fetched.unread.items():
             log.warning("results not understood", reason=reason, count=count)
         run.store.renew(
@@ -204,6 +206,7 @@ def _rank_and_publish(
             fetched.config,
             run.options,
             run.project,
+            audited=int(fields["measured"].get("audited", 0)),
             left_out=[*fetched.skipped, *fetched.outside],
         )
         fields["measured"] = {**fields["measured"], "accept": safe.to_json()}

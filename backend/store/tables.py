@@ -60,6 +60,8 @@ class Project(Base):
     cleaning: Mapped[int] = mapped_column(default=0, server_default="0")
     # What its people were told: event -> cause.
     told: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # Predictions that were accepted unseen and not taken back, as far as is known.
+    accepted: Mapped[int] = mapped_column(default=0, server_default="0")
     # How far the mirror is in step: see backend/store/mirror.py.
     mirror: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from backend.errors import StoreError
 from backend.store.tables import Base
 
-HEAD = "0006"
+HEAD = "0007"
 """The version that this code reads and writes; the newest file in `versions/`."""
 FIRST = "0001"
 _LOCK = 0x45515549  # "EQUI", the advisory lock of PostgreSQL

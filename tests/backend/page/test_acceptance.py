@@ -55,6 +55,7 @@ def test_it_is_shown_first_then_written_and_taken_back(
 ) -> None:
     expected = len(acceptable(client, store, config, 1, 0.1).answers)
     page = browser.get("/projects/1").text
+    assert "Take back what was accepted" not in page, "nothing was"
     shown = browser.post("/projects/1/offer", data={**fields(page, "offer"), "error": "0.1"})
     assert f"At 90% correct, {expected} of 200 tasks" in shown.text
     assert f"<h2>Accept {expected} tasks?</h2>" in shown.text
@@ -65,6 +66,7 @@ def test_it_is_shown_first_then_written_and_taken_back(
     assert (answer.status_code, answer.headers["location"]) == (303, "/projects/1")
     assert f"Wrote {expected} annotations" in done(browser)
     assert accepted(studio) == expected
+    assert "Take back what was accepted" in browser.get("/projects/1").text
     again = browser.post("/projects/1/offer", data={**fields(page, "offer"), "error": "0.1"}).text
     assert "there is nothing to write" in again
     assert 'name="token"' not in again
@@ -72,6 +74,7 @@ def test_it_is_shown_first_then_written_and_taken_back(
     browser.post("/projects/1/undo", data=fields(asked, "undo"))
     assert f"Took back {expected} annotations" in done(browser)
     assert accepted(studio) == 0
+    assert "Take back what was accepted" not in browser.get("/projects/1").text
 
 
 def test_nothing_is_accepted_by_a_form_of_something_else(

@@ -252,6 +252,23 @@ def test_a_task_that_is_gone_meanwhile_is_passed_over(
     found = acceptable(client, store, config, 1, 0.05)
     studio.tasks.remove(next(iter(found.answers)))
     assert accept(client, store, 1, found) == len(found.answers) - 1
+    assert store.project(1).accepted == len(found.answers) - 1
+
+
+def test_what_was_written_before_a_failure_is_known(
+    store: Store, config: Settings, client: LabelStudio, studio: FakeStudio
+) -> None:
+    found = acceptable(client, store, config, 1, 0.05)
+
+    def stop(written: int) -> None:
+        if written == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        accept(client, store, 1, found, stop)
+    assert store.project(1).accepted == 3
+    assert accept(client, store, 1, acceptable(client, store, config, 1, 0.05)) > 0
+    assert store.project(1).accepted == len(found.answers)
 
 
 def test_too_few_labels_by_chance_promise_nothing() -> None:
@@ -261,6 +278,12 @@ def test_too_few_labels_by_chance_promise_nothing() -> None:
     found = offer(few, ranking("v"), config, options, 1)
     assert found.sentence == "not known yet: 42 of at least 45 labels of tasks that chance chose"
     assert offer(None, ranking("v"), config, options, 1).answers == {}
+    unjudged = offer(None, ranking("v"), config, options, 1, audited=10)
+    assert unjudged.reason.startswith("not known yet: 10 of at least 45 labels")
+    some = offer(few, ranking("v"), config, options, 1, audited=60).reason
+    assert some.endswith(
+        "60 of at least 45 labels of tasks that chance chose, of which the round could judge 42"
+    )
     wrong = {**columns(), "hit": np.zeros(LABELLED, bool)}
     table = pa.table({k: list(v) for k, v in wrong.items()})
     assert offer(table, ranking("v"), config, options, 1).reason.startswith("none yet")
