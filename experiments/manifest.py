@@ -5,26 +5,23 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 
+from experiments.cell_labels import target_of, values
 from experiments.columns import Columns
 from experiments.dataset import DataError, Dataset, usable, vector
 from experiments.splitting import COLUMN, Split, at_random
 from model.labels import Labels
 from model.sample import MediaError, RawValue, Reference, Sample
-from model.schema import Modality, ModalityKind, Schema, Target
-from strategies.pool import TargetKind
+from model.schema import Modality, ModalityKind, Schema
 
-SEPARATOR = "|"
 Row = Mapping[str, Any]
 
 
@@ -67,11 +64,11 @@ def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
     schema = Schema(
         tuple(Modality(name, kind, name) for name, kind in columns.inputs.items()),
         tuple(
-            _target(name, kind, own, rows, columns.ranges.get(name))
+            target_of(name, kind, own, [row.get(name) for row in rows], columns.ranges.get(name))
             for name, (kind, own) in columns.labels.items()
         ),
     )
-    labels = {t.name: _values(t, [row.get(t.name) for row in rows]) for t in schema.targets}
+    labels = {t.name: values(t, [row.get(t.name) for row in rows]) for t in schema.targets}
     return Tasks(rows, samples, schema, labels)
 
 
@@ -212,67 +209,3 @@ def file_reference(name: str, home: Path) -> Reference:
 
 def _missing() -> bytes:
     raise MediaError("there is no such file below the media's folder")
-
-
-def _target(
-    name: str,
-    kind: TargetKind,
-    own: str | None,
-    rows: Sequence[Row],
-    ends: tuple[float, float] | None,
-) -> Target:
-    if kind is TargetKind.REGRESSION:
-        low, high = ends or (None, None)
-        _check_range(name, rows, ends)
-        return Target(name, kind, (), low, high, own)
-    for row in rows:
-        if kind is TargetKind.CLASSIFICATION and isinstance(row.get(name), list | dict):
-            raise DataError(f"column {name!r} holds {row[name]!r}, not one class; is it =choices?")
-    said = {one for row in rows for one in _said(row.get(name), kind)}
-    if len(said) < 2:
-        raise DataError(
-            f"column {name!r} holds {len(said)} classes; at least 2 are needed to learn"
-        )
-    return Target(name, kind, tuple(sorted(said)), modality=own)
-
-
-def _check_range(name: str, rows: Sequence[Row], ends: tuple[float, float] | None) -> None:
-    for row in rows if ends is not None else []:
-        value = _number(name, row.get(name))
-        if ends is not None and not (math.isnan(value) or ends[0] <= value <= ends[1]):
-            raise DataError(f"column {name!r} holds {value:g}, outside of its range {list(ends)}")
-
-
-def _said(value: Any, kind: TargetKind) -> list[str]:
-    if value is None or value == "":
-        return []
-    if kind is TargetKind.MULTILABEL:
-        parts = value if isinstance(value, list) else str(value).split(SEPARATOR)
-        return [str(part) for part in parts if str(part)]
-    return [str(value)]
-
-
-def _values(target: Target, column: Sequence[Any]) -> npt.NDArray:
-    if target.kind is TargetKind.REGRESSION:
-        return np.array([_number(target.name, value) for value in column])
-    place = {name: index for index, name in enumerate(target.classes)}
-    said = [_said(value, target.kind) for value in column]
-    if target.kind is TargetKind.CLASSIFICATION:
-        return np.array([place[one[0]] if one else -1 for one in said], np.int64)
-    table = np.full((len(column), len(place)), np.nan)
-    for row, (value, names) in enumerate(zip(column, said, strict=True)):
-        if value is not None and (names or isinstance(value, list)):
-            table[row] = [float(name in names) for name in target.classes]
-    return table
-
-
-def _number(name: str, value: Any) -> float:
-    if value is None or value == "":
-        return float("nan")
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"column {name!r} holds {value!r}, which is no number") from error
-    if math.isinf(number):
-        raise DataError(f"column {name!r} holds {value!r}, which is no finite number")
-    return number

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from experiments import alarms, curves, summary
 from experiments.curves import Curves
-from experiments.figures import choices, learning, matrices, style
+from experiments.figures import learning
 from experiments.page import Section, Table, render
+from experiments.pictures import pictures
 from experiments.plan import Contender
-from experiments.replay import INITIAL, initial_rows, pool_rows
 from experiments.statistics import Interval
 from experiments.summary import Row
-from model import checkpoint
-from model.look import look
-from strategies.pool import Need
 
 PAGE = "report.html"
-Drawing = tuple[str, str, Callable[[Path], object], str]
-"""Title, file name, what draws it (False: nothing to see), caption."""
 
 
 def write_table(table: pa.Table, stem: Path) -> None:
@@ -53,7 +47,7 @@ def report(folder: Path) -> Path:
         Section("In plain words", summary.verdict(found, rows), marked=True),
         Section("What was replayed", terms=facts(found)),
         Section("Numbers", terms=_numbers_terms(found), table=numbers(found, rows)),
-        *_pictures(found, folder),
+        *pictures(found, folder),
         Section("Would the stopping hint have been right?", alarm_text(hints)),
         Section("The strategies", terms=strategies(found)),
     ]
@@ -160,118 +154,6 @@ def numbers(found: Curves, rows: Sequence[Row]) -> Table:
 
 def _spread(found: Interval) -> str:
     return "" if np.isnan(found.high) else f" ± {found.high - found.mean:.3f}"
-
-
-def _pictures(found: Curves, folder: Path) -> list[Section]:
-    drawings: list[Drawing] = [
-        (
-            "Learning curves",
-            "curves",
-            lambda path: learning.draw_curves(found, path),
-            "Mean over seeds with the 90% interval of the mean; every head on the test set.",
-        ),
-        *(_comparing(found) if len(found.contenders) > 1 else []),
-        (
-            "Contribution of each modality",
-            "contributions",
-            lambda path: choices.draw_contributions(found, path),
-            "Mean Shapley share in the true class's probability on the test set (BMMAL Eq. 12; of "
-            "several labels, in the prediction); dotted: balance.",
-        ),
-        (
-            "How much the chosen tasks rest on the weaker modality",
-            "weights",
-            lambda path: choices.draw_weights(found, path),
-            "BMMAL Eq. 14: 1 where both modalities contribute alike, small where the stronger one "
-            "decides alone. Right: mean over rounds, minus the mean of the pool at that moment.",
-        ),
-        (
-            "What GRACE's score is made of",
-            "criteria",
-            lambda path: choices.draw_criteria(found, path),
-            "Score = alpha x easiness + informativeness x representativeness (GRACE Eq. 7). Solid: "
-            "mean over the chosen tasks; dotted: over the pool.",
-        ),
-        (
-            "Where the first batch lies",
-            "map",
-            lambda path: _draw_map(found, folder, path),
-            "The pool of the first repetition as the initial model sees it (t-SNE of its fused "
-            "features; near is alike); coloured: what each strategy chose first.",
-        ),
-    ]
-    sections = []
-    for title, stem, draw, caption in drawings:
-        path = folder / f"{stem}.png"
-        if draw(path) is not False:
-            sections.append(Section(title, picture=path, caption=caption))
-    return sections
-
-
-def _comparing(found: Curves) -> list[Drawing]:
-    """List the pictures that compare contenders with the reference."""
-    base = found.contenders[found.reference]
-    return [
-        (
-            "Against " + base,
-            "gains",
-            lambda path: learning.draw_gains(found, path),
-            "Paired difference, all modalities; above zero is better. Band: the 90% interval.",
-        ),
-        (
-            "All rounds in one number",
-            "areas",
-            lambda path: learning.draw_areas(found, path),
-            "Paired difference in the mean height of the learning curve.",
-        ),
-        (
-            "Who beats whom",
-            "wins",
-            lambda path: matrices.draw_wins(
-                matrices.win_tables(found), found.contenders, path, names=_win_names(found)
-            ),
-            "Share of rounds in which the row beats the column by a two-sided paired t-test at 0.9 "
-            "confidence (as BMMAL Fig. 5). Chance alone gives 0.05. A small column average is "
-            "good.",
-        ),
-        (
-            "Classes",
-            "classes",
-            lambda path: matrices.draw_classes(found, path),
-            "Gain and loss by class (BMMAL Fig. 8), mean over all rounds after the first.",
-        ),
-    ]
-
-
-def _win_names(found: Curves) -> dict[str, str]:
-    modalities = found.by_strength()
-    if len(modalities) < 2:
-        return {}
-    return {
-        "stronger modality": f"{modalities[0]} alone (stronger)",
-        "weaker modality": f"{modalities[-1]} alone (weaker)",
-    }
-
-
-def _draw_map(found: Curves, folder: Path, path: Path) -> None:
-    data = curves.data_of(folder)
-    seed = found.seeds[0]
-    rows = np.setdiff1d(pool_rows(data, found.plan, seed), initial_rows(folder, seed))
-    rows = _thinned(rows, found, seed)
-    model = checkpoint.load(folder / INITIAL / f"seed-{seed}", device="cpu")
-    pool = look(model, data.inputs.take(rows), frozenset({Need.FEATURES}))
-    assert pool.features is not None
-    features = np.concatenate([pool.features[name] for name in pool.modalities], axis=1)
-    choices.draw_map(found, features, rows, path)
-
-
-def _thinned(rows: npt.NDArray[np.int64], found: Curves, seed: int) -> npt.NDArray[np.int64]:
-    """Return at most `MAP_POINTS` rows, those that somebody chose among them."""
-    drawn = style.lines(found.contenders)
-    batches = [found.cells[name, seed][0].batch for name in drawn]
-    wanted = np.unique(np.concatenate([np.asarray(batch, np.int64) for batch in batches]))
-    others = np.random.default_rng(0).permutation(np.setdiff1d(rows, wanted))
-    return np.sort(np.concatenate([wanted, others[: max(0, choices.MAP_POINTS - len(wanted))]]))
 
 
 def alarm_text(found: alarms.Alarms) -> str:

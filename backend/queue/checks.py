@@ -12,7 +12,8 @@ from backend.queue.facts import Check, Facts
 from backend.queue.tab import TAB
 
 
-def _labels(facts: Facts) -> Check:
+def understood(facts: Facts) -> Check:
+    """Tell whether what annotators said can be read; it needs all annotations."""
     name = "annotations are understood"
     found = facts.answers
     if found is None:
@@ -220,7 +221,7 @@ def _names(facts: Facts) -> Check:
 
 CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _config,
-    _labels,
+    understood,
     _registered,
     _reachable,
     _webhook,

@@ -8,7 +8,7 @@ from backend.errors import EquipoiseError, LabelStudioError
 from backend.labelstudio.annotations import Answers, read_tasks
 from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
-from backend.queue.checks import CHECKS
+from backend.queue.checks import CHECKS, understood
 from backend.queue.facts import Check, Facts
 from backend.settings import Settings
 from backend.store.store import Store
@@ -26,7 +26,8 @@ def examine(
         store: the store.
         settings: the settings.
         project: project id.
-        labels: read all annotations, too, which takes long in a large project.
+        labels: read all annotations, too, which takes long in a large project; without them it is
+            not checked whether they are understood.
 
     Returns:
         One Check per condition, in the order in which they are best mended.
@@ -49,7 +50,7 @@ def examine(
         _answers(studio, remote) if labels else None,
     )
     checks = [Check("Label Studio answers", True, f"project {remote['title']!r}")]
-    return checks + [check(facts) for check in CHECKS]
+    return checks + [check(facts) for check in CHECKS if labels or check is not understood]
 
 
 def _answers(studio: LabelStudio, remote: Json) -> Answers | None:

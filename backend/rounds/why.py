@@ -62,7 +62,7 @@ def sentences(
     for row in range(len(outputs)):
         reasons = ["drawn by chance, to measure how often the model is right"] * (row in chance)
         place = places.get(row)
-        apart = "" if place is None else _disagree(target, alone, place)
+        apart = "" if place is None else _disagree(target, alone, place, outputs[row])
         reasons.append(apart or said[row])
         if place is not None and far[place] >= _FAR:
             reasons.append(f"unlike what is labelled: farther off than {far[place]:.0%} of it")
@@ -134,8 +134,8 @@ def _by_model(target: Target, values: Any) -> str:
     return f"the model says {_with(target, values, first)}"
 
 
-def _disagree(target: Target, alone: Alone, place: int) -> str:
-    """Say what the modalities say where they do not say the same; "" where they do."""
+def _disagree(target: Target, alone: Alone, place: int, together: Any) -> str:
+    """Say what the modalities say where they do not say the same, and what all say; "" where they do."""
     here = [
         (name, values[place])
         for column, (name, values) in enumerate(alone.said.items())
@@ -149,17 +149,20 @@ def _disagree(target: Target, alone: Alone, place: int) -> str:
         high = target.high if target.high is not None else max(numbers)
         if target.low is None or max(numbers) - min(numbers) <= (high - low) / 4:
             return ""
-        answers = [f"{value:.3g}" for value in numbers]
+        answers = [f"{value:.3g}" for value in [*numbers, float(together)]]
     elif target.kind is TargetKind.MULTILABEL:
         answers = [_set(target, values) for _, values in here]
         if len(set(answers)) < 2:
             return ""
+        answers.append(_set(target, together))
     else:
-        tops = [int(values.argmax()) for _, values in here]
-        if len(set(tops)) < 2:
+        everything = [*(values for _, values in here), together]
+        tops = [int(values.argmax()) for values in everything]
+        if len(set(tops[:-1])) < 2:
             return ""
-        answers = [_with(target, v, i) for (_, v), i in zip(here, tops, strict=True)]
-    return ", ".join(f"{name} says {said}" for (name, _), said in zip(here, answers, strict=True))
+        answers = [_with(target, v, i) for v, i in zip(everything, tops, strict=True)]
+    alone_said = [f"{name} says {said}" for (name, _), said in zip(here, answers, strict=False)]
+    return ", ".join([*alone_said, f"together {answers[-1]}"])
 
 
 def _set(target: Target, values: Array) -> str:

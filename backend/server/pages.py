@@ -98,6 +98,7 @@ class Pages:
     def project(self, project: ProjectId) -> Response:
         """Show one project."""
         view = views.project_view(self._store, self._settings, project)
+        self._verdicts.keep_fresh(project, view["state"])
         verdict = self._verdicts.of(project, view["state"])
         tokens = {name: token(self._settings, project, name) for name in ("check", "offer")}
         errand = self.errands.of(project)

@@ -240,18 +240,57 @@ def test_what_cannot_be_rolled_back_is_said(client: TestClient, store: Store) ->
     assert "no finished round" in answer.text
 
 
-def test_the_verdict_is_doctors(client: TestClient, store: Store, studio: FakeStudio) -> None:
-    version = fill(store, 1)
+def looked(client: TestClient) -> str:
+    """Return a project's page once Label Studio has been asked."""
+    for _ in range(600):
+        page = client.get("/projects/1").text
+        if 'data-seconds="60"' in page:
+            return page
+        time.sleep(0.1)
+    raise AssertionError("Label Studio is still being asked")
+
+
+def test_whoever_looks_has_label_studio_asked_meanwhile(
+    client: TestClient, store: Store, studio: FakeStudio
+) -> None:
+    fill(store, 1)
     page = client.get("/projects/1").text
-    assert "was not asked" in page
-    done = client.post("/projects/1/check", data=form(page)).text
-    assert "No: the queue is not served in this order" in done
-    assert "project.model_version" in done
-    assert "What mends it" in done
+    assert "is being asked whether it follows it" in page
+    assert 'data-seconds="5"' in page, "the answer is shown soon"
+    page = looked(client)
+    assert "No: the queue is not served in this order" in page
+    assert "project.model_version" in page
+    assert "What mends it" in page
+    assert re.search(r"Asked \d+ seconds ago", page)
+    assert "annotations are understood" not in page
+    asked = len(studio.requests)
+    client.get("/projects/1")
+    looked(client)
+    assert len(studio.requests) == asked, "asked again within ten minutes"
+    version = fill(store, 1)
+    assert "is being asked whether it follows it" in client.get("/projects/1").text, "a new order"
+    assert version in looked(client)
+    assert len(studio.requests) > asked
+
+
+def test_label_studio_that_does_not_answer_is_the_verdict(
+    client: TestClient, store: Store, studio: FakeStudio
+) -> None:
+    fill(store, 1)
+    studio.broken = 500
+    page = looked(client)
+    assert "No: the queue is not served in this order" in page
+    assert "Label Studio answers" in page
+
+
+def test_a_check_that_is_asked_for_is_doctors(
+    client: TestClient, store: Store, studio: FakeStudio
+) -> None:
+    fill(store, 1)
+    page = looked(client)
     asked = len(studio.requests)
     client.post("/projects/1/check", data=form(page))
     assert len(studio.requests) == asked, "asked again within ten seconds"
-    assert version in done
 
 
 def test_a_page_of_100_000_tasks_is_small_and_fast(client: TestClient, store: Store) -> None:

@@ -209,6 +209,10 @@ def test_annotations_that_say_nothing_are_an_alarm_in_status_and_doctor(tmp_path
             return check
 
         assert understood().ok
+        whole, quick = (examine(client, store, settings, 1, labels=read) for read in (True, False))
+        failed = [{c.name for c in found if not c.ok} for found in (whole, quick)]
+        assert failed[0] == failed[1], "what is not asked for does not fail"
+        assert len(quick) == len(whole) - 1
         studio.annotations = {1: answer("gone"), 2: answer("gone")}
         studio.remote["total_annotations_number"] = 2
         look(1)

@@ -22,7 +22,7 @@ def test_modalities_that_disagree_say_so() -> None:
     alone = Alone(np.array([0, 1]), said, np.array([[True, True], [True, True]]))
     first, second = sentences(DIGIT, outputs, NOBODY, alone, np.array([0.96, 0.5]))
     assert first == (
-        "Sound says 3 (.61), picture says 8 (.58); "
+        "Sound says 3 (.61), picture says 8 (.58), together 8 (.50); "
         "unlike what is labelled: farther off than 96% of it."
     )
     assert second == "Unsure between 8 (.50) and 3 (.40)."
@@ -53,7 +53,7 @@ def test_other_questions_have_sentences() -> None:
         np.array([0]), {"a": np.array([1.0]), "b": np.array([9.0])}, np.ones((1, 2), bool)
     )
     found = sentences(number, np.array([5.0, 2.25]), NOBODY, alone, np.zeros(1))
-    assert found == ["A says 1, b says 9.", "The model says 2.25."]
+    assert found == ["A says 1, b says 9, together 5.", "The model says 2.25."]
 
 
 def test_before_there_is_a_model() -> None:
