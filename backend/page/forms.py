@@ -29,6 +29,12 @@ ACTIONS = {
     each.name: each
     for each in (
         Action("check", "Check now", "Label Studio is asked whether it serves this order."),
+        Action(
+            "connect",
+            "Connect it again",
+            "What `equipoise connect` does: backend, webhook, sampling and tab of the project in "
+            "Label Studio are made what they must be.",
+        ),
         Action("retrain", "Retrain", "A round of training starts as soon as no other one runs."),
         Action("cancel", "Cancel the round", "The running round ends; what serves stays."),
         Action(

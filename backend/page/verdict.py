@@ -96,12 +96,16 @@ class Verdicts:
             checks = examine(studio, self._store, self._settings, project, labels=labels)
         self._found[project] = Answer(time.time(), version, checks)
 
+    def forget(self, project: int) -> None:
+        """Have Label Studio asked at the next look: something was done about it."""
+        self._found.pop(project, None)
+
     def of(self, project: int, state: dict[str, Any]) -> dict[str, Any]:
         """Return the verdict.
 
         Returns:
-            `mood` (good, wrong, unsure), `text`, `failed` checks, `when`, and `asking`: whether
-            Label Studio is being asked just now.
+            `mood` (good, wrong, unsure), `text`, `failed` checks, `when`, whether `connecting`
+            again mends one of them, and `asking`: whether Label Studio is being asked just now.
         """
         last = self._found.get(project)
         if last is not None and last.version != state["version"]:
@@ -121,7 +125,14 @@ class Verdicts:
             mood, text = "good", "Yes: Label Studio serves the queue in this order."
         else:
             text = "Label Studio was told this order, and is being asked whether it follows it."
-        return {"mood": mood, "text": text, "failed": failed, "when": when, "asking": asking}
+        return {
+            "mood": mood,
+            "text": text,
+            "failed": failed,
+            "when": when,
+            "connecting": any(check.by_connecting for check in failed),
+            "asking": asking,
+        }
 
 
 def _ago(seconds: float) -> str:

@@ -30,6 +30,11 @@ class Check:
     fix: str = ""
     warning: bool = False
 
+    @property
+    def by_connecting(self) -> bool:
+        """Whether `connect` mends it."""
+        return not self.ok and "equipoise connect" in self.fix
+
 
 @dataclass(frozen=True)
 class Facts:

@@ -135,7 +135,7 @@ def _by_model(target: Target, values: Any) -> str:
 
 
 def _disagree(target: Target, alone: Alone, place: int, together: Any) -> str:
-    """Say what the modalities say where they do not say the same, and what all say; "" where they do."""
+    """Say what modalities say where they do not say the same, and all together; else ""."""
     here = [
         (name, values[place])
         for column, (name, values) in enumerate(alone.said.items())

@@ -19,6 +19,7 @@ from backend.page.forms import ACTIONS, is_ours, token
 from backend.page.pool_map import pool_map
 from backend.page.render import HEADERS, render, static
 from backend.page.verdict import Verdicts
+from backend.queue.connect import connect
 from backend.queue.rollback import rollback
 from backend.rounds.loop import Reconciler
 from backend.server.events import MAX_PROJECT
@@ -30,6 +31,12 @@ from backend.store.tables import Kind
 ProjectId = Annotated[int, Path(ge=1, le=MAX_PROJECT)]
 _LONGEST = 10_000
 SCRIPTS = ("map.js", "refresh.js")
+_LONG = {
+    "accept": "Accepting",
+    "undo": "Taking back what was accepted",
+    "connect": "Connecting again",
+}
+"""What takes longer than an answer may, and what it is called meanwhile."""
 _KEPT = {"Cache-Control": "max-age=3600"}
 
 
@@ -153,7 +160,7 @@ class Pages:
             self._store.request(project, Kind.TRAIN, "requested on the page")
         elif action == "cancel":
             self._reconciler.cancel(project)
-        elif action in ("accept", "undo"):
+        elif action in _LONG:
             self._begin(project, action, to)
         else:
             with LabelStudio.of(self._settings) as studio:
@@ -162,14 +169,23 @@ class Pages:
 
     def _begin(self, project: int, action: str, to: str) -> None:
         """Start what takes longer than an answer may."""
-        title = {"accept": "Accepting", "undo": "Taking back what was accepted"}[action]
 
         def work(tell: Tell) -> str:
             if action == "accept":
                 said = acceptance.accept(self._store, self._settings, project, to, tell)
+            elif action == "connect":
+                said = self._connect(project)
             else:
                 said = acceptance.undo(self._store, self._settings, project, tell)
             self._reconciler.wake(everything=True)
             return said
 
-        self.errands.start(project, title, work)
+        self.errands.start(project, _LONG[action], work)
+
+    def _connect(self, project: int) -> str:
+        try:
+            with LabelStudio.of(self._settings) as studio:
+                *_, last = connect(studio, self._store, self._settings, project)
+        finally:
+            self._verdicts.forget(project)
+        return f"the project {last}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -281,6 +282,26 @@ def test_label_studio_that_does_not_answer_is_the_verdict(
     page = looked(client)
     assert "No: the queue is not served in this order" in page
     assert "Label Studio answers" in page
+
+
+def test_what_connecting_mends_has_a_button(
+    client: TestClient, store: Store, studio: FakeStudio
+) -> None:
+    version = fill(store, 1)
+    studio.remote["sampling"] = "Sequential sampling"
+    assert "Connect it again" in looked(client)
+    asked = client.get("/projects/1/confirm/connect").text
+    assert "backend, webhook, sampling and tab" in asked
+    client.post("/projects/1/connect", data=form(asked))
+    for thread in threading.enumerate():
+        if thread.name == "errand":
+            thread.join(60)
+    page = looked(client)
+    assert f"Connecting again: the project serves version {version}" in page
+    assert studio.remote["sampling"] == "Uncertainty sampling"
+    assert "webhook: none" not in page, "it was asked again"
+    assert "predictions of this version: 0 of 200" in page, "connecting publishes nothing"
+    assert "Connect it again" not in page
 
 
 def test_a_check_that_is_asked_for_is_doctors(
