@@ -14,11 +14,18 @@ from backend.commands.console import (
     checked,
     label_studio,
     out,
-    read_pairs,
     say,
     strategy_options,
     the_store,
     wake,
+)
+from backend.commands.steering import (
+    NewerOption,
+    OnceOption,
+    OnlyOption,
+    PriorityOption,
+    WantOption,
+    steering,
 )
 
 if TYPE_CHECKING:
@@ -112,17 +119,11 @@ def set_options(
     retrain_after: Annotated[int | None, typer.Option()] = None,
     publish: Annotated[int | None, typer.Option()] = None,
     audit_share: Annotated[float | None, typer.Option()] = None,
-    want: Annotated[
-        list[str] | None, typer.Option(help="CLASS=WEIGHT: how much its tasks count.")
-    ] = None,
-    priority_key: Annotated[str | None, typer.Option()] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE: what tasks must hold to be served.")
-    ] = None,
-    newer_than: Annotated[
-        list[str] | None, typer.Option(help="KEY=WHEN: a time, or such as '30 days'.")
-    ] = None,
-    once: Annotated[bool | None, typer.Option(help="Near-duplicates last.")] = None,
+    want: WantOption = None,
+    priority_key: PriorityOption = None,
+    only: OnlyOption = None,
+    newer_than: NewerOption = None,
+    once: OnceOption = None,
     seed: Annotated[int | None, typer.Option()] = None,
     preset: Annotated[str | None, typer.Option()] = None,
     option: OptionOption = None,
@@ -139,11 +140,7 @@ def set_options(
         "retrain_after": retrain_after,
         "publish": publish,
         "audit_share": audit_share,
-        "want": read_pairs("--want", want) if want else None,
-        "priority_key": priority_key,
-        "only": read_pairs("--only", only) if only else None,
-        "newer_than": read_pairs("--newer-than", newer_than) if newer_than else None,
-        "once": once,
+        **steering(want, priority_key, only, newer_than, once),
         "seed": seed,
         "preset": preset,
     }

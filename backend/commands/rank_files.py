@@ -8,6 +8,14 @@ from typing import Annotated
 import typer
 
 from backend.commands.console import OptionOption, checked, out, say, strategy_options
+from backend.commands.steering import (
+    NewerOption,
+    OnceOption,
+    OnlyOption,
+    PriorityOption,
+    WantOption,
+    steering,
+)
 from backend.errors import EquipoiseError
 
 # What computes is imported by the command itself: it loads torch.
@@ -23,6 +31,11 @@ def rank_files(
     root: Annotated[Path | None, typer.Option(help="Folder of the media.")] = None,
     strategy: Annotated[str, typer.Option()] = "auto",
     option: OptionOption = None,
+    want: WantOption = None,
+    priority_key: PriorityOption = None,
+    only: OnlyOption = None,
+    newer_than: NewerOption = None,
+    once: OnceOption = None,
     batch: Annotated[int, typer.Option(help="Tasks chosen together.")] = 100,
     preset: Annotated[str, typer.Option(help="Encoders, fusion, training recipe.")] = "auto",
     seed: Annotated[int, typer.Option()] = 0,
@@ -41,6 +54,7 @@ def rank_files(
 
     check_format(to)
     wish = {"strategy": strategy, "batch": batch, "preset": preset, "seed": seed}
+    wish |= steering(want, priority_key, only, newer_than, once)
     wish["strategy_options"] = strategy_options(strategy, option or [])
     options = ProjectSettings(**checked(wish))
     config = settings()
@@ -54,6 +68,7 @@ def rank_files(
         found.schema,
         options,
         FeatureCache(cache or config.cache),
+        data=found.rows,
         device=config.device,
         workers=config.workers,
     )

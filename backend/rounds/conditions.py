@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,15 +18,24 @@ def narrowed(fetched: Fetched, options: ProjectSettings) -> Fetched:
     """Note which tasks do not meet `only` and `newer_than`, and why."""
     if not options.only and not options.newer_than:
         return fetched
+    ids = [*fetched.pool, *(item.task for item in fetched.labelled), *sorted(fetched.accepted)]
+    held = (task["data"] for task in fetched.tasks.of(ids))
+    return replace(fetched, outside=outside(zip(ids, held, strict=True), options))
+
+
+def outside(
+    tasks: Iterable[tuple[int, Mapping[str, Any] | None]], options: ProjectSettings
+) -> dict[int, str]:
+    """Return which tasks do not meet `only` and `newer_than`: id -> why.
+
+    Args:
+        tasks: ids and data.
+        options: has the conditions.
+    """
     now = datetime.now(UTC)
     limits = {key: since(text, now) for key, text in options.newer_than.items()}
-    found = {}
-    ids = [*fetched.pool, *(item.task for item in fetched.labelled), *sorted(fetched.accepted)]
-    for task, held in zip(ids, fetched.tasks.of(ids), strict=True):
-        why = unmet(held["data"] or {}, options.only, limits)
-        if why:
-            found[task] = why
-    return replace(fetched, outside=found)
+    found = ((task, unmet(data or {}, options.only, limits)) for task, data in tasks)
+    return {task: why for task, why in found if why}
 
 
 def unmet(data: Mapping[str, Any], only: Mapping[str, Any], newer: Mapping[str, datetime]) -> str:

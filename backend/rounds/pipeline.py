@@ -29,7 +29,7 @@ from backend.rounds.fetch import Fetched, NotEnoughLabels, check_labels, fetch
 from backend.rounds.learn import learn, question_states
 from backend.rounds.pool_map import pool_map
 from backend.rounds.rank import NOTHING_LEFT, check_strategy, facts, rank, skipped_last, told
-from backend.rounds.steer import steer
+from backend.rounds.steer import Held, steer
 from backend.rounds.why import without_model
 from backend.store import judgements
 from backend.store import rankings as ranking
@@ -165,7 +165,8 @@ def _cold(run: Run, fetched: Fetched) -> None:
         selection = strategy(pool, run.options.batch, np.random.default_rng(run.options.seed))
         reason = "nothing is labelled yet" if schema.targets else "nothing can be learned here"
         told(run, selection, schema, run.preset.preparation, f"{reason}: the batch covers the pool")
-        moved = steer(run, fetched, pool, selection, {})
+        moved = steer(run.options, Held.of(fetched), schema.questions, pool, selection, {})
+        run.work["twins"] = dict(moved.twins)
         selection = skipped_last(moved.selection, fetched)
         batch = selection.order[: run.options.batch]
         selection, drawn = audit.serve(run, fetched, selection, strategy.name)

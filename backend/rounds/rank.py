@@ -14,7 +14,7 @@ from backend.rounds import why
 from backend.rounds.audit import serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
-from backend.rounds.steer import steer
+from backend.rounds.steer import Held, steer
 from backend.settings import ProjectSettings
 from backend.store import rankings as ranking
 from model.encoders import encoder_for
@@ -42,7 +42,8 @@ def rank(
     told(run, selection, model.schema, model.preset.preparation)
     name = str(selection.notes["strategy"])
     outputs = model.predict(pool_inputs)
-    moved = steer(run, fetched, pool, selection, outputs)
+    moved = steer(run.options, Held.of(fetched), schema.questions, pool, selection, outputs)
+    run.work["twins"] = dict(moved.twins)
     selection, drawn = serve(run, fetched, skipped_last(moved.selection, fetched), name)
     head = selection.order[: run.options.published]
     return ranking.build(

@@ -67,6 +67,39 @@ def test_what_has_no_label_is_ranked_by_what_has(tmp_path: Path, kind: str) -> N
     assert all(found.column("why").to_pylist())
 
 
+def test_an_order_of_files_is_steered_like_a_projects(tmp_path: Path) -> None:
+    path = tasks(tmp_path, 20, "parquet")
+    table = pq.read_table(path)
+    rows = np.arange(table.num_rows)
+    more = {
+        "lang": pa.array([("en", "de")[row % 2] for row in rows]),
+        "urgent": pa.array([1000.0 if row == 70 else None for row in rows]),
+    }
+    for name, column in more.items():
+        table = table.append_column(name, column)
+    # Task 72 is task 70 once more, under another number.
+    words, vectors = table.column("words").to_pylist(), table.column("vector").to_pylist()
+    words[72], vectors[72] = words[70], vectors[70]
+    table = table.set_column(0, "words", pa.array(words)).set_column(1, "vector", [vectors])
+    pq.write_table(table, path)
+    done, to = run(path, "--only", "lang=en", "--priority-key", "urgent", "--want", "up=3")
+    assert done.exit_code == 0, done.output
+    found = pq.read_table(to).to_pylist()
+    assert found[0]["task"] == 70
+    assert "priority 1000" in found[0]["why"]
+    (late,) = [row["task"] for row in found if "nearly the same" in row["why"]]
+    assert late == 72
+    outside = [row for row in found if row["task"] % 2]
+    assert all(row["meets"] == 0 and "put off: lang is de" in row["why"] for row in outside)
+    assert {row["task"] % 2 for row in found[:29]} == {0}, "those that meet it come first"
+    assert any("up is wanted" in row["why"] for row in found)
+    done, to = run(path, "--no-once")
+    assert "nearly the same" not in " ".join(row["why"] for row in pq.read_table(to).to_pylist())
+    done, _ = run(path, "--want", "sideways=3")
+    assert done.exit_code == 1
+    assert "sideways" in str(done.exception)
+
+
 def test_a_strategy_and_its_options_are_obeyed(tmp_path: Path) -> None:
     done, to = run(tasks(tmp_path, 20), "--strategy", "margin", "--option", "diverse=true")
     assert done.exit_code == 0, done.output
