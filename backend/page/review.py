@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
+from backend.errors import EquipoiseError
+from backend.labelstudio.annotations import read_task
+from backend.labelstudio.config import parse
 from backend.settings import Settings
 from backend.store import judgements, rankings
 from backend.store.store import Store
@@ -21,7 +24,8 @@ def review(store: Store, settings: Settings, project: int, count: int) -> Json:
 
     Returns:
         `sentence`; `labels`: the likely wrong ones first, each with task, url, question, given,
-        likely, quality and suspect; `agreement`: lines about annotators.
+        likely, quality, suspect and changed (since the last training); `agreement`: lines about
+        annotators.
 
     Raises:
         NotConnected: the project is unknown.
@@ -30,14 +34,38 @@ def review(store: Store, settings: Settings, project: int, count: int) -> Json:
     current = store.current(project)
     measured = current.measured if current is not None else {}
     rows = doubtful(store, project, count)
+    changed = _changed(store, project, [row["task"] for row in rows])
     base = settings.label_studio_url.rstrip("/")
     return {
         "sentence": sentence(measured) or "No label has been judged yet: train a round first.",
         "labels": [
-            {**row, "url": f"{base}/projects/{project}/data?task={row['task']}"} for row in rows
+            {
+                **row,
+                "changed": row["task"] in changed,
+                "url": f"{base}/projects/{project}/data?task={row['task']}",
+            }
+            for row in rows
         ],
         "agreement": agreement(measured),
     }
+
+
+def _changed(store: Store, project: int, tasks: Sequence[int]) -> set[int]:
+    """Return the tasks whose labels are others than those that the newest round learned from."""
+    said = store.mirror(project).annotations(tasks) if tasks else {}
+    if not said:
+        return set()
+    try:
+        config = parse(store.project(project).label_config)
+    except EquipoiseError:
+        return set()
+    before, found = store.trained_on(project), set()
+    for task, made in said.items():
+        now = read_task({"id": task, "annotations": made}, config)
+        then = before.get(str(task))
+        if then is not None and (now is None or now.stamp != then):
+            found.add(task)
+    return found
 
 
 def doubtful(store: Store, project: int, count: int) -> list[Json]:

@@ -122,6 +122,13 @@ class Mirror:
             if len(rows) < CHUNK:
                 return
 
+    def annotations(self, tasks: Sequence[int]) -> dict[int, list[Json]]:
+        """Return the annotations of tasks, of those that are there."""
+        query = select(Mirrored.task, Mirrored.annotations)
+        with self._sessions() as session:
+            rows = session.execute(query.where(self._mine, Mirrored.task.in_(tasks)))
+            return {task: _read(said) if said is not None else [] for task, said in rows}
+
     def data(self, tasks: Sequence[int]) -> dict[int, Json]:
         """Return the data of tasks, of those that are there."""
         query = select(Mirrored.task, Mirrored.data).where(self._mine, Mirrored.task.in_(tasks))

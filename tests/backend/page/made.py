@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -137,6 +139,7 @@ def fill(
     rounds: int = 6,
     classes: tuple[str, ...] = DIGITS,
     title: str = "Digits, seen and heard",
+    trained_on: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Commit rounds of a project and return the version that serves."""
     store.save_project(project, title=title, label_config=config(classes), connected=True)
@@ -184,6 +187,7 @@ def fill(
             labels=60 * number,
             pool=tasks,
             tasks=tasks + 60 * number,
+            trained_on=dict(trained_on),
             published=200,
             schema=schema.to_json(),
             durations={"fetch": 1.0, "train": 8.0},

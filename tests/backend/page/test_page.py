@@ -223,6 +223,27 @@ def test_forms_do_what_the_command_line_does(client: TestClient, store: Store) -
     assert store.running(7) is None
 
 
+def test_a_label_that_was_corrected_since_says_so(client: TestClient, store: Store) -> None:
+    def says(task: int, digit: str) -> None:
+        result = [{"from_name": "digit", "type": "choices", "value": {"choices": [digit]}}]
+        made = {"id": task, "result": result, "completed_by": 1}
+        row = {"id": task, "data": {}, "is_labeled": True, "updated_at": "", "annotations": [made]}
+        store.mirror(1).drop([task])
+        store.mirror(1).put([row])
+
+    first, second = 10**6, 10**6 + 1
+    says(first, "0")
+    says(second, "1")
+    fill(store, 1, trained_on={str(first): "digit=['0']", str(second): "digit=['1']"})
+    assert "changed since" not in client.get("/projects/1").text
+    says(first, "1")
+    page = client.get("/projects/1").text
+    assert page.count("changed since") == 1
+    assert re.search(
+        r"1000000</a> labelled <b>0</b>, likely <b>1</b> <span[^>]*>changed since", page
+    )
+
+
 @pytest.mark.parametrize("given", ["", "0" * 64, "another"])
 def test_a_form_of_somebody_else_does_nothing(client: TestClient, store: Store, given: str) -> None:
     fill(store)
