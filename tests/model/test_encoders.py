@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from pathlib import Path
 
@@ -15,14 +13,14 @@ from model.encoders import ENCODERS, encoder_for
 from model.encoders.backbone import EncoderUnavailable
 from model.labels import NotEnoughLabels
 from model.look import look
-from model.options import Preparation
 from model.preparation import prepare
-from model.presets import PRESETS, Preset, preset
+from model.presets import PRESETS, preset
 from model.schema import Modality, ModalityKind, Schema, Target, TargetKind
 from model.training import train
 from model.untrained import look_untrained
 from strategies.pool import Need
 from tests.model.conftest import clip, png, reference, wav
+from tests.model.saved import SAVED, saved_clip, saved_text, saved_timm
 
 CLASSES = Target("kind", TargetKind.CLASSIFICATION, ("a", "b"))
 SHORT = {"epochs": 2, "min_steps": 0, "batch_size": 4, "projection": 8, "validation_share": 0.0}
@@ -59,156 +57,6 @@ def fit(kind: ModalityKind, options: dict, cache, count: int = 8):
     probabilities = model.predict(inputs)["kind"]
     assert np.isfinite(probabilities).all()
     return model, inputs
-
-
-def saved_text(folder: Path) -> str:
-    """Save a small BERT with random weights and its tokenizer."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *["good", "fine", "day", "bad", "rainy", "night"],
-    ]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-    )
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-    return f"hf:{folder}"
-
-
-def saved_image(folder: Path) -> str:
-    """Save a small vision transformer with random weights."""
-    from transformers import ViTConfig, ViTImageProcessor, ViTModel
-
-    torch.manual_seed(0)
-    config = ViTConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        image_size=32,
-        patch_size=8,
-    )
-    ViTModel(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return f"hf:{folder}"
-
-
-def saved_audio(folder: Path) -> str:
-    """Save a small wav2vec2 with random weights."""
-    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
-
-    torch.manual_seed(0)
-    config = Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8, 8),
-        conv_stride=(5, 4),
-        conv_kernel=(10, 8),
-        num_feat_extract_layers=2,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=2,
-    )
-    Wav2Vec2Model(config).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor().save_pretrained(folder)
-    return f"hf:{folder}"
-
-
-def saved_spectrogram(folder: Path) -> str:
-    """Save a small audio spectrogram transformer with random weights."""
-    from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
-
-    torch.manual_seed(0)
-    config = ASTConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_length=64,
-        num_mel_bins=32,
-    )
-    ASTModel(config).save_pretrained(folder)
-    ASTFeatureExtractor(max_length=64, num_mel_bins=32).save_pretrained(folder)
-    return f"hf:{folder}"
-
-
-def saved_video(folder: Path) -> str:
-    """Save a small VideoMAE with random weights."""
-    from transformers import VideoMAEConfig, VideoMAEImageProcessor, VideoMAEModel
-
-    torch.manual_seed(0)
-    config = VideoMAEConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        image_size=32,
-        patch_size=16,
-        num_frames=4,
-    )
-    VideoMAEModel(config).save_pretrained(folder)
-    VideoMAEImageProcessor(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-    ).save_pretrained(folder)
-    return f"hf:{folder}"
-
-
-def saved_timm(folder: Path) -> str:
-    """Save a small network of timm's with random weights."""
-    import timm
-
-    torch.manual_seed(0)
-    net = timm.create_model("test_byobnet", pretrained=False)
-    timm.models.save_for_hf(net, folder, safe_serialization=True)
-    return f"timm:{folder}"
-
-
-def saved_clip(folder: Path) -> str:
-    """Save a small CLIP with random weights."""
-    from open_clip import CLIP
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    model_cfg = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},
-        "text_cfg": {
-            "context_length": 16,
-            "vocab_size": 49408,
-            "width": 16,
-            "heads": 2,
-            "layers": 1,
-        },
-    }
-    config = {"model_cfg": model_cfg, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    save_file(CLIP(**model_cfg).state_dict(), folder / "open_clip_model.safetensors")
-    return f"open_clip:{folder}"
-
-
-SAVED = {
-    "timm": (ModalityKind.IMAGE, saved_timm),
-    "clip-image": (ModalityKind.IMAGE, saved_clip),
-    "clip-text": (ModalityKind.TEXT, saved_clip),
-    "text": (ModalityKind.TEXT, saved_text),
-    "image": (ModalityKind.IMAGE, saved_image),
-    "audio": (ModalityKind.AUDIO, saved_audio),
-    "audio-spectrogram": (ModalityKind.AUDIO, saved_spectrogram),
-    "video": (ModalityKind.VIDEO, saved_video),
-}
 
 
 @pytest.mark.parametrize("mode", ["frozen", "finetune"])
@@ -399,59 +247,8 @@ def test_minilm_real_weights(cache):
     assert guess.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_survive_json_and_name_encoders_that_exist(name):
-    chosen = PRESETS[name]
-    again = type(chosen).from_json(json.loads(json.dumps(chosen.to_json())))
-    assert dataclasses.asdict(again) == dataclasses.asdict(chosen)
-    for kind in ModalityKind:
-        assert (
-            chosen.preparation.encoder(Modality("x", kind, "x")).partition(":")[0] in ENCODERS[kind]
-        )
-
-
-def test_paper_hyper_parameters():
-    chosen = (PRESETS[f"paper-{name}"] for name in ("food101", "kineticssound", "vggsound", "sims"))
-    (food, kinetics, vgg, sims), sound = zip(
-        *((c.training, c.preparation) for c in chosen), strict=True
-    )
-    assert (food.epochs, food.milestones, food.optimizer, food.weight_decay) == (
-        *(15, (10,), "adamw", 0.01),
-    )
-    assert (food.lr, food.encoder_lr["text"], food.encoder_lr["image"]) == (1e-3, 1e-5, 1e-4)
-    assert (kinetics.epochs, kinetics.milestones, kinetics.warmup) == (45, (20, 30, 40), 10)
-    assert (kinetics.betas, kinetics.weight_decay) == ((0.95, 0.999), 1e-4)
-    assert (kinetics.encoder_lr["video"], vgg.encoder_lr["video"]) == (2e-3, 1e-3)
-    assert (sound[2].audio_mean, sound[2].audio_deviation) == (-3.0093, 2.7911)
-    assert (sims.epochs, sims.lr, sims.batch_size) == (5, 5e-4, 32)
-    assert PRESETS["paper-sims"].network.bounded
-    weights = [sims.loss_weights[k] for k in ("text", "audio", "video", "multimodal")]
-    assert weights == [0.2, 0.8, 0.4, 1.0]
-
-
-def test_unknown_presets_and_options_name_the_choices():
-    with pytest.raises(ValueError, match="paper-sims"):
-        preset("fast")
-    with pytest.raises(ValueError, match="batch_size"):
-        preset("quick", learning_rate=1)
-
-
 def test_untrained_look_needs_a_readable_modality(cache):
     schema = Schema((Modality("x", ModalityKind.TEXT, "x"),), (CLASSES,))
     inputs = prepare([{"x": None}], schema, PRESETS["quick"].preparation, cache)
     with pytest.raises(NotEnoughLabels):
         train(inputs, {"kind": np.array([0])}, schema, PRESETS["quick"])
-
-
-def test_each_consumer_gets_its_own_part_and_names_stay_flat():
-    chosen = preset("quick", epochs=3, fusion="sum", image_size=16)
-    assert (chosen.training.epochs, chosen.network.fusion) == (3, "sum")
-    assert chosen.preparation.image_size == 16
-    assert {"epochs", "fusion", "image_size", "name"} <= chosen.to_json().keys()
-    again = Preparation.from_json(json.loads(json.dumps(chosen.preparation.to_json())))
-    assert again == chosen.preparation
-
-
-def test_a_checkpoints_preset_with_an_option_that_is_no_more_is_read():
-    stored = {**preset("quick", epochs=3).to_json(), "was_once": 1}
-    assert Preset.from_json(stored).training.epochs == 3

@@ -1,4 +1,5 @@
-"""Prepared vectors of views: scaling on the pool, linear heads, members, out-of-fold results."""
+# ruff: noqa: F401 - fixtures are imported
+"""Models of prepared vectors of views: members, out-of-fold results, any labels, any strategy."""
 
 from __future__ import annotations
 
@@ -8,224 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from model import checkpoint
-from model.encoders import registry
-from model.encoders.base import Encoder
-from model.encoders.scaling import Scaled, ScaledView
-from model.encoders.views import View
 from model.evaluation import evaluate
-from model.inputs import Column, Inputs
 from model.labels import NotEnoughLabels
 from model.look import look
-from model.model import Model
-from model.presets import preset
-from model.schema import Modality, ModalityKind, Schema, Target
+from model.schema import Target
 from model.training import train
-from model.untrained import look_untrained
-from model.vectors import solver
 from model.vectors.folds import divide
 from model.vectors.network import VectorNetwork
 from strategies import STRATEGIES
 from strategies.pool import Need, TargetKind
-
-VIEWS = {
-    "left": (View("signal", 12), View("words", 60, "counts")),
-    "right": (View("signal", 0),),
-}
-CLASSES = ("a", "b", "c", "d")
-CLASSIFY = Target("kind", TargetKind.CLASSIFICATION, CLASSES)
-SEVERAL = Target("kind", TargetKind.MULTILABEL, CLASSES)
-NUMBER = Target("kind", TargetKind.REGRESSION, low=0.0, high=10.0)
-AUTO = preset("quick", encoders=dict.fromkeys(VIEWS, "views"))
-
-
-def schema_of(target: Target, *more: Target) -> Schema:
-    modalities = tuple(Modality(name, ModalityKind.SEQUENCE, name) for name in VIEWS)
-    return Schema(modalities, (target, *more))
-
-
-@pytest.fixture(autouse=True)
-def _encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register an encoder whose prepared arrays are vectors of two views, or of one."""
-
-    def build(modality, source, chosen):
-        return Encoder(
-            f"views {modality.name}",
-            lambda raw: np.asarray(raw, np.float32),
-            lambda shape: Scaled(VIEWS[modality.name], shape[0]),
-            views=VIEWS[modality.name],
-        )
-
-    monkeypatch.setitem(registry.ENCODERS[ModalityKind.SEQUENCE], "views", build)
-
-
-def project(size: int, seed: int = 0, noise: float = 0.5, absent: float = 0.0):
-    """Return inputs of two modalities that know two of four classes apart each, and the classes."""
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(0, 4, size)
-    left = rng.normal(0, noise, (size, 12))
-    left[:, 0] += 3 * (truth // 2)
-    left = 5000 + left * np.geomspace(0.01, 100, 12)
-    words = rng.poisson(0.2, (size, 60)) + 2 * (np.arange(60) % 4 == truth[:, None] - 4)
-    right = rng.normal(0, noise, (size, 20))
-    right[:, 3] += 3 * (truth % 2)
-    present = rng.random((size, 2)) >= absent
-    present[~present.any(axis=1), 0] = True
-    arrays = np.concatenate([left, words], axis=1).astype(np.float32), right.astype(np.float32)
-    columns = []
-    for name, array, here in zip(VIEWS, arrays, present.T, strict=True):
-        row = np.where(here, np.arange(size), -1)
-        shard = np.where(here, 0, -1).astype(np.int32)
-        columns.append(Column(f"views {name}", array.shape[1:], (array,), shard, row))
-    return Inputs(size, present, (), tuple(columns)), truth
-
-
-def learnt(
-    size: int = 60, target: Target = CLASSIFY, **options
-) -> tuple[Model, Inputs, np.ndarray]:
-    inputs, truth = project(600, **options)
-    labels = {"kind": answers(target, truth)[:size]}
-    model = train(
-        inputs.take(np.arange(size)), labels, schema_of(target), AUTO, device="cpu", pool=inputs
-    )
-    return model, inputs.take(np.arange(300, 600)), truth[300:]
-
-
-def answers(target: Target, truth: np.ndarray) -> np.ndarray:
-    if target.kind is TargetKind.MULTILABEL:
-        return np.stack([truth >= 2, truth % 2 == 1, truth == 0, truth == 3], axis=1).astype(float)
-    return truth * 2.5 if target.kind is TargetKind.REGRESSION else truth
-
-
-# The solver
-
-
-@pytest.mark.parametrize("penalty", [1.0, 0.01])
-@pytest.mark.parametrize("size", [30, 300])
-def test_heads_are_as_good_as_scikit_learns(size: int, penalty: float) -> None:
-    rng = np.random.default_rng(size)
-    x = (rng.normal(size=(size, 50)) / np.sqrt(50)).astype(np.float32)
-    truth = (x @ rng.normal(size=(50, 3)) * 5 + rng.normal(size=(size, 3))).argmax(axis=1)
-    goal = torch.eye(3)[truth]
-    path = solver.Path(TargetKind.CLASSIFICATION, torch.from_numpy(x), goal, torch.ones(1, size))
-    path.fit(10.0)
-    found = path.fit(penalty)
-    peer = LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=5000).fit(x, truth)
-
-    def loss(weight: np.ndarray, bias: np.ndarray) -> float:
-        logits = torch.from_numpy(x @ weight + bias)
-        value = solver.loss(TargetKind.CLASSIFICATION, logits, goal.double()).sum()
-        return float(value) + penalty / 2 * float((weight**2).sum())
-
-    ours = loss(found.weight[0].double().numpy(), found.bias[0].double().numpy())
-    best = loss(peer.coef_.T, peer.intercept_)
-    assert ours <= best * 1.002 + 0.1  # our bias is drawn a little to the classes' shares
-
-
-@pytest.mark.parametrize("kind", list(TargetKind))
-def test_residuals_are_the_gradients_of_losses(kind: TargetKind) -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    truth = torch.rand(7, 3, generator=generator, dtype=torch.float64)
-    truth = truth / truth.sum(dim=1, keepdim=True)
-    (gradient,) = torch.autograd.grad(solver.loss(kind, logits, truth).sum(), logits)
-    assert torch.allclose(gradient, solver.residual(kind, logits, truth).detach())
-
-
-def test_problems_do_not_disturb_each_other() -> None:
-    rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.normal(size=(40, 6)).astype(np.float32))
-    goal = torch.eye(3)[rng.integers(0, 3, 40)]
-    shares = torch.from_numpy(rng.integers(0, 2, (4, 40)).astype(np.float32))
-    together = solver.Path(TargetKind.CLASSIFICATION, x, goal, shares).fit(0.1)
-    for number in range(4):
-        alone = solver.Path(TargetKind.CLASSIFICATION, x, goal, shares[[number]]).fit(0.1)
-        assert torch.allclose(together.weight[number], alone.weight[0], atol=0.02)
-
-
-# Scaling
-
-
-def test_dense_views_are_standardised_on_the_pool_and_outliers_cut() -> None:
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(500, 8)) * np.geomspace(1e-3, 1e3, 8) + 5000
-    values[:, 3] = 7.0
-    values[0, 5] = 1e9
-    view = ScaledView(View("v", 8))
-    view.fit(values.astype(np.float32))
-    flat = view.flat(torch.from_numpy(values.astype(np.float32)))
-    assert flat[:, 3].eq(0).all(), "a constant says nothing"
-    assert flat.abs().max() <= 5
-    usual = flat[1:, [1, 2, 4, 5, 6, 7]]
-    assert usual.std(dim=0).sub(1).abs().max() < 0.15, usual.std(dim=0)
-    reduced = view(torch.from_numpy(values.astype(np.float32)))
-    assert float(reduced.square().sum(dim=1).mean()) == pytest.approx(1.0, abs=1e-3)
-    assert reduced.mean(dim=0).abs().max() < 1e-3
-
-
-def test_a_thousand_values_around_5000_stay_distinct() -> None:
-    values = (5000 + np.arange(1000) / 1000)[:, None].astype(np.float32)
-    view = ScaledView(View("v", 1))
-    view.fit(values)
-    assert len(np.unique(view(torch.from_numpy(values)).numpy())) >= 900
-
-
-def test_counts_are_reduced_and_rare_ones_weigh_more() -> None:
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(np.geomspace(3, 0.01, 400), (300, 400)).astype(np.float32)
-    view = ScaledView(View("v", 400, "counts"))
-    view.fit(counts)
-    reduced = view(torch.from_numpy(counts))
-    assert reduced.shape == (300, 200)
-    assert float(reduced.square().sum(dim=1).mean()) == pytest.approx(1.0, abs=1e-3)
-    assert view.scale[-1] > view.scale[0]
-
-
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_pool_of_a_few_tasks_can_be_scaled(size: int) -> None:
-    inputs, _ = project(size)
-    for column, views in zip(inputs.columns, VIEWS.values(), strict=True):
-        scaling = Scaled(views, column.shape[0])
-        scaling.fit(column)
-        assert scaling(torch.from_numpy(column.gather(slice(None)))).isfinite().all()
-
-
-def test_each_modality_has_the_same_mean_square_length() -> None:
-    model, _, _ = learnt()
-    inputs, _ = project(600)
-    features = look(model, inputs, frozenset({Need.FEATURES})).features
-    assert features is not None
-    for name in VIEWS:
-        assert np.square(features[name]).sum(axis=1).mean() == pytest.approx(1.0, abs=0.02)
-
-
-def test_labels_do_not_move_the_scale() -> None:
-    inputs, truth = project(600)
-    some = [np.arange(40), np.arange(300, 360)]
-    buffers = []
-    for rows in some:
-        model = train(
-            inputs.take(rows), {"kind": truth[rows]}, schema_of(CLASSIFY), AUTO, pool=inputs
-        )
-        buffers.append({k: v for k, v in model.network.state_dict().items() if "encoders" in k})
-    assert all(torch.equal(value, buffers[1][name]) for name, value in buffers[0].items())
-
-
-def test_before_any_label_vectors_are_on_one_scale() -> None:
-    inputs, _ = project(200, absent=0.3)
-    pool = look_untrained(inputs, schema_of(CLASSIFY), AUTO.preparation)
-    assert pool.pretrained
-    assert pool.features is not None
-    for column, name in enumerate(VIEWS):
-        found = np.asarray(pool.features[name])
-        assert (found[~inputs.present[:, column]] == 0).all()
-        here = found[inputs.present[:, column]]
-        assert np.square(here).sum(axis=1).mean() == pytest.approx(1.0, abs=1e-3)
-
-
-# The learner
+from tests.model.views import (
+    AUTO,
+    CLASSIFY,
+    NUMBER,
+    SEVERAL,
+    VIEWS,
+    _encoder,
+    answers,
+    learnt,
+    project,
+    schema_of,
+)
 
 
 def test_two_modalities_together_know_what_neither_knows() -> None:

@@ -1,119 +1,22 @@
+# ruff: noqa: F401, F811 - fixtures are imported
 """The mirror of a project's tasks: whatever happens, a full look makes it equal the truth."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as fast
-from hypothesis import strategies as st
-from sqlalchemy import event
 
 from backend.errors import Busy, LabelStudioError
 from backend.labelstudio import in_step
-from backend.labelstudio.client import LabelStudio
 from backend.labelstudio.config import parse
-from backend.labelstudio.in_step import bring_in_step, follow, is_stale
+from backend.labelstudio.in_step import follow, is_stale
 from backend.rounds.fetch import fetch
 from backend.server.events import note
 from backend.store import mirror as mirrors
-from backend.store import mirrored
-from backend.store.mirror import EVERYTHING, Mirror, State
-from backend.store.store import Store
-from tests.backend.studio import CONFIG, FakeStudio
-
-Json = dict[str, Any]
-START = 1_800_000_000.0
-
-
-def said(number: int, choice: str = "A", **more: Any) -> Json:
-    """Return an annotation."""
-    value = {"choices": [choice]}
-    result = [{"from_name": "label", "to_name": "txt", "type": "choices", "value": value}]
-    return {"id": number, "result": result, "was_cancelled": False, "ground_truth": False, **more}
-
-
-class Stage:
-    """A Label Studio whose clock is turned by hand, a client of it, and a mirror."""
-
-    def __init__(self, studio: FakeStudio, client: LabelStudio, store: Store) -> None:
-        self.studio, self.client, self.store = studio, client, store
-        self.now = START
-        studio.clock = lambda: self.now
-
-    @property
-    def mirror(self) -> Mirror:
-        """The mirror."""
-        return self.store.mirror(1)
-
-    def step(self, seconds: float = 3600.0, **options: Any) -> list[str]:
-        """Bring the mirror in step later, and return what was asked for."""
-        self.studio.date_edits()
-        self.now += seconds
-        before = len(self.studio.requests)
-        bring_in_step(self.client, self.mirror, 1, **options)
-        return self.studio.requests[before:]
-
-    def reset(self, tasks: int) -> None:
-        """Begin again with another project and an empty mirror."""
-        self.now = START
-        studio = self.studio
-        studio.tasks = set(range(1, tasks + 1))
-        studio.data = {task: {"text": f"text {task}"} for task in studio.tasks}
-        studio.annotations = {}
-        studio.remote["maximum_annotations"] = 1
-        studio._seen.clear()
-        studio.date_edits()
-        self.store.forget(1)
-        self.store.save_project(1, connected=True, label_config=CONFIG)
-
-    def check(self) -> None:
-        """Compare the mirror with the truth, task by task."""
-        studio, mirror = self.studio, self.mirror
-        assert mirror.ids() == sorted(studio.tasks)
-        assert mirror.ids(only_open=True) == [t for t in mirror.ids() if not studio._is_done(t)]
-        assert mirror.data(mirror.ids()) == {t: studio.data.get(t, {}) for t in studio.tasks}
-        annotated = {t: made for t in studio.tasks if (made := studio.annotations.get(t))}
-        kept = {task["id"]: task["annotations"] for task in mirror.annotated()}
-        assert kept == {t: [_kept(one) for one in made] for t, made in annotated.items()}
-        names = ("task_number", "finished_task_number", "total_annotations_number")
-        counts = studio.counts()
-        assert list(mirror.counts().values())[:3] == [counts[name] for name in names]
-
-
-def _kept(annotation: Json) -> Json:
-    return {name: annotation[name] for name in mirrors._KEPT if name in annotation}
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Return one stage for all tests here; each begins again."""
-    folder = tmp_path_factory.mktemp("store")
-    store = Store(f"sqlite:///{folder / 'store.db'}", folder)
-    store.engine.dispose()
-
-    @event.listens_for(store.engine, "connect")
-    def quick(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # what is tested here survives no power cut
-
-    with FakeStudio(0) as studio, LabelStudio(studio.url, "key", attempts=1) as client:
-        yield Stage(studio, client, store)
-    store.close()
-
-
-@pytest.fixture
-def stage(opened: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Return a project with 30 tasks in pages of 7, mirrored."""
-    opened.studio.page, opened.studio.broken = 7, None
-    monkeypatch.setattr(mirrors, "CHUNK", 4)
-    monkeypatch.setattr(mirrored, "CHUNK", 4)
-    opened.reset(30)
-    opened.step()
-    opened.check()
-    return opened
+from backend.store.mirror import EVERYTHING, State
+from tests.backend.labelstudio.stage import START, Stage, opened, said, stage
+from tests.backend.studio import CONFIG
 
 
 def test_a_filled_mirror_asks_for_changes_only(stage: Stage) -> None:
@@ -328,87 +231,6 @@ def test_a_round_reads_of_the_mirror_what_it_would_of_label_studio(stage: Stage)
     assert rows[2] == {"id": 7, "data": {"text": "text 7"}} or rows[2]["data"] == {}
     assert found.tasks.of([7])[0] == {"id": 7, "data": {}}
     assert parse(CONFIG).schema == found.config.schema
-
-
-EDITS = ("label", "relabel", "unlabel", "skip", "data", "undated", "delete", "import", "overlap")
-EDIT = st.tuples(
-    st.sampled_from(EDITS), st.integers(1, 14), st.sampled_from(("lost", "once", "twice", "late"))
-)
-ACTION = EDIT | st.sampled_from((("step", 0, ""), ("follow", 0, "")))
-
-
-@fast(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(actions=st.lists(ACTION, max_size=16), tasks=st.integers(0, 12))
-def test_whatever_happens_a_look_at_all_makes_it_the_truth(
-    stage: Stage, actions: list[tuple[str, int, str]], tasks: int
-) -> None:
-    stage.reset(tasks)
-    late: list[tuple[str, list[Json]]] = []
-    number = 0
-    silent = False
-    for what, task, events in actions:
-        stage.studio.date_edits()
-        stage.now += 7  # now and then within the margin, now and then not
-        if what in ("step", "follow"):
-            filled = stage.mirror.state.until
-            if what == "step" or not filled:
-                stage.step(0)
-                if not silent:
-                    stage.check()
-            else:
-                follow(stage.client, stage.mirror, 1)
-            continue
-        number += 1
-        silent |= what == "undated"
-        told = _edit(stage.studio, what, task, number)
-        if events == "late":
-            late.insert(0, told)
-        for _ in range({"once": 1, "twice": 2}.get(events, 0)):
-            note(stage.store, told[0], {"id": 1}, told[1])
-    for told in late:
-        note(stage.store, told[0], {"id": 1}, told[1])
-    stage.step(whole=True)
-    stage.check()
-
-
-def _edit(studio: FakeStudio, what: str, task: int, number: int) -> tuple[str, list[Json]]:
-    """Edit something, and return the event that Label Studio sends: its name, and its tasks."""
-    if what == "import":
-        new = 100 + number
-        studio.tasks.add(new)
-        studio.data[new] = {"text": f"new {number}"}
-        if number % 3 == 0:
-            studio.annotations[new] = [said(number)]
-        return "TASKS_CREATED", [{"id": new}]
-    if what == "overlap":
-        studio.remote["maximum_annotations"] = 1 + number % 2
-        return "PROJECT_UPDATED", []
-    if what == "delete":
-        studio.tasks.discard(task)
-        studio.annotations.pop(task, None)
-        return "TASKS_DELETED", [{"id": task}]
-    if task in studio.tasks:
-        _edit_task(studio, what, task, number)
-    return "ANNOTATION_UPDATED", []
-
-
-def _edit_task(studio: FakeStudio, what: str, task: int, number: int) -> None:
-    made = studio.annotations.setdefault(task, [])
-    choice = "AB"[number % 2]
-    match what:
-        case "label":
-            made.append(said(number, choice))
-        case "relabel" if made:
-            made[0] = said(made[0]["id"], choice)
-        case "unlabel" if made:
-            made.pop()
-        case "skip":
-            made.append(said(number, was_cancelled=True))
-        case "data":
-            studio.data[task] = {"text": f"edit {number}"}
-        case "undated":
-            studio.data[task] = {"text": f"bulk {number}"}
-            studio.undated()
 
 
 def test_the_margin_is_looked_at_again(stage: Stage) -> None:

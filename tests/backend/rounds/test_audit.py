@@ -12,7 +12,7 @@ from backend.store import export, rankings
 from backend.store.store import Store
 from backend.store.tables import Kind, Round
 from model.measuring import ENOUGH
-from tests.backend.rounds.test_pipeline import (
+from tests.backend.rounds.played import (
     OPEN,
     TASKS,
     Run,

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.config import parse
-from backend.predictions.served import Serving
-from backend.rounds.due import Due, Facts, Failures, Serves
+from backend.rounds.due import Due
 from backend.rounds.due import due as decide
 from backend.rounds.look import Look
-from backend.rounds.loop import Reconciler
 from backend.settings import Settings
 from backend.store import claims
-from backend.store.store import Claim, Store
+from backend.store.store import Store
 from backend.store.tables import Kind, State
 
 CONFIG = (
@@ -237,141 +228,6 @@ def test_a_cancel_that_comes_too_late_leaves_the_round_committed(
     assert store.round(claim.round).state == State.DONE
 
 
-class Hanging:
-    """A Label Studio that hangs, fails or answers by project, over real HTTP."""
-
-    def __init__(self, hangs: int, fails: int) -> None:
-        self.hangs, self.fails = hangs, fails
-        self.asked: list[int] = []
-        self.over = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        studio = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                listing = self.path.startswith("/api/tasks?project=")
-                project = int(re.findall(r"\d+", self.path)[0])
-                if not listing:
-                    studio.asked.append(project)
-                if project == studio.hangs:
-                    studio.over.wait(60)
-                self.send_response(500 if project == studio.fails else 200)
-                self.end_headers()
-                none = {"tasks": [], "total": 0}
-                remote = {
-                    "task_number": 0,
-                    "total_annotations_number": 0,
-                    "label_config": CONFIG,
-                    "model_version": "",
-                }
-                with contextlib.suppress(OSError):
-                    self.wfile.write(json.dumps(none if listing else remote).encode())
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        return Handler
-
-    def stop(self) -> None:
-        """Let everything end."""
-        self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def test_a_project_that_hangs_or_fails_costs_the_others_nothing(store: Store) -> None:
-    for project in (2, 3):
-        store.save_project(project, connected=True, label_config=CONFIG)
-    studio = Hanging(hangs=1, fails=2)
-    config = Settings(
-        label_studio_url=studio.url,
-        api_key="key",
-        data_dir=store.files,
-        poll_seconds=0.2,
-        worker_in_waiting=False,
-    )
-    loop = Reconciler(store, config, Serving(store, config))
-    loop.start()
-    try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end and (
-            studio.asked.count(3) < 4 or not store.project(2).problem
-        ):
-            time.sleep(0.05)
-        assert studio.asked.count(3) >= 4
-        assert studio.asked.count(1) == 1, "one request waits, and no second one"
-        assert "500" in store.project(2).problem
-        assert store.project(3).problem == ""
-    finally:
-        studio.over.set()
-        loop.stop()
-        studio.stop()
-
-
-class Slots:
-    """Takes rounds where a process would run them."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.started: list[int] = []
-
-    @property
-    def free(self) -> int:
-        """How many more rounds may start."""
-        return self.most - len(self.started)
-
-    def start(self, project: int, claim: Claim) -> bool:
-        """Note which project's round starts."""
-        self.started.append(project)
-        return True
-
-
-def test_only_so_many_rounds_run_and_who_waited_longest_comes_first(store: Store) -> None:
-    for project in (1, 2, 3, 4):
-        store.save_project(project, connected=True, label_config=CONFIG)
-        claim = store.claim(project, Kind.COLD, "random", "", {})
-        assert claim is not None
-        store.commit(claim)
-        with store.engine.begin() as connection:
-            at = {"at": 100.0 + (7 * project) % 5, "round": claim.round}
-            connection.execute(text("UPDATE rounds SET started = :at WHERE id = :round"), at)
-    config = Settings(data_dir=store.files)
-    loop = Reconciler(store, config, Serving(store, config))
-    slots = Slots(3)
-    loop._workers = slots  # type: ignore[assignment]
-    for project in (1, 2, 3, 4):
-        loop._due[project] = (time.monotonic(), Due(Kind.COLD, "test"))
-    loop._start_due()
-    assert slots.started == [3, 1, 4]
-    assert set(loop._due) == {2}
-    assert Settings().max_rounds == 1
-
-
-def test_nothing_starts_once_the_server_stops(store: Store) -> None:
-    config = Settings(data_dir=store.files, worker_in_waiting=False)
-    loop = Reconciler(store, config, Serving(store, config))
-    loop.stop()
-    loop._due[1] = (time.monotonic(), Due(Kind.COLD, "found by a look that took long"))
-    loop._start_due()
-    assert store.rounds(1) == []
-    loop._start(1, Due(Kind.COLD, "begun at the same moment"))
-    assert [found.state for found in store.rounds(1)] == [State.INTERRUPTED]
-
-
-def test_a_waiting_project_costs_no_request_between_polls(store: Store) -> None:
-    config = Settings(data_dir=store.files)
-    loop = Reconciler(store, config, Serving(store, config))
-    store.save_project(2, connected=False)
-    assert not loop._may_be_due(store.project(1)), "an empty project"
-    assert not loop._may_be_due(store.project(2)), "a disconnected one"
-    store.mark_changed(1)
-    assert loop._may_be_due(store.project(1)), "tasks may have been imported"
-
-
 def test_labels_are_compared_once_for_the_events_and_the_count_of_the_same(store: Store) -> None:
     commit(store, Kind.TRAIN, 30)
     store.save_project(1, new_labels=0, compared_annotations=30, compared=time.time(), changes=19)
@@ -385,102 +241,3 @@ def test_labels_are_compared_once_for_the_events_and_the_count_of_the_same(store
     asked = Labels(50)
     assert look.facts(asked, store.project(1), remote).new_labels == 20  # type: ignore[arg-type]
     assert asked.read == 1
-
-
-SERVES = Serves(Kind.TRAIN, "equipoise-r0001-bmmal", None, "bmmal", 100)
-FACTS = Facts(100, parse(CONFIG).schema, 0, 20, "bmmal", serves=SERVES)
-
-
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
-        ({}, None),
-        ({"serves": None}, (Kind.COLD, "first look")),
-        ({"serves": None, "tasks": 0}, None),
-        ({"serves": None, "new_labels": 20}, (Kind.TRAIN, "20 new labels")),
-        ({"new_labels": 19}, None),
-        ({"new_labels": 20}, (Kind.TRAIN, "20 new labels")),
-        ({"new_labels": 30, "refused": 11}, None),
-        ({"new_labels": 31, "refused": 11}, (Kind.TRAIN, "31 new labels")),
-        ({"strategy": "grace"}, (Kind.RANK, "strategy changed to grace")),
-        ({"tasks": 119}, None),
-        ({"tasks": 120}, (Kind.RANK, "20 new tasks")),
-        ({"serves": replace(SERVES, has_ranking=False)}, (Kind.RANK, "is gone from the disk")),
-        (
-            {"serves": replace(SERVES, has_ranking=False, has_model=False)},
-            (Kind.TRAIN, "is gone from the disk"),
-        ),
-        (
-            {"serves": replace(SERVES, kind=Kind.COLD), "strategy": "grace", "tasks": 120},
-            (Kind.COLD, "20 new tasks"),
-        ),
-        (
-            {"wish": {"kind": "rank", "cause": "asked for"}, "new_labels": 20},
-            (Kind.RANK, "asked for"),
-        ),
-        (
-            {"wish": {"kind": "rank", "cause": "asked for", "again": True}, "new_labels": 20},
-            (Kind.TRAIN, "20 new labels"),
-        ),
-        ({"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, 29.0)}}, None),
-        (
-            {"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, 31.0)}},
-            (Kind.TRAIN, "20 new labels"),
-        ),
-        ({"new_labels": 20, "failures": {Kind.TRAIN: Failures(3, 119.0)}}, None),
-        (
-            {"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, -1.0)}},  # a clock set back
-            (Kind.TRAIN, "20 new labels"),
-        ),
-        (
-            {"new_labels": 20, "failures": {Kind.RANK: Failures(5, 1.0)}},
-            (Kind.TRAIN, "20 new labels"),
-        ),
-        (
-            {"new_labels": 20, "failures": {Kind.TRAIN: Failures(1, 1000.0, True, 20)}},
-            None,
-        ),
-        (
-            {"new_labels": 21, "failures": {Kind.TRAIN: Failures(1, 1.0, True, 20)}},
-            (Kind.TRAIN, "21 new labels"),
-        ),
-    ],
-)
-def test_what_is_due(changed: dict[str, Any], expected: tuple[Kind, str] | None) -> None:
-    found = decide(replace(FACTS, **changed))
-    if expected is None:
-        assert found is None
-    else:
-        assert found is not None
-        assert found.kind is expected[0]
-        assert expected[1] in found.cause
-
-
-FREE = parse('<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>').schema
-
-
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
-        ({}, None),
-        ({"serves": None}, (Kind.COLD, "first look")),
-        ({"serves": None, "new_labels": 20}, (Kind.COLD, "first look")),
-        ({"new_labels": 19}, None),
-        ({"new_labels": 20}, (Kind.COLD, "20 annotated tasks")),
-        ({"strategy": "grace"}, None),
-        ({"tasks": 120}, (Kind.COLD, "20 new tasks")),
-    ],
-)
-def test_a_project_that_learns_nothing_is_covered_again_and_never_trained(
-    changed: dict[str, Any], expected: tuple[Kind, str] | None
-) -> None:
-    serves = replace(SERVES, kind=Kind.COLD, schema=FREE)
-    found = decide(replace(FACTS, **{"serves": serves, "schema": FREE, **changed}))
-    assert (found and (found.kind, found.cause[: len((expected or ("", ""))[1])])) == expected
-
-
-def test_a_project_whose_questions_were_taken_away_is_covered() -> None:
-    serves = replace(SERVES, schema=parse(CONFIG).schema)
-    found = decide(replace(FACTS, serves=serves, schema=FREE))
-    assert found is not None
-    assert found.kind is Kind.COLD

@@ -1,162 +1,42 @@
+# ruff: noqa: F401, F811 - fixtures are imported
 """Whole rounds of each kind in this process, against a Label Studio in memory."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import structlog
 import torch
-from PIL import Image
-from tenacity import wait_none
 
-from backend.media import download
-from backend.rounds import learn, process
-from backend.rounds.due import Due
-from backend.rounds.start import claim_round
+from backend.rounds import learn
 from backend.settings import ProjectSettings, Settings, settings
 from backend.store import rankings
 from backend.store.bucket import Bucket
 from backend.store.store import Store
-from backend.store.tables import Kind, Round, State
+from backend.store.tables import Kind, State
 from model import checkpoint
-from tests.backend.studio import FakeStudio
-
-CONFIG = (
-    '<View><Image name="i" value="$image"/><Text name="t" value="$text"/>'
-    '<Choices name="label" toName="i"><Choice value="A"/><Choice value="B"/></Choices></View>'
+from tests.backend.rounds.played import (
+    LABELLED,
+    OPEN,
+    TASKS,
+    Run,
+    annotation,
+    check_served,
+    config,
+    data,
+    label,
+    queue,
+    run,
+    store,
+    studio,
+    truth,
 )
-TASKS, LABELLED = 90, 60
-SMALL = {"epochs": 4, "min_steps": 80, "projection": 16}
-Run = Callable[..., Round]
-
-
-def truth(task: int) -> str:
-    """Return a task's class."""
-    return "A" if task % 2 else "B"
-
-
-def picture(level: int, seed: int) -> str:
-    """Return a noisy grey picture as a data URI."""
-    file = io.BytesIO()
-    noise = np.random.default_rng(seed).integers(0, 60, (16, 16, 3))
-    Image.fromarray((noise + level).astype(np.uint8)).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def data(task: int) -> dict[str, str]:
-    """Return a task whose picture and text tell its class."""
-    light, word = (150, "sunny") if truth(task) == "A" else (20, "rainy")
-    return {"image": picture(light, task), "text": f"a {word} day number {task}"}
-
-
-def annotation(task: int, *said: str, **more: Any) -> dict[str, Any]:
-    """Return an annotation."""
-    value = {"choices": list(said)}
-    result = [{"from_name": "label", "type": "choices", "value": value}] if said else []
-    return {"id": task, "result": result, **more}
-
-
-def label(studio: FakeStudio, *tasks: int) -> None:
-    """Label tasks with their classes."""
-    for task in tasks:
-        studio.annotations[task] = [annotation(task, truth(task))]
-
-
-@pytest.fixture
-def studio() -> Iterator[FakeStudio]:
-    """Return a project of pictures with texts; the first tasks are labelled."""
-    with FakeStudio(TASKS) as running:
-        running.remote["label_config"] = CONFIG
-        running.data = {task: data(task) for task in running.tasks}
-        label(running, *range(1, LABELLED + 1))
-        yield running
-
-
-@pytest.fixture
-def config(
-    studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Settings]:
-    """Return the settings that a round's process reads, and leave this process as it was."""
-    values = {"label_studio_url": studio.url, "api_key": "key", "min_free_bytes": "0"}
-    for name, value in {**values, "data_dir": str(tmp_path / "data"), "device": "cpu"}.items():
-        monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", value)
-    comm, handler = Path("/proc/self/comm").read_text(), signal.getsignal(signal.SIGTERM)
-    settings.cache_clear()
-    yield settings()
-    settings.cache_clear()
-    signal.signal(signal.SIGTERM, handler)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    Path("/proc/self/comm").write_text(comm)
-
-
-@pytest.fixture
-def store(config: Settings) -> Iterator[Store]:
-    """Return a store with the connected project 1."""
-    opened = Store(config.database, config.data_dir)
-    opened.save_project(1, connected=True, label_config=CONFIG, backend_id=4)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def run(store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return `run(kind, strategy, status=0, dry=False, **options) -> Round`, ended."""
-
-    def go(
-        kind: Kind, strategy: str = "bmmal", *, status: int = 0, dry: bool = False, **options: Any
-    ) -> Round:
-        named = strategy
-        chosen = ProjectSettings(
-            **{"strategy": named, "preset": "quick", "overrides": SMALL, **options}
-        )
-        claim = store.claim(
-            1, kind, strategy, "test", {"settings": chosen.model_dump(), "dry": dry}
-        )
-        assert claim is not None
-        told = json.dumps({"round": claim.round, "token": claim.token}) + "\n"
-        monkeypatch.setattr("sys.stdin", io.StringIO(told))
-        assert process.main() == status
-        return store.round(claim.round)
-
-    return go
-
-
-def queue(studio: FakeStudio, version: str) -> list[int]:
-    """Return the tasks of a version as Label Studio serves them: the lowest score first."""
-    rows = [row for row in studio.predictions if row["model_version"] == version]
-    return [row["task"] for row in sorted(rows, key=lambda row: row["score"])]
-
-
-def check_served(studio: FakeStudio, store: Store, found: Round, tasks: set[int]) -> None:
-    """A round is committed, and Label Studio serves its ranking of these tasks and no others."""
-    assert (found.state, found.error) == (State.DONE, "")
-    current = store.current(1)
-    assert current is not None
-    assert current.id == found.id
-    assert set(queue(studio, found.version)) == tasks
-    assert found.published == len(tasks)
-    table = rankings.load(store.ranking(found))
-    assert table.column("task").to_pylist() == queue(studio, found.version)
-    rows = [row for row in studio.predictions if row["model_version"] == found.version]
-    places = np.arange(len(tasks)) / (len(tasks) - 1)
-    assert sorted(row["score"] for row in rows) == pytest.approx(places)
-    assert studio.named[-1] == (found.version, len(tasks)), "named before it was wholly there"
-    assert studio.remote["model_version"] == studio.title == found.version
-    assert store.project(1).announced == found.version
-
-
-OPEN = set(range(LABELLED + 1, TASKS + 1))
+from tests.backend.studio import FakeStudio
 
 
 def test_a_cold_round_puts_every_task_into_the_queue_in_a_random_order(
@@ -290,21 +170,6 @@ def test_a_round_that_only_ranks_uses_the_model_there_is_and_another_strategy(
     assert entropy[0] > entropy[-1]
 
 
-def test_without_a_model_nothing_can_be_ranked_again(
-    studio: FakeStudio, store: Store, run: Run
-) -> None:
-    assert "run `equipoise retrain` first" in run(Kind.RANK, status=1).error
-    studio.annotations.clear()
-    cold = run(Kind.COLD, "random")
-    failed = run(Kind.RANK, status=1)
-    assert failed.state == State.FAILED
-    assert "There is no trained model yet" in failed.error
-    current = store.current(1)
-    assert current is not None
-    assert current.id == cold.id
-    assert studio.remote["model_version"] == cold.version
-
-
 def test_a_dry_round_ranks_and_publishes_nothing(
     studio: FakeStudio, store: Store, run: Run
 ) -> None:
@@ -409,20 +274,6 @@ def test_a_network_too_large_for_the_gpu_is_trained_on_the_cpu(
     assert found.work["on_cpu"] == 1
 
 
-def test_a_strategy_that_does_not_fit_is_refused_before_anything_is_encoded(
-    studio: FakeStudio, run: Run
-) -> None:
-    studio.remote["label_config"] = (
-        '<View><Image name="i" value="$image"/><Rating name="label" toName="i"/></View>'
-    )
-    for task, said in studio.annotations.items():
-        said[0]["result"][0] |= {"type": "rating", "value": {"rating": 1 + task % 5}}
-    failed = run(Kind.TRAIN, "bmmal", status=1)
-    assert "bmmal" in failed.error
-    assert failed.lasting
-    assert "encode" not in failed.phase
-
-
 def test_ten_times_the_labels_of_a_round_are_published_unless_told_otherwise() -> None:
     assert ProjectSettings().published == 200
     assert ProjectSettings(retrain_after=5).published == 100, "the whole batch"
@@ -435,212 +286,6 @@ def test_only_the_top_is_published(studio: FakeStudio, store: Store, run: Run) -
     assert found.published == 7
     assert queue(studio, found.version) == table.column("task").to_pylist()[:7]
     assert table.num_rows == len(OPEN)
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ((), "No task is labelled with 'label' yet."),
-        (("A", "A", "A"), "All labels of 'label' are 'A'"),
-    ],
-)
-def test_too_little_to_train_on_is_said(
-    studio: FakeStudio, store: Store, run: Run, said: tuple[str, ...], reason: str
-) -> None:
-    studio.annotations = {n + 1: [annotation(n + 1, one)] for n, one in enumerate(said)}
-    failed = run(Kind.TRAIN, status=1)
-    assert failed.state == State.FAILED
-    assert failed.lasting, "only another label helps"
-    assert reason in failed.error
-    assert store.current(1) is None
-    assert studio.predictions == []
-
-
-def test_when_every_task_is_labelled_nothing_is_left_to_rank(
-    studio: FakeStudio, store: Store, run: Run
-) -> None:
-    label(studio, *studio.tasks)
-    assert "every task is labelled" in run(Kind.TRAIN, status=1).error
-    assert store.current(1) is None
-
-
-def test_files_that_cannot_be_read_are_counted_by_reason(
-    studio: FakeStudio, store: Store, run: Run
-) -> None:
-    broken = "data:image/png;base64," + base64.b64encode(b"no picture").decode()
-    for task in (1, 2, 61):
-        studio.data[task] = {**data(task), "image": broken}
-    found = run(Kind.TRAIN)
-    check_served(studio, store, found, OPEN)
-    assert [(reason.split(":")[0], n) for reason, n in found.failures.items()] == [("i", 3)]
-    assert list(found.work["absent"].values()) == [[1, 2, 61]], "examples of it"
-    table = rankings.load(store.ranking(found))
-    absent = table.column("task").to_numpy()[~table.column("present:i").to_numpy(zero_copy_only=0)]
-    assert absent.tolist() == [61]
-
-
-def test_what_was_never_there_is_counted_as_well_also_before_the_first_labels(
-    studio: FakeStudio, run: Run
-) -> None:
-    del studio.data[71]["text"]
-    studio.data[72]["text"] = ["a", "b"]  # type: ignore[assignment]
-    studio.data[73]["image"] = " "
-    studio.data[74]["image"] = "http://elsewhere.example/x.png"
-    expected = {
-        "t: the task has no $text": 1,
-        "t: $text is a list, which is not read": 1,
-        "i: $image is empty": 1,
-        "i: host 'elsewhere.example' is not allowed (setting media_hosts)": 1,
-    }
-    assert run(Kind.COLD, "max_herding").failures == expected
-    assert run(Kind.TRAIN).failures == expected
-
-
-def test_what_stands_in_the_way_of_learning_is_named(studio: FakeStudio, run: Run) -> None:
-    studio.remote["label_config"] = CONFIG.replace('<Text name="t" value="$text"/>', "")
-    for task in studio.tasks:
-        studio.data[task]["image"] = f"http://elsewhere.example/{task}.png"
-    failed = run(Kind.TRAIN, status=1)
-    assert "host 'elsewhere.example' is not allowed (setting media_hosts) (90)" in failed.error
-
-
-def test_a_round_does_not_go_on_without_what_comes_later(
-    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "_WAIT", wait_none())
-    given = studio.answer
-    away = {f"/data/{task}.png" for task in range(1, 31)}
-
-    def answer(method: str, path: str, body: Any) -> tuple[int, Any]:
-        return (429, {}) if path in away else given(method, path, body)
-
-    studio.answer = answer  # type: ignore[method-assign]
-    for task in range(1, 31):
-        studio.data[task]["image"] = f"/data/{task}.png"
-    failed = run(Kind.TRAIN, status=1)
-    assert "30 of 90 values of 'i' cannot be had now: HTTP 429 (30)" in failed.error
-    assert not failed.lasting
-    for task in range(11, 31):  # 10 of 90 are not too many
-        studio.data[task] = data(task)
-    assert run(Kind.TRAIN).failures == {"i: HTTP 429": 10}
-
-
-def test_a_cancelled_round_changes_nothing_and_a_stranger_s_token_neither(
-    studio: FakeStudio, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = {"settings": ProjectSettings(overrides=SMALL).model_dump()}
-    claim = store.claim(1, Kind.TRAIN, "bmmal", "test", options)
-    assert claim is not None
-    for token, cancelled in (("other", False), (claim.token, True)):
-        if cancelled:
-            store.cancel(1)
-        told = json.dumps({"round": claim.round, "token": token}) + "\n"
-        monkeypatch.setattr("sys.stdin", io.StringIO(told))
-        assert process.main() == 3
-    assert store.round(claim.round).state == State.CANCELLED
-    assert store.current(1) is None
-    assert studio.predictions == []
-
-
-def test_a_worker_that_is_told_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert process.main() == 0
-
-
-def test_a_fault_of_ours_is_kept_with_the_round(
-    studio: FakeStudio, store: Store, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    studio.remote["label_config"] = "<View/>"
-    assert run(Kind.TRAIN, status=1).error
-    studio.remote["label_config"] = CONFIG
-    store.save_project(1, backend_id=None)
-    monkeypatch.setattr(studio, "_tasks", lambda _: (200, {"tasks": [{"id": "x"}], "total": 1}))
-    failed = run(Kind.TRAIN, status=2)
-    assert failed.state == State.FAILED
-    assert "Error" in failed.error
-
-
-# Levels ---------------------------------------------------------------------------------------
-
-
-def ask(studio: FakeStudio, store: Store, control: str) -> None:
-    """Let the project ask something else about its texts; nothing is annotated yet."""
-    text = f'<View><Text name="t" value="$text"/>{control}</View>'
-    studio.remote["label_config"] = text
-    studio.annotations.clear()
-    store.save_project(1, label_config=text)
-
-
-def test_free_text_covers_the_pool_and_what_is_annotated(
-    studio: FakeStudio, store: Store, run: Run
-) -> None:
-    ask(studio, store, '<TextArea name="c" toName="t"/>')
-    first = run(Kind.COLD, "max_herding")
-    check_served(studio, store, first, studio.tasks)
-    assert first.strategy == "max_herding"
-    result = [{"from_name": "c", "type": "textarea", "value": {"text": ["so it is"]}}]
-    sunny = [task for task in studio.tasks if truth(task) == "A"][:20]
-    studio.annotations = {task: [{"id": task, "result": result}] for task in sunny}
-    again = run(Kind.COLD, "max_herding")
-    check_served(studio, store, again, studio.tasks - set(sunny))
-    assert (again.strategy, again.labels, again.checkpoint) == ("max_herding", 20, "")
-    assert truth(queue(studio, again.version)[0]) == "B", "what is unlike the annotated comes first"
-    assert store.trained_on(1) == dict.fromkeys(map(str, sunny), "annotated")
-    assert all(row["result"] == [] for row in studio.predictions)
-
-
-def test_a_wish_to_train_what_cannot_be_learned_covers(
-    studio: FakeStudio, store: Store, run: Run
-) -> None:
-    ask(studio, store, '<TextArea name="c" toName="t"/>')
-    found = run(Kind.TRAIN, "max_herding")
-    check_served(studio, store, found, studio.tasks)
-    assert found.checkpoint == ""
-
-
-def test_which_labels_occur_orders_the_queue_and_pre_annotates_nothing(
-    studio: FakeStudio, store: Store, run: Run
-) -> None:
-    labels = '<Label value="sun"/><Label value="rain"/>'
-    ask(studio, store, f'<Labels name="c" toName="t">{labels}</Labels>')
-    for task in range(1, LABELLED + 1):
-        word = "sun" if truth(task) == "A" else "rain"
-        value = {"start": 0, "end": 3, "labels": [word]}
-        result = [{"from_name": "c", "to_name": "t", "type": "labels", "value": value}]
-        studio.annotations[task] = [{"id": task, "result": result}]
-    found = run(Kind.TRAIN)
-    check_served(studio, store, found, OPEN)
-    assert all(row["result"] == [] for row in studio.predictions)
-    table = rankings.load(store.ranking(found))
-    said = dict(zip(*(table.column(c).to_pylist() for c in ("task", "predicted")), strict=True))
-    right = [said[task] == ("sun" if truth(task) == "A" else "rain") for task in OPEN]
-    assert np.mean(right) > 0.8
-
-
-def test_a_rating_alone_is_ranked_with_default_settings(
-    studio: FakeStudio, store: Store, run: Run, config: Settings
-) -> None:
-    ask(studio, store, '<Rating name="c" toName="t" maxRating="10"/>')
-    for task in range(1, LABELLED + 1):
-        value = {"rating": 9 if truth(task) == "A" else 2}
-        result = [{"from_name": "c", "to_name": "t", "type": "rating", "value": value}]
-        studio.annotations[task] = [{"id": task, "result": result}]
-    claim = claim_round(store, config, 1, Due(Kind.TRAIN, "60 new labels"))
-    assert claim is not None
-    begun = store.round(claim.round)
-    assert begun.strategy == begun.options["settings"]["strategy"] == "auto"
-    store.finish(claim, State.INTERRUPTED, "the test runs it itself")
-    found = run(Kind.TRAIN, "auto")
-    check_served(studio, store, found, OPEN)
-
-
-def test_results_that_are_not_understood_are_noted_with_the_round(
-    studio: FakeStudio, run: Run
-) -> None:
-    studio.annotations[1] = [annotation(1, "C")]
-    found = run(Kind.TRAIN)
-    assert found.work["unread"] == 1
-    assert found.labels == LABELLED - 1
 
 
 def test_a_round_is_shared_before_it_is_named(

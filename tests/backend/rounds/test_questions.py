@@ -16,7 +16,7 @@ from backend.settings import Settings
 from backend.store import rankings
 from backend.store.store import Store
 from backend.store.tables import Kind
-from tests.backend.rounds.test_pipeline import (
+from tests.backend.rounds.played import (
     LABELLED,
     Run,
     config,

@@ -25,7 +25,7 @@ from backend.store.store import Claim, Store
 from backend.store.tables import Kind, Round, State
 from benchmarks._ray_nodes import KILLS, Nodes, nodes
 from model.cache import FeatureCache
-from tests.backend.rounds.test_pipeline import CONFIG, LABELLED, data, label
+from tests.backend.rounds.played import CONFIG, LABELLED, data, label
 from tests.backend.studio import FakeStudio
 from tests.needs_ray import needs_ray
 

@@ -11,7 +11,7 @@ from backend.settings import Settings
 from backend.store import judgements
 from backend.store.store import Store
 from backend.store.tables import Kind
-from tests.backend.rounds.test_pipeline import (
+from tests.backend.rounds.played import (
     Run,
     annotation,
     config,

@@ -20,7 +20,7 @@ from backend.store.store import Store
 from backend.store.tables import Kind, Round
 from model.schema import Modality, ModalityKind, Schema, Target
 from strategies import TargetKind
-from tests.backend.rounds.test_pipeline import (
+from tests.backend.rounds.played import (
     TASKS,
     Run,
     config,
