@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+_PORTS = {"http": 80, "https": 443}
+
 
 def fits_host(host: str, pattern: str) -> bool:
     """Tell whether a host is the one named, or below the domain of `*.domain`."""
@@ -25,6 +27,16 @@ def checked_url(value: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("must hold no user name and password")
     return value.rstrip("/")
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of an address, whether or not it writes the usual port.
+
+    Raises:
+        ValueError: its host or port is none.
+    """
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def bracketed(host: str) -> str:

@@ -13,6 +13,7 @@ from strategies.names import NAMES
 
 LEAST_AUDIT = 0.05
 Value = str | int | float | bool
+_MOST = 2**31 - 1
 _AGO = re.compile(r"(\d{1,6}) (hour|day|week)s?")
 
 
@@ -23,11 +24,11 @@ def since(text: str, now: datetime) -> datetime:
         ValueError: it says none.
     """
     ago = _AGO.fullmatch(text.strip())
-    if ago:
-        return now - timedelta(**{f"{ago[2]}s": int(ago[1])})
     try:
+        if ago:
+            return now - timedelta(**{f"{ago[2]}s": int(ago[1])})
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
+    except (ValueError, OverflowError):  # no time, or one before the year 1
         raise ValueError(f"{text!r} is no time: write 2026-01-31, or 30 days") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -42,11 +43,14 @@ class ProjectSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     strategy: str = Field("auto", description="How the pool is ranked.")
-    batch: int = Field(100, ge=1, description="Tasks chosen together, as one diverse batch.")
-    retrain_after: int = Field(20, ge=1, description="New labels that start a round.")
+    batch: int = Field(
+        100, ge=1, le=_MOST, description="Tasks chosen together, as one diverse batch."
+    )
+    retrain_after: int = Field(20, ge=1, le=_MOST, description="New labels that start a round.")
     publish: int | None = Field(
         None,
         ge=1,
+        le=_MOST,
         description="Top tasks whose rank Label Studio is told; default: ten times retrain_after, "
         "and batch at least. The next round replaces them.",
     )
@@ -73,7 +77,7 @@ class ProjectSettings(BaseModel):
         description='From when on, e.g. {"recorded": "2026-01-31"} or {"recorded": "30 days"}.',
     )
     once: bool = Field(True, description="Put near-duplicates of other tasks last.")
-    seed: int = Field(0, ge=0, description="Seed of training and selection.")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of training and selection.")
     preset: str = Field("auto", description="Encoders, fusion and training recipe.")
     strategy_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict,

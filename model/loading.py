@@ -121,3 +121,5 @@ def _load(value: RawValue) -> bytes | str | list | MediaError | OSError:
         return value.load()
     except (MediaError, OSError) as error:
         return error
+    except MemoryError:
+        return MediaError(NO_MEMORY, passing=True)

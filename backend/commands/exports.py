@@ -138,7 +138,7 @@ def _local_name(address: str, home: Path) -> str:
         parts = urlsplit(address)
         query = parse_qs(parts.query).get("d")  # /data/local-files/?d=folder/file
         windows = re.match(r"[A-Za-z]:\\", address)
-        path = address if windows else unquote(query[0] if query else parts.path)
+        path = address if windows else query[0] if query else unquote(parts.path)
         steps = path.replace("\\", "/").strip("/").split("/")
         for start in range(len(steps)):
             for name in (steps[-1], _UPLOADED.sub("", steps[-1], count=1)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
+
+from backend.hosts import origin
 
 
 class Addresses:
@@ -26,12 +28,13 @@ class Addresses:
         It is where scheme, host and port are the same, and its path is below Label Studio's own:
         other applications on the host are not to see the token.
         """
-        theirs = urlsplit(url)
-        for base in map(urlsplit, self._bases):
-            if _origin(base) != _origin(theirs):
+        theirs, place = urlsplit(url), origin(url)
+        for known in self._bases:
+            base = urlsplit(known)
+            if origin(known) != place:
                 continue
-            path = _clean(theirs.path)
-            if path == base.path or path.startswith(base.path + "/"):
+            # As it is written, too: what is cut off below is the base itself, not as many letters.
+            if all(_is_below(base.path, path) for path in (theirs.path, _clean(theirs.path))):
                 below = theirs._replace(scheme="", netloc="", path=theirs.path[len(base.path) :])
                 return self._url + below.geturl()
         return None
@@ -44,9 +47,8 @@ class Addresses:
         return self._url + path
 
 
-def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return parts.scheme, parts.hostname, port
+def _is_below(base: str, path: str) -> bool:
+    return path == base or path.startswith(base + "/")
 
 
 def _clean(path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -77,7 +77,7 @@ class SafeFetch:
             return None
         wanted = parse_qs(parts.query).get("d", [""])[0]
         try:
-            path = (root.resolve() / unquote(wanted).lstrip("/")).resolve()
+            path = (root.resolve() / wanted.lstrip("/")).resolve()
         except (RuntimeError, OSError) as error:  # links that go round in a circle
             raise MediaError("a local path that leads nowhere") from error
         if not path.is_relative_to(root.resolve()):

@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from backend.labelstudio.config import LabelConfig
 from backend.labelstudio.inputs import Reading, Source
 from backend.media.markup import plain_text
+from backend.media.understood import or_why, understood
 from model.decoding.images import montage
 from model.decoding.pages import page_pictures, page_text
 from model.decoding.sequences import columns_of, table_columns
@@ -31,7 +33,9 @@ _ADDRESS = re.compile(r"(https?|s3|gs|azure-blob|azure_spi|gcs)://\S+$|/\S+$|dat
 
 def sample_of(data: Mapping[str, Any], config: LabelConfig, refer: Refer) -> Sample:
     """Return a task's raw values by `Modality.key`; a value of the wrong type is absent."""
-    return {key: _read(source, data, refer) for key, source in config.sources.items()}
+    return {
+        key: or_why(partial(_read, source, data, refer)) for key, source in config.sources.items()
+    }
 
 
 def _read(source: Source, data: Mapping[str, Any], refer: Refer) -> RawValue:
@@ -178,10 +182,7 @@ def _series(value: Any, source: Source, refer: Refer) -> RawValue:
         )
 
     if isinstance(value, Mapping | list):
-        try:
-            return columns_of(value, source.columns, source.time)
-        except MediaError:
-            return None
+        return columns_of(value, source.columns, source.time)
     if not isinstance(value, str):
         return None
     if not _ADDRESS.match(value.strip()):
@@ -208,7 +209,8 @@ def _pictures(values: Sequence[Any], refer: Refer) -> RawValue:
     found = found[:MOST_PICTURES]
 
     def load() -> bytes:
-        return montage([_bytes(one.load()) for one in found])
+        pictures = [_bytes(one.load()) for one in found]
+        return understood(lambda: montage(pictures))
 
     def done() -> None:
         for one in found:
@@ -226,11 +228,12 @@ def _bytes(data: Content) -> bytes:
 
 def _mapped(reference: Reference, note: str, function: Callable[[bytes], Content]) -> Reference:
     """Return a reference whose content is read further in the thread that loads it."""
-    return replace(
-        reference,
-        key=_key(note, reference.key),
-        load=lambda: function(_bytes(reference.load())),
-    )
+
+    def load() -> Content:
+        content = _bytes(reference.load())
+        return understood(lambda: function(content))
+
+    return replace(reference, key=_key(note, reference.key), load=load)
 
 
 def _key(*parts: str) -> str:

@@ -74,7 +74,7 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
     round. The pause lets a request end whose answer alone was lost, so that it is seen and undone.
 
     Returns:
-        How many predictions the version has now.
+        How many predictions the version has now: those of tasks that are still there.
 
     Raises:
         LabelStudioError: Label Studio dropped some of them or refused the request.
@@ -89,20 +89,27 @@ def publish(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
             # What is there is an attempt that died, or another store's: its order is not ours.
             if version in studio.version_counts(project):
                 delete_version(studio, project, version)
-            created = _stored(studio, project, rows, version)
-    return _all_stored(created, rows)
+            stored = _stored(studio, project, rows, version)
+    return stored
 
 
 def _stored(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
     """Store predictions; those whose answers Label Studio refuses keep their place without them.
 
     It checks answers against the label config, drops what does not pass and says so only by a
-    count (or refuses all of them). An order without some answers is better than none.
+    count (or refuses all of them). An order without some answers is better than none. It refuses
+    all of them, too, where one is of a task that was deleted meanwhile: that one is left out.
     """
     try:
         created = studio.import_predictions(project, list(rows))
     except LabelStudioError as error:
-        if error.status != 400 or not any(row["result"] for row in rows):
+        if error.status != 400:
+            raise
+        left = _of_tasks_there(studio, project, rows)
+        if len(left) < len(rows):
+            log.warning("tasks are gone", project=project, tasks=len(rows) - len(left))
+            return _stored(studio, project, left, version) if left else 0
+        if not any(row["result"] for row in rows):
             raise
         created = 0
     if created == len(rows):
@@ -110,16 +117,20 @@ def _stored(studio: LabelStudio, project: int, rows: Sequence[Json], version: st
     there = {row["task"] for row in studio.predictions(project, version)}
     bare = [{**row, "result": []} for row in rows if row["task"] not in there]
     log.warning("answers refused", project=project, version=version, tasks=len(bare))
-    return created + studio.import_predictions(project, bare)
-
-
-def _all_stored(created: int, rows: Sequence[Json]) -> int:
+    created += studio.import_predictions(project, bare)
     if created != len(rows):
         raise LabelStudioError(
             f"Label Studio stored {created} of {len(rows)} predictions and said nothing about the "
             "rest, which hold no answer: are their tasks still there? The next round looks again."
         )
     return created
+
+
+def _of_tasks_there(studio: LabelStudio, project: int, rows: Sequence[Json]) -> list[Json]:
+    """Return the predictions of tasks that Label Studio still has."""
+    pages = studio.these(project, [row["task"] for row in rows])
+    there = {int(task["id"]) for page in pages for task in page}
+    return [row for row in rows if row["task"] in there]
 
 
 def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: str) -> int:
@@ -143,7 +154,7 @@ def complete(studio: LabelStudio, project: int, rows: Sequence[Json], version: s
     missing = [row for row in rows if row["task"] not in stored]
     if not missing:
         return 0
-    return _all_stored(_stored(studio, project, missing, version), missing)
+    return _stored(studio, project, missing, version)
 
 
 def announce(

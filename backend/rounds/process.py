@@ -20,23 +20,16 @@ from types import FrameType
 
 import structlog
 
-from backend.errors import EquipoiseError, RoundLost
 from backend.labelstudio.client import LabelStudio
 from backend.logs import configure
 from backend.queue import publish as publishing
 from backend.rounds.context import Run
 from backend.rounds.encode import warm_cache
+from backend.rounds.ending import Stopped, ended
 from backend.rounds.pipeline import run_round
 from backend.settings import ProjectSettings, Settings, settings
-from backend.store import disk
 from backend.store.store import Claim, Store, open_store
 from backend.store.tables import Kind, State
-
-log = structlog.get_logger(__name__)
-
-
-class Stopped(Exception):
-    """The server asked this worker to stop."""
 
 
 def main() -> int:
@@ -58,31 +51,10 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(
         project=found.project, round=found.id, version=found.version
     )
-    try:
-        _work(store, config, claim)
-    except RoundLost as error:
-        log.warning("round lost", reason=str(error))
-        return 3
-    except Stopped:
-        store.finish(claim, State.INTERRUPTED, "The server was stopped; it starts again with it.")
-        return 4
-    except EquipoiseError as error:
-        log.warning("round failed", reason=str(error))
-        store.finish(claim, State.FAILED, str(error), lasting=not error.passing)
-        return 1
-    except Exception as error:
-        if disk.is_full(error):
-            log.error("round failed: the disk is full", reason=str(error)[:300])
-            reason = f"The disk of {config.data_dir} is full; what serves goes on. ({error})"
-        else:
-            log.exception("round failed")
-            reason = f"{type(error).__name__}: {error}"
-        store.finish(claim, State.FAILED, reason[:1000])
-        return 2
-    return 0
+    return ended(store, config, claim, lambda: _work(store, config, claim))
 
 
-def _work(store: Store, config: Settings, claim: Claim) -> None:
+def _work(store: Store, config: Settings, claim: Claim) -> int:
     found = store.round(claim.round)
     options = ProjectSettings(**found.options["settings"])
     with LabelStudio.of(config) as studio:
@@ -90,12 +62,13 @@ def _work(store: Store, config: Settings, claim: Claim) -> None:
         fetched = run_round(run)
         if store.round(claim.round).state == State.RUNNING:
             store.finish(claim, State.DONE)  # a ranking that was not to be published
-            return
+            return 0
         owner = store.project(found.project)
         publishing.announce(studio, config, owner.id, owner.backend_id, found.version)
         store.save_project(owner.id, announced=found.version)
         if found.kind == Kind.COLD:
             warm_cache(run, fetched)
+    return 0
 
 
 def _end_with_input() -> None:

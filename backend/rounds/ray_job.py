@@ -17,24 +17,18 @@ from typing import Any
 
 import structlog
 
-from backend.errors import EquipoiseError, RoundLost
+from backend.errors import RoundLost
 from backend.logs import configure
-from backend.rounds.context import GONE
+from backend.rounds.ending import Stopped, ended
 from backend.rounds.ray_node import Wanted, run_there
 from backend.settings import Settings, settings
 from backend.store.lease import LEASE_SECONDS
 from backend.store.store import Claim, Store, open_store
-from backend.store.tables import State
 from model import cluster
 
-log = structlog.get_logger(__name__)
 WAITING = "waiting for a Ray node"
 _POLL = 0.5
 _STOP_SECONDS = 8
-
-
-class Stopped(Exception):
-    """The server asked this process to stop."""
 
 
 def main() -> int:
@@ -52,24 +46,14 @@ def main() -> int:
     store = open_store(config)
     found = store.round(claim.round)
     structlog.contextvars.bind_contextvars(project=found.project, round=found.id)
-    try:
+
+    def work() -> int:
         with cluster.connected(config.ray_address, logs=True) as ray:
             # Again: Ray has set a handler of its own.
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
             return _follow(ray, store, config, claim, stop)
-    except RoundLost as error:
-        log.warning("round lost", reason=str(error))
-        return 3
-    except Stopped:
-        store.finish(claim, State.INTERRUPTED, "The server was stopped; it starts again with it.")
-        return 4
-    except cluster.NodeLost as error:
-        log.error("the round's node is gone", reason=str(error))
-        return GONE
-    except (EquipoiseError, cluster.ClusterUnavailable) as error:
-        log.warning("round failed", reason=str(error))
-        store.finish(claim, State.FAILED, str(error))
-        return 1
+
+    return ended(store, config, claim, work)
 
 
 def _follow(ray: Any, store: Store, config: Settings, claim: Claim, stop: threading.Event) -> int:

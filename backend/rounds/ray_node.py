@@ -27,6 +27,12 @@ _SEEN_SECONDS = 10.0
 _STOP_SECONDS = 6
 
 
+class UnfitNode(EquipoiseError):
+    """A Ray node cannot run the round; another one may."""
+
+    passing = True
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a node is told of a round.
@@ -55,23 +61,23 @@ class Wanted:
         """Check that this node can do it.
 
         Raises:
-            EquipoiseError: it cannot; the message says what the node lacks.
+            UnfitNode: it cannot; the message says what the node lacks.
         """
         if version("equipoise") != self.version:
-            raise EquipoiseError(
+            raise UnfitNode(
                 f"The Ray node {_node()} has Equipoise {version('equipoise')}, the server "
                 f"{self.version}: install the same on all nodes."
             )
         missing = [name for name in self.secrets if not os.environ.get(name)]
         if missing:
-            raise EquipoiseError(
+            raise UnfitNode(
                 f"The Ray node {_node()} lacks {' and '.join(missing)}: secrets do not travel by "
                 "Ray. Set them in the environment of `ray start`."
             )
         deadline = time.monotonic() + _SEEN_SECONDS  # network folders show what is new late
         while self.folder and not Path(self.folder).is_dir():
             if time.monotonic() > deadline:
-                raise EquipoiseError(
+                raise UnfitNode(
                     f"The Ray node {_node()} does not see {self.folder}: data_dir must be a folder "
                     "that all nodes share, at the same place, or artifacts_url a bucket."
                 )

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import EquipoiseError
-from backend.hosts import fits_host, is_loopback
+from backend.hosts import fits_host, is_loopback, origin
 from backend.settings import SECRET_HEADER, Settings
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -90,9 +90,16 @@ class Gate:
             return ""
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             return _STRANGE_ORIGIN
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        same = not origin or origin == self._public or origin.partition("://")[2] == host
+        page = headers.get(b"origin", b"").decode("latin-1")
+        same = not page or page.partition("://")[2] == host or self._is_public(page)
         return "" if same else _STRANGE_ORIGIN
+
+    def _is_public(self, page: str) -> bool:
+        """Tell whether an origin is that of public_url, which may have a path and a usual port."""
+        try:
+            return self._public is not None and origin(page) == origin(self._public)
+        except ValueError:
+            return False
 
     def _is_named(self, netloc: str) -> bool:
         try:

@@ -256,7 +256,10 @@ def _said(annotations: Sequence[Json]) -> Json:
 
 
 def _written(value: Any) -> bytes:
-    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
+    # Half of a surrogate pair, left where a text was cut inside an emoji, is no text to Arrow,
+    # to tokenisers and to browsers: it becomes a question mark here, before all of them.
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return zlib.compress(text.encode(errors="replace"), 1)
 
 
 def _read(value: bytes) -> Any:

@@ -24,7 +24,8 @@ from model.sample import MediaError
 _PARSING = threading.Lock()
 _BROKEN = (
     *(ValueError, TypeError, OSError, EOFError, KeyError, RecursionError, MemoryError),
-    *(SyntaxError, tokenize.TokenError, zlib.error, NotImplementedError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, zlib.error, NotImplementedError),
+    *(RuntimeError, OverflowError),
 )
 """What NumPy, zipfile and json raise over broken bytes."""
 

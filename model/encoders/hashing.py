@@ -60,7 +60,8 @@ def plain_text(raw: Raw) -> str:
             raise MediaError("the text file is not UTF-8") from error
     if isinstance(raw, list):
         raw = "\n".join(_line(item) for item in raw)
-    text = raw[: LIMITS.characters]
+    # Half of a surrogate pair, left where a text was cut inside an emoji, is no text to tokenisers.
+    text = raw[: LIMITS.characters].encode(errors="replace").decode()
     if not text.strip():
         raise MediaError("the text is empty")
     return text

@@ -153,6 +153,8 @@ class FakeStudio:
 
     def _project(self, method: str, rest: list[str], body: Any) -> tuple[int, Any]:
         if rest == ["import", "predictions"]:
+            if not self.tasks.issuperset(row["task"] for row in body):
+                return 400, {"detail": 'contains invalid "task" field'}
             check = LabelInterface(self.remote["label_config"]).validate_prediction
             passed = [row for row in body if check(row)]
             if self.strict and len(passed) < len(body):

@@ -41,6 +41,11 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
         ("preset", "huge", "quick"),
         ("batch", 0, "greater than or equal to 1"),
         ("colour", "red", "colour"),
+        ("newer_than", {"day": "999999 weeks"}, "no time: write"),
+        ("batch", 2**31, "less than or equal to"),
+        ("publish", 2**63, "less than or equal to"),
+        ("retrain_after", 10**30, "less than or equal to"),
+        ("seed", 2**63, "less than or equal to"),
     ],
 )
 def test_wrong_values_are_refused_and_named(field: str, value: object, named: str) -> None:

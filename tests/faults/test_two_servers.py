@@ -41,7 +41,7 @@ def take_over(stand: Stand, row: str) -> None:
         first.folder / "other", first.studio_url, first.api_key, {**first.extra, **shared}
     )
     takes: list[float] = []
-    at_once = asleep = 0
+    at_once = asleep = met = 0
     stand.label(4)
     try:
         other.start()
@@ -54,7 +54,8 @@ def take_over(stand: Stand, row: str) -> None:
                 at_once = max(at_once, len(stand.server.workers()))
                 time.sleep(chance.uniform(0, 1))  # a round of so few tasks takes little more
                 at_once = max(at_once, len(stand.server.workers()))
-                sleeper = fall(stand, first, put_to_sleep=chance.random() < 0.5)
+                had_worker, sleeper = fall(stand, first, put_to_sleep=chance.random() < 0.5)
+                met += had_worker
                 asleep += sleeper is not None
                 fallen = Stopwatch()
                 stand.server = other
@@ -70,11 +71,12 @@ def take_over(stand: Stand, row: str) -> None:
         stand.server = first
         other.stop()
     assert at_once == 1, f"{at_once} rounds of one project at once"
+    assert met, "every round was over before its server was killed"
     kind = "SQLite" if stand.store_url.startswith("sqlite") else "PostgreSQL"
     note(
         row,
         f"two servers on one store ({kind}), the one with the round killed",
-        len(takes),
+        met,
         "promise 6: one round at a time, taken over by the other server, exact labels"
         + ("; a worker that wakes up after the take-over changes nothing" if asleep else ""),
         f"{asleep} workers were stopped and woken up later, the others killed; new round done "
@@ -84,14 +86,18 @@ def take_over(stand: Stand, row: str) -> None:
     )
 
 
-def fall(stand: Stand, server: Server, *, put_to_sleep: bool) -> int | None:
-    """Kill a server and its worker, or stop the worker as a frozen machine does."""
+def fall(stand: Stand, server: Server, *, put_to_sleep: bool) -> tuple[bool, int | None]:
+    """Kill a server and its worker, or stop the worker as a frozen machine does.
+
+    Returns:
+        Whether there was a worker, and the one that was stopped.
+    """
     pids = stand.server.workers()
     server.kill()
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP if put_to_sleep else signal.SIGKILL)
-    return pids[0] if put_to_sleep and pids else None
+    return bool(pids), pids[0] if put_to_sleep and pids else None
 
 
 def wake_up(stand: Stand, pid: int | None) -> None:

@@ -103,6 +103,7 @@ def test_sequences_from_npy_npz_json_and_lists():
         ('{"a": 1}', "not a feature sequence"),
         ([["x"]], "not a feature sequence"),
         (b"[" * 100_000, "not a feature sequence"),
+        ([10**400], "not a feature sequence"),
     ],
 )
 def test_what_is_no_sequence_has_a_reason(value, reason):
@@ -124,6 +125,7 @@ def test_text_keeps_what_looks_like_tags_and_dialogues_are_lines():
     assert plain_text("List<int> & co") == "List<int> & co"
     assert plain_text([{"author": "A", "text": "hi"}, "bye"]) == "A hi\nbye"
     assert len(plain_text("x" * 10**6)) == 20_000
+    assert plain_text("half \ud83d of a pair") == "half ? of a pair"
     with pytest.raises(MediaError, match="empty"):
         plain_text("   ")
     with pytest.raises(MediaError, match="UTF-8"):

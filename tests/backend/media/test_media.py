@@ -150,6 +150,8 @@ def test_local_files_cannot_leave_their_root(
     (root / "link").symlink_to(tmp_path / "secret")
     local = source(servers, local_files_root=root)
     assert local.fetch("/data/local-files/?d=a.png") == b"inside"
+    (root / "50%20off.png").write_bytes(b"percent")  # Label Studio writes and reads it quoted once
+    assert local.fetch("/data/local-files/?d=50%2520off.png") == b"percent"
     for wanted in ("../secret", "link", "%2e%2e/secret", "/../secret", "..%2fsecret"):
         with pytest.raises(MediaError):
             local.fetch(f"/data/local-files/?d={wanted}")

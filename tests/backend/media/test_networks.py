@@ -124,6 +124,15 @@ def test_other_applications_on_the_host_do_not_see_the_token(
     assert tokens <= {"/ls/api/token/refresh/", "/ls/away"}
 
 
+@pytest.mark.parametrize("path", ["/a/../ls/x", "/%2e%2e/ls/x", "/b/%2e%2e/ls/x", "//ls/x"])
+def test_a_way_round_to_label_studio_does_not_lead_the_token_beside_it(
+    webs: tuple[Web, Web], path: str
+) -> None:
+    with pytest.raises(MediaError, match="not allowed"):
+        fetcher(webs[0].url + "/ls")(webs[0].url + path)
+    assert webs[0].seen == []
+
+
 def test_label_studio_may_have_other_names(webs: tuple[Web, Web]) -> None:
     fetch = fetcher(
         webs[0].url, label_studio_aliases=["https://labels.example/sub/", "http://labels"]

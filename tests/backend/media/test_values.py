@@ -116,9 +116,37 @@ def test_time_series() -> None:
     rows = [{"time": "noon", "x": 1, "y": 2}, {"time": "one", "x": 3, "y": 4}]
     assert value(tabs, {"s": rows}) == [[2.0, 1.0], [4.0, 3.0]]
     assert value(tabs, {"s": {"time": [0], "x": [1], "y": ["2"]}}) == [[2.0, 1.0]]
-    assert value(tabs, {"s": {"time": [0]}}) is None
     with pytest.raises(MediaError, match="no column 'y'"):
         loaded(tabs, {"s": "/data/bare.csv"})
+
+
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+SERIES = '<TimeSeries name="x" value="$v"><Channel column="y"/></TimeSeries>'
+WIDE = "y\n" + "1" * 200_000  # wider than csv takes a cell to be
+
+
+@pytest.mark.parametrize(
+    ("tag", "held", "why"),
+    [
+        (SERIES, "time,z\n0,1\n", "no column 'y'"),
+        (SERIES, {"time": [0]}, "no column 'y'"),
+        (SERIES, WIDE, "field larger"),
+        (SERIES, "/data/wide.csv", "field larger"),
+        ('<Paragraphs name="x" value="$v"/>', [{"text": DEEP}], "RecursionError"),
+        ('<Table name="x" value="$v"/>', {"a": DEEP}, "RecursionError"),
+    ],
+    ids=["header", "columns", "cell", "cell of a file", "turn", "table"],
+)
+def test_a_value_that_cannot_be_read_says_why_when_it_is_wanted(
+    tag: str, held: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FILES, "/data/wide.csv", WIDE.encode())
+    found = value(tag, {"v": held})
+    assert isinstance(found, Reference)
+    with pytest.raises(MediaError, match=why):
+        found.load()
 
 
 def test_a_repeater_is_read_as_one_value() -> None:

@@ -52,6 +52,21 @@ def test_answers_that_are_refused_leave_the_order_whole(strict: bool) -> None:
     assert kept == {task: (task / 10, task not in bare) for task in (1, 2, 3, 4)}
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_task_that_is_deleted_meanwhile_takes_no_other_along(answered: bool) -> None:
+    """Label Studio refuses all predictions where one is of a task that is gone."""
+    found = rows(4)
+    if answered:
+        found[0]["result"], found[2]["result"] = answer("A"), answer("Z")
+    with FakeStudio(10) as studio, LabelStudio(studio.url, "key") as client:
+        studio.tasks -= {2}
+        assert publishing.publish(client, 1, found, VERSION) == 3
+        assert sorted(row["task"] for row in studio.predictions) == [1, 3, 4]
+        assert [bool(row["result"]) for row in studio.predictions] == [answered, False, False]
+        studio.tasks.clear()
+        assert publishing.publish(client, 1, found, VERSION) == 0
+
+
 def test_what_is_refused_without_an_answer_is_an_error() -> None:
     found = [{**row, "score": 1.5} for row in rows(2)]
     with (

@@ -90,6 +90,8 @@ def test_only_our_names_are_answered(client: TestClient, host: str, known: bool)
         ({"Sec-Fetch-Site": "none"}, True),
         ({"Origin": "http://attacker.example"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://[::1"}, False),
+        ({"Origin": "http://equipoise.example:x"}, False),
         ({"Origin": "http://127.0.0.1:3000"}, False),
         ({"Sec-Fetch-Site": "cross-site"}, False),
         ({"Sec-Fetch-Site": "same-site"}, False),
@@ -103,6 +105,28 @@ def test_a_page_of_another_site_changes_nothing(
         form = client.post(f"/api/projects/3/{action}", data={"x": "y"}, headers=named)
         assert form.status_code == (202 if allowed else 403)
     assert client.get("/api/projects", headers=named).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "public",
+    ["https://Labels.example/equipoise", "https://labels.example:443", "HTTPS://labels.example"],
+)
+def test_our_own_page_behind_a_proxy_may_change_things(
+    store: Store, settings: Settings, public: str
+) -> None:
+    """A browser names a page's origin without path and usual port, in lower case."""
+    store.save_project(3)
+    behind = settings.model_copy(update={"public_url": public})
+    with TestClient(create_app(behind, store)) as client:
+        for origin, allowed in (
+            ("https://labels.example", True),
+            ("http://labels.example", False),
+            ("https://labels.example:8443", False),
+            ("https://labels.example.attacker.example", False),
+        ):
+            named = {"Host": "127.0.0.1:9090", "Origin": origin}
+            form = client.post("/api/projects/3/cancel", headers=named)
+            assert form.status_code == (202 if allowed else 403), origin
 
 
 def test_one_ranking_is_loaded_once_however_many_ask(
