@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -46,7 +47,11 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Store]]:
         while not server.started:
             time.sleep(0.05)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}", store
+        address = f"http://127.0.0.1:{port}"
+        # Until Label Studio has answered the page loads itself again every five seconds.
+        while 'data-seconds="60"' not in httpx.get(f"{address}/projects/1", timeout=60).text:
+            time.sleep(0.2)
+        yield address, store
         server.should_exit = True
         thread.join(timeout=10)
     store.close()
