@@ -73,6 +73,7 @@ def opened(
 ) -> Page:
     """Open a page that notes what is refused, what fails, and what is asked for elsewhere."""
     page = browser.new_page(viewport={"width": width, "height": 800}, **more)
+    page.set_default_timeout(180_000)  # nothing is promised of time here
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda r: r.url.startswith((address, "blob:")) or said.append(r.url))
