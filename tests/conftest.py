@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from demo.installation import Installation
 from demo.labelstudio import LabelStudio
+from tests import shares
 from tests.stopwatch import verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,37 +25,12 @@ settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("equipoise")
 
 
-LIVE = {
-    "live": ("e2e",),
-    "live beside": (
-        "e2e/test_levels.py",
-        "faults",
-        "demo/test_labelstudio.py",
-        "backend/labelstudio/test_templates.py",
-    ),
-}
-"""Tests that need an installed Label Studio, in two halves that take about as long."""
-
-
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name a case that is a file's bytes by its argument: some formats hold the time of writing.
 
     Processes that collect a test under two names refuse to run any.
     """
     return argname if isinstance(val, bytes) else None
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what needs a Label Studio in two processes: a server each serves it all."""
-    for item in items:
-        named = [
-            group
-            for group, places in LIVE.items()
-            if any(item.path.is_relative_to(ROOT / "tests" / place) for place in places)
-        ]
-        if named:
-            item.add_marker(pytest.mark.xdist_group(named[-1]))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -78,6 +54,7 @@ class _Gathered:
 def pytest_configure(config: pytest.Config) -> None:
     """Where tests run side by side, each process computes on its own processor."""
     config.pluginmanager.register(_Gathered())
+    config.pluginmanager.register(shares)
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch
 

@@ -18,7 +18,7 @@ from model import cluster as clusters
 from tests.experiments.conftest import make_replay
 from tests.needs_ray import needs_ray
 
-pytestmark = [needs_ray, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+pytestmark = [needs_ray, pytest.mark.timeout(900)]
 CONTENDERS = ("random", "bmmal", "grace")
 
 

@@ -97,8 +97,9 @@ def test_a_burst_of_wakes_is_one_look(
     before = looks(studio)
     for _ in range(50):
         reconciler.wake(everything=True)
+    until(lambda: looks(studio) > before)
     time.sleep(QUIET)
-    assert 1 <= looks(studio) - before <= 2
+    assert looks(studio) - before <= 2
 
 
 @pytest.mark.parametrize("asked", ["webhook", "button", "train", "api"])

@@ -29,7 +29,7 @@ from tests.backend.rounds.played import CONFIG, LABELLED, data, label
 from tests.backend.studio import FakeStudio
 from tests.needs_ray import needs_ray
 
-pytestmark = [needs_ray, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+pytestmark = [needs_ray, pytest.mark.timeout(900)]
 TASKS = encode_ray.PART + 44  # two parts
 KEY = "a-key-that-ray-must-not-see"
 SMALL = {"epochs": 4, "min_steps": 80, "projection": 16}
