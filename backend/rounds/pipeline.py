@@ -247,6 +247,8 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
             run.mirror.ids(only_open=True),
         )
         published = publishing.publish(run.studio, run.project, rows, version)
+        if not published:  # the last tasks went meanwhile, and a version without any has no name
+            raise EquipoiseError(NOTHING_LEFT)
     served = {row["task"] for row in rows}
     drawn = table.filter(table.column("audit")).column("task").to_pylist()
     shares = {
