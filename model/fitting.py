@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from model import device as devices
-from model import losses, optimisation
+from model import losses, mixup, optimisation
 from model.arrays import Array
+from model.heads import Answers
 from model.inputs import Inputs
 from model.model import Model
 from model.network import Network
@@ -29,6 +30,7 @@ class Fit:
         truth: target name -> labels of all samples, as the losses read them.
         rows: samples to train on.
         held: samples held back.
+        weights: target name -> class weights of the losses.
     """
 
     model: Model
@@ -37,6 +39,7 @@ class Fit:
     rows: Array
     held: Array
     seed: int
+    weights: dict[str, Tensor | None] = field(default_factory=dict)
 
     def run(self, progress: Progress | None) -> None:
         """Train all epochs, or until the held-back loss has not improved for `patience` epochs."""
@@ -54,7 +57,7 @@ class Fit:
             network.train()
             for chosen in _shuffled(self.rows, options.batch_size, rng):
                 optimizer.zero_grad(set_to_none=True)
-                self._loss(chosen).backward()
+                self.loss(chosen).backward()
                 optimizer.step()
                 schedule.step()
             if progress is not None:
@@ -64,22 +67,38 @@ class Fit:
         stopper.restore(network)
         self.model.metadata["epochs"] = epoch
 
-    def _loss(self, chosen: Array) -> Tensor:
+    def loss(self, chosen: Array) -> Tensor:
+        """Return the loss of some samples; while training, with those of their mixtures."""
         model, options = self.model, self.model.preset.training
         batch = self.inputs.batch(chosen, model.device)
         places = torch.from_numpy(chosen).to(model.device)
         here = {name: values[places] for name, values in self.truth.items()}
+        network, blends = model.network, []
         with devices.mixed_precision(model.device, options.amp):
-            answers = model.network.answer(batch)
-        plain = [([logits.float() for logits in own], fused.float()) for own, fused in answers]
-        return losses.of_questions(model.schema, options, plain, here, batch.present, self.weights)
+            encoded = network.encode(batch)
+            answers = [network.answered(encoded)]
+            if options.mixup and network.training:
+                blends = mixup.draw(model.schema, options, batch.present)
+                answers += [network.answered(mixup.blended(network, encoded, b)) for b in blends]
+        parts = [
+            losses.of_questions(
+                model.schema, options, _plain(one), here, batch.present, self.weights, blend
+            )
+            for one, blend in zip(answers, [None, *blends], strict=True)
+        ]
+        return torch.stack(parts).sum()
 
     @torch.no_grad()
     def _held_loss(self) -> float:
         self.model.network.eval()
         size = max(64, self.model.preset.training.batch_size)
         parts = [self.held[start : start + size] for start in range(0, len(self.held), size)]
-        return sum(float(self._loss(part)) * len(part) for part in parts) / len(self.held)
+        return sum(float(self.loss(part)) * len(part) for part in parts) / len(self.held)
+
+
+def _plain(answers: list[Answers]) -> list[Answers]:
+    """Return logits in full precision, whatever computed them."""
+    return [([logits.float() for logits in own], fused.float()) for own, fused in answers]
 
 
 class _EarlyStopping:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from model.arrays import Array
 from model.heads import Answers
+from model.mixup import Blend
 from model.options import Training, by_modality
 from model.schema import Schema, Target
 from strategies.pool import TargetKind
@@ -85,27 +86,31 @@ def joint(
     present: Tensor,
     weights: Mapping[str, Tensor | None],
     shares: Tensor | None = None,
+    blend: Blend | None = None,
 ) -> Tensor:
-    """Join the losses: mean of all with one shared label (BMMAL Eq. 1), else weighted (GRACE)."""
+    """Join the losses: mean of all with one shared label (BMMAL Eq. 1), else weighted (GRACE).
+
+    Heads that see what was blended are compared with the labels of both samples.
+    """
     unimodal, fused = outputs
     own = any(target.modality is not None for target in schema.targets)
-    target = schema.multimodal
-    anywhere = torch.ones(len(present), dtype=torch.bool, device=present.device)
+
+    def loss(target: Target, logits: Tensor, column: int | None) -> Tensor:
+        mask = torch.ones_like(present[:, 0]) if column is None else present[:, column]
+        counts = shares if target.modality is None else None
+        weight, values = weights.get(target.name), truth[target.name]
+        plain = masked_mean(target, logits, values, mask, weight, counts)
+        if blend is None or not blend.touches(column):
+            return plain
+        theirs = counts if counts is None else counts[blend.partner]
+        other = masked_mean(target, logits, values[blend.partner], mask, weight, theirs)
+        return blend.share * plain + (1 - blend.share) * other
+
     factor = training.loss_weights.get("multimodal", 1.0) if own else 1.0
-    total = factor * masked_mean(
-        target, fused, truth[target.name], anywhere, weights.get(target.name), shares
-    )
+    total = factor * loss(schema.multimodal, fused, None)
     for column, modality in enumerate(schema.modalities):
-        target = schema.unimodal(modality.name)
         factor = by_modality(training.loss_weights, modality, 1.0) if own else 1.0
-        total = total + factor * masked_mean(
-            target,
-            unimodal[column],
-            truth[target.name],
-            present[:, column],
-            weights.get(target.name),
-            shares if target.modality is None else None,
-        )
+        total = total + factor * loss(schema.unimodal(modality.name), unimodal[column], column)
     return total if own else total / (len(schema.modalities) + 1)
 
 
@@ -116,14 +121,15 @@ def of_questions(
     truth: Mapping[str, Tensor],
     present: Tensor,
     weights: Mapping[str, Tensor | None],
+    blend: Blend | None = None,
 ) -> Tensor:
     """Return the mean over samples of the mean loss over the questions that have its label."""
     if len(schema.questions) == 1:
-        return joint(schema, training, answers[0], truth, present, weights)
+        return joint(schema, training, answers[0], truth, present, weights, None, blend)
     counts = torch.stack([known(q.kind, truth[q.name]) for q in schema.questions]).sum(dim=0)
     shares = torch.where(counts > 0, 1 / counts, 0.0)
     parts = [
-        joint(schema.about(question), training, answer, truth, present, weights, shares)
+        joint(schema.about(question), training, answer, truth, present, weights, shares, blend)
         for question, answer in zip(schema.questions, answers, strict=True)
     ]
     return torch.stack(parts).sum(dim=0)

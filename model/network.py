@@ -169,15 +169,21 @@ class Network(Heads):
 
     def encode(self, batch: Batch) -> Encoded:
         """Run encoders, their hidden layers and last layers."""
-        outputs, inputs, maps = [], [], []
+        outputs, maps = [], []
         encoders = cast(Iterable[Module], self.encoders)
-        for column, (encoder, post) in enumerate(zip(encoders, self.posts, strict=True)):
+        for column, encoder in enumerate(encoders):
             here = batch.present[:, column]
             h, middle = where_present(encoder, batch.values[column], here, self.by_maps)
             outputs.append(h)
-            inputs.append(post(h))
             maps += [middle] if middle is not None else []
-        return Encoded(outputs, inputs, self._activations(inputs), maps or None, batch.present)
+        return self.continued(outputs, maps or None, batch.present)
+
+    def continued(
+        self, outputs: list[Tensor], maps: list[Tensor] | None, present: Tensor
+    ) -> Encoded:
+        """Run the hidden layers and last layers on what the encoders gave."""
+        inputs = [post(h) for post, h in zip(self.posts, outputs, strict=True)]
+        return Encoded(outputs, inputs, self._activations(inputs), maps, present)
 
     def features(self, activations: Sequence[Tensor], present: Tensor) -> list[Tensor]:
         """Return z_m (B, D_m) of pre-activations: ReLU, and zero rows where absent."""
@@ -221,7 +227,10 @@ class Network(Heads):
 
     def answer(self, batch: Batch) -> list[Answers]:
         """Return what is answered to every question about a batch."""
-        encoded = self.encode(batch)
+        return self.answered(self.encode(batch))
+
+    def answered(self, encoded: Encoded) -> list[Answers]:
+        """Return what is answered to every question about encoded samples."""
         features = self.features(encoded.activations, encoded.present)
         features = list(self.drop(features, self.training))
         return self.answers(features, self.joined(encoded, features))

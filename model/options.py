@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Any, Literal, TypeVar
 
 from model.schema import Modality, ModalityKind
@@ -59,6 +60,8 @@ class Preparation:
         flip: whether augmentation mirrors pictures (wrong for digits and text).
         image_size: side of pictures and frames for `small_cnn`.
         crop, resize: side that torchvision's image networks see, and side stored before cropping.
+        widest: how many times as long as the shorter side the longer one of a stored picture may be
+            where torchvision's image networks are trained; 1 stores the middle square.
         video_crop, video_resize: the same for video, resize as (height, width).
         video_frames, video_stored: frames used per clip, and stored per clip.
         audio_rate: samples per second.
@@ -72,6 +75,9 @@ class Preparation:
         cached_norm: whether what frozen backbones give is normalised per sample.
         sequence_length: steps kept of a feature sequence by `bilstm`.
         sequence_hidden: width of one direction of `bilstm`, by modality.
+
+    Raises:
+        ValueError: an option has a value that means nothing.
     """
 
     encoders: ByModality[str]
@@ -81,6 +87,7 @@ class Preparation:
     image_size: int = 32
     crop: int = 224
     resize: int = 256
+    widest: float = 1.0
     video_crop: int = 112
     video_resize: tuple[int, int] = (128, 171)
     video_frames: int = 5
@@ -97,6 +104,10 @@ class Preparation:
     cached_norm: bool = True
     sequence_length: int = 50
     sequence_hidden: int | ByModality[int] = 32
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.widest, int | float) and 1 <= self.widest < inf):
+            raise ValueError(f"widest is {self.widest!r}; 1 is the middle square, 2 twice as wide")
 
     def encoder(self, modality: Modality) -> str:
         """Return the encoder's name: the modality's own, else its kind's.
@@ -176,11 +187,17 @@ class Training:
         soft_labels: learn the shares of a task's annotators where they disagree, instead of what
             most of them said.
         class_weights: weigh classes by the inverse of their frequency.
+        mixup: by modality, a in Beta(a, a): each step is taken on the batch and, for each of these
+            modalities, on the batch with that modality mixed between samples (AV-MC has 1 for
+            audio and for video).
         amp: mixed precision on CUDA.
         validation_share: share of the labels held back to measure, 0 for none.
         validation_min: hold nothing back below this many labels.
         patience: epochs without a better validation loss before training stops and returns to the
             best epoch; 0 trains all epochs and keeps the last.
+
+    Raises:
+        ValueError: an option has a value that means nothing.
     """
 
     epochs: int = 12
@@ -199,7 +216,18 @@ class Training:
     loss_weights: ByModality[float] = field(default_factory=lambda: GRACE_LOSS_WEIGHTS)
     soft_labels: bool = False
     class_weights: bool = False
+    mixup: ByModality[float] = field(default_factory=dict)
     amp: bool = False
     validation_share: float = 0.0
     validation_min: int = 200
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = self.mixup.values() if isinstance(self.mixup, Mapping) else [self.mixup]
+        if not isinstance(self.mixup, Mapping) or not all(
+            isinstance(a, int | float) and 0 <= a < inf for a in numbers
+        ):
+            raise ValueError(
+                f"mixup is {self.mixup!r}; name modalities and a in Beta(a, a), 0 for none: "
+                '{"audio": 1, "video": 1}'
+            )

@@ -68,6 +68,7 @@ _FOOD101 = _BMMAL.changed(
         ModalityKind.TEXT: "hf:bert-base-uncased",
         ModalityKind.IMAGE: "resnet101",
     },
+    widest=2.0,
     pooling="cls",
     epochs=15,
     milestones=(10,),

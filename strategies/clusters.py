@@ -18,7 +18,7 @@ from strategies.factors import Factor
 from strategies.features import as_embeddings
 from strategies.kmeanspp import seed
 from strategies.pool import IntArray
-from strategies.ranking import Values
+from strategies.ranking import Candidates, Values, descending
 from strategies.rows import chunks
 
 if TYPE_CHECKING:  # scikit-learn takes a second or two to load: only what clusters waits for it.
@@ -48,15 +48,17 @@ def weighted_k_means(
     return torch.from_numpy(means.cluster_centers_)
 
 
-def k_means(features: Factor, count: int, rng: np.random.Generator) -> KMeans | MiniBatchKMeans:
-    """Fit k-means with at most `count` clusters to (N, D) features.
+def k_means(
+    features: Factor, count: int, rng: np.random.Generator, among: IntArray | None = None
+) -> KMeans | MiniBatchKMeans:
+    """Fit k-means with at most `count` clusters to (N, D) features, or to those rows `among` them.
 
     Memory: the rows up to SAMPLE, above it a uniform sample of that many.
     """
-    size = features.shape[0]
-    rows: IntArray = np.arange(size, dtype=np.int64)
-    if size > SAMPLE:
-        rows = np.sort(rng.choice(size, min(size, max(SAMPLE, 4 * count)), replace=False))
+    rows: IntArray = np.arange(features.shape[0], dtype=np.int64) if among is None else among
+    if len(rows) > SAMPLE:
+        sampled = rng.choice(len(rows), min(len(rows), max(SAMPLE, 4 * count)), replace=False)
+        rows = rows[np.sort(sampled)]
     points = features.rows(torch.from_numpy(rows), torch.float32).cpu()
     weights = np.ones(len(rows))
     return _fitted(points, min(count, len(rows)), weights, rng, batches=count > FEW_CLUSTERS)
@@ -138,6 +140,17 @@ def assign(means: KMeans | MiniBatchKMeans, features: Factor) -> IntArray:
         ]
     ).astype(np.int64)
     return labels
+
+
+def rank_within(clusters: IntArray, values: Values, candidates: Candidates) -> IntArray:
+    """Return each candidate's rank by falling value in its cluster: (N,), 0 the highest."""
+    order = descending(values, candidates.rows)
+    grouped = order[np.argsort(clusters[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(clusters[grouped], prepend=-1))
+    rank = np.zeros(len(clusters), dtype=np.int64)
+    lengths = np.diff(np.append(starts, len(grouped)))
+    rank[grouped] = np.arange(len(grouped)) - np.repeat(starts, lengths)
+    return rank
 
 
 def _number(rng: np.random.Generator) -> int:

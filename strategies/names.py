@@ -30,6 +30,7 @@ REGISTERED: dict[str, Entry] = {
     "bald": Entry("bald", EVERY_TARGET),
     "coreset": Entry("coreset", EVERY_TARGET),
     "dbal": Entry("dbal", EVERY_TARGET),
+    "kmeans": Entry("kmeans", EVERY_TARGET),
     "deepfool": Entry("deepfool", CLASSES),
     "gcnal": Entry("gcnal", EVERY_TARGET),
     "badge": Entry("badge", CLASSES),

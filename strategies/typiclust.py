@@ -7,11 +7,11 @@ from typing import Annotated
 import numpy as np
 import torch
 
-from strategies.clusters import assign, k_means
+from strategies.clusters import assign, k_means, rank_within
 from strategies.factors import WeightedBlocks
 from strategies.features import labelled_features, pool_features, unit_length
 from strategies.pool import IntArray, Need, Pool, Selection
-from strategies.ranking import Candidates, Values, descending
+from strategies.ranking import Candidates, Values
 from strategies.strategy import Strategy
 
 # Smaller clusters come last: their members are outliers rather than typical (published code).
@@ -51,7 +51,7 @@ def build_batch(
     if labelled is not None:
         covered += np.bincount(assign(means, unit_length(labelled)), minlength=wanted)
     typicality = _typicality(features, clusters, neighbours, rng)
-    turn = covered[clusters] + _rank_within(clusters, typicality, candidates)
+    turn = covered[clusters] + rank_within(clusters, typicality, candidates)
     rows = candidates.rows
     order = rows[
         np.lexsort(
@@ -93,17 +93,6 @@ def _typicality(
             nearest = distances.topk(min(neighbours, len(sample) - 1), largest=False).values
             typicality[some] = 1 / (1 + nearest.mean(dim=1).numpy())
     return typicality
-
-
-def _rank_within(clusters: IntArray, typicality: Values, candidates: Candidates) -> IntArray:
-    """Return each candidate's rank by typicality in its cluster: (N,), 0 the most typical."""
-    order = descending(typicality, candidates.rows)
-    grouped = order[np.argsort(clusters[order], kind="stable")]
-    starts = np.flatnonzero(np.diff(clusters[grouped], prepend=-1))
-    rank = np.zeros(len(clusters), dtype=np.int64)
-    lengths = np.diff(np.append(starts, len(grouped)))
-    rank[grouped] = np.arange(len(grouped)) - np.repeat(starts, lengths)
-    return rank
 
 
 TYPICLUST = Strategy(

@@ -9,7 +9,7 @@ from typing import Any
 from model.presets import Preset, preset
 from model.schema import Modality, ModalityKind
 
-BMMAL_ORDER = "random,entropy,bald,coreset,dbal,deepfool,gcnal,badge,bmmal"
+BMMAL_ORDER = "random,entropy,bald,coreset,kmeans,deepfool,gcnal,badge,bmmal"
 GRACE_ORDER = "random,coreset,dbal,typiclust,grace_i,grace_ir,grace"
 CHERMA_ORDER = "random,entropy,coreset,dbal,badge,bmmal,grace_i,grace_ir,grace"
 _LOOK = 1 / 3

@@ -28,6 +28,7 @@ from model.encoders.backbone import (
     random_flip,
 )
 from model.encoders.base import Encoder, Module, Raw, Tail, as_bytes, as_video
+from model.encoders.whole import stored, window
 from model.options import Preparation
 from model.schema import Modality
 
@@ -91,16 +92,20 @@ class FourthStage(Tail):
 
 
 class Pictures(Staged):
-    """Pictures (B, 3, R, R) as bytes."""
+    """Pictures (B, 3, R, R) as bytes, or as `whole` stores them, with the shorter side `whole`."""
 
-    def __init__(self, net: Any, preparation: Preparation) -> None:
+    def __init__(self, net: Any, preparation: Preparation, whole: int = 0) -> None:
         super().__init__(net)
+        self.whole = whole
         self.crop, self.augment, self.flip = preparation.crop, preparation.augment, preparation.flip
 
     def prepared(self, x: Tensor) -> Tensor:
         """Crop (BMMAL: random 224 of 256, flip, grey with probability .2; middle otherwise)."""
         random = self.training and self.augment
-        x = random_crop(x, self.crop, self.crop, random)
+        if self.whole:
+            x = window(x, self.whole, self.crop, random)
+        else:
+            x = random_crop(x, self.crop, self.crop, random)
         if random:
             x = random_grey(random_flip(x) if self.flip else x)
         return normalise(x, *_IMAGENET)
@@ -159,19 +164,25 @@ def random_grey(x: Tensor) -> Tensor:
 
 
 def image_encoder(name: str, modality: Modality, source: str, preparation: Preparation) -> Encoder:
-    """Prepare pictures as (3, R, R) bytes, the shorter side scaled to R and the middle cut out."""
+    """Prepare pictures as (3, R, R) bytes, the shorter side scaled to R and the middle cut out.
 
-    side = preparation.resize
+    With `widest` above 1 all of a picture is stored, where the network is trained: a frozen one
+    looks at the middle only.
+    """
+    side, weights = preparation.resize, _weights(name, source)
+    trained = preparation.mode == "finetune" or not weights
+    whole = trained and preparation.widest > 1
 
     def decode(raw: Raw) -> Array:
-        return fill_square(decode_image(as_bytes(raw, "an image"), side=side), side)
+        image = decode_image(as_bytes(raw, "an image"), side=side)
+        return stored(image, side, preparation.widest) if whole else fill_square(image, side)
 
     return Backbone(
-        f"picture/2 resize={side}",
+        f"picture/2 resize={side}" + (f" widest={preparation.widest:g}" if whole else ""),
         f"crop={preparation.crop}",
-        _weights(name, source),
+        weights,
         decode,
-        lambda: Pictures(_net(name, source), preparation),
+        lambda: Pictures(_net(name, source), preparation, side if whole else 0),
     ).encoder(preparation)
 
 

@@ -70,6 +70,36 @@ def test_seeding_is_as_good_as_scikit_learns():
     assert np.mean(ours) < 1.1 * np.mean(theirs)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_kmeans_takes_the_task_nearest_each_centre_largest_cluster_first(kept):
+    features, group = blobs([30, 20, 10, 40])
+    pool = Pool(100, ("a",), features={"a": features})
+    labelled = np.flatnonzero(group == 3)[:25] if kept else None
+    free = np.ones(100, bool)
+    free[labelled if kept else []] = False
+    nearest = []
+    for number in (0, 1, 3, 2) if kept else (3, 0, 1, 2):
+        members = np.flatnonzero((group == number) & free)
+        distance = ((features[members] - features[members].mean(axis=0)) ** 2).sum(axis=1)
+        nearest.append(members[np.argsort(distance, kind="stable")])
+    selection = run("kmeans", pool, 4, labelled=labelled)
+    found = selection.order[:8].tolist()
+    assert found[:4] == [members[0] for members in nearest]
+    assert found[4:] == [members[1] for members in nearest]
+    one = selection.components["distance"][found[0]]
+    centre = features[(group == group[found[0]]) & free].mean(axis=0)
+    assert one == pytest.approx(np.linalg.norm(features[found[0]] - centre), rel=1e-5)
+    assert selection.scores[found[0]] == pytest.approx(1 / (1 + one))
+
+
+def test_kmeans_on_many_rows_samples_candidates_only(monkeypatch):
+    monkeypatch.setattr(clusters_module, "SAMPLE", 300)
+    features, group = blobs([300, 500, 400])
+    away = np.flatnonzero(group == 2)
+    selection = run("kmeans", Pool(1200, ("a",), features={"a": features}), 2, labelled=away)
+    assert group[selection.order[:2]].tolist() == [1, 0]
+
+
 def test_dbal_never_leaves_the_prefilter():
     pool = make_pool(200)
     selection = run("dbal", pool, 5, beta=3)

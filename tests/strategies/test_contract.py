@@ -19,8 +19,8 @@ from strategies.pool import LayerGradients, LinearHead
 from tests.strategies.pools import make_pool
 
 PUBLISHED = [
-    *("random", "least_confidence", "margin", "entropy", "bald", "coreset", "dbal", "deepfool"),
-    *("gcnal", "badge", "bmmal", "grace", "grace_i", "grace_ir", "typiclust"),
+    *("random", "least_confidence", "margin", "entropy", "bald", "coreset", "dbal", "kmeans"),
+    *("deepfool", "gcnal", "badge", "bmmal", "grace", "grace_i", "grace_ir", "typiclust"),
     *("max_herding", "u_herding", "auto"),
 ]
 PARTS = {Need.LINEAR_HEAD: ("weight", "logits"), Need.HELD_OUT: ("probabilities",)}

@@ -8,7 +8,9 @@ import pytest
 from strategies import STRATEGIES, InvalidPool
 from tests.strategies.pools import make_pool
 
-READERS = ["badge", "coreset", "gcnal", "dbal", "typiclust", "max_herding", "u_herding"]
+READERS = [
+    *("badge", "coreset", "gcnal", "dbal", "kmeans", "typiclust", "max_herding", "u_herding"),
+]
 
 
 def run(name, pool, **keywords):

@@ -17,7 +17,7 @@ DETERMINISTIC = [
 ]
 # They draw rows, so another order of tasks draws others, but their scores may not change.
 DRAWING = ["badge", "bmmal", "dbal"]
-FEATURE_BASED = ["coreset", "badge", "bmmal", "gcnal", "typiclust"]
+FEATURE_BASED = ["coreset", "badge", "bmmal", "gcnal", "typiclust", "kmeans"]
 seeds = st.integers(0, 1000)
 few = settings(max_examples=10)
 
