@@ -3,9 +3,8 @@
 With labelled and chosen tasks S, weights w and a kernel k, the (generalised) coverage is
 C(S) = mean_x w(x) max_{s in S} k(x, s). Each step takes the candidate c of the largest gain
 mean_x w(x) max(k(x, c) - best(x), 0), best(x) = max_{s in S} k(x, s). Gains only shrink, so an
-old gain is an upper bound: while the best of a front of candidates is at least every bound
-outside it, it is the best of all, and only the front has to be measured (lazy greedy). The
-choice is that of the textbook, ties to the lowest index.
+old gain is an upper bound: a candidate whose gain is measured anew and at least every bound is
+the best of all (lazy greedy). The choice is that of the textbook, ties to the lowest index.
 """
 
 from __future__ import annotations
@@ -19,14 +18,19 @@ from strategies.factors import Factor, Rows
 from strategies.pool import IntArray
 from strategies.ranking import Values
 from strategies.rows import chunks
+from strategies.threads import in_threads
 
 # Rows that coverage is measured on. Larger pools are represented by a sample of this many, drawn
 # in proportion to their weights.
 REFERENCES = 5_000
 # Squared distances of rows of length 1 up to this are rounding in float32.
 ROUNDING = 1e-6
-# Candidates that are kept up to date.
-FRONT = 256
+# 2 to this is nothing beside 1 in float32; below it powers are slow and then no normal numbers.
+SMALLEST = -100.0
+# Candidates that are measured anew at first; twice as many each time until the best is found.
+TOGETHER = 32
+# Rows and references of a piece of the kernel that stays in a processor's cache.
+TILE = (1024, 256)
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,41 @@ class Kernel:
 
     def __init__(self, points: Factor, references: Rows, radius: float) -> None:
         self._points = points
-        self._rows = points.rows(references, torch.float32)
-        self._norms = self._rows.square().sum(dim=1)
-        self._scale = -1 / radius**2
+        rows = points.rows(references, torch.float32)
+        # [-2 r, 1, |r|^2] times [x, |x|^2, 1] is |x - r|^2.
+        norms = rows.square().sum(dim=1, keepdim=True)
+        self._rows = torch.cat([-2 * rows, torch.ones_like(norms), norms], dim=1)
+        self._scale = -1 / (radius**2 * np.log(2))
 
     def to(self, points: Factor, index: Rows) -> torch.Tensor:
         """Return k of the rows of `index` of some points: (r, R) float32."""
-        here = points.rows(index, torch.float32)
-        squared = torch.addmm(self._norms, here, self._rows.T, alpha=-2)
-        squared += here.square().sum(dim=1, keepdim=True)
-        squared[squared <= ROUNDING] = 0
-        return squared.mul_(self._scale).exp_()
+        return self._powers(_beside_norms(points.rows(index, torch.float32)) @ self._rows.T)
+
+    def gains(self, index: torch.Tensor, best: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """Return sum_x share(x) max(k(x, c) - best(x), 0) of the points of `index`: (r,).
+
+        Nothing but a tile of the kernel exists at any time.
+        """
+        here = _beside_norms(self._points.rows(index, torch.float32))
+        found = torch.zeros(len(here))
+        room = torch.empty(len(here) * TILE[1])
+        for start in range(0, len(best), TILE[1]):
+            part = slice(start, start + TILE[1])
+            some = self._rows[part]
+            tile = room[: len(here) * len(some)].view(len(here), len(some))
+            similar = self._powers(torch.mm(here, some.T, out=tile))
+            found.addmv_(similar.sub_(best[part]).clamp_(min=0), share[part])
+        return found
+
+    def _powers(self, squared: torch.Tensor) -> torch.Tensor:
+        """Turn squared distances into k, in place."""
+        torch.threshold_(squared, ROUNDING, 0.0)
+        return squared.mul_(self._scale).clamp_(min=SMALLEST).exp2_()
+
+
+def _beside_norms(rows: torch.Tensor) -> torch.Tensor:
+    norms = rows.square().sum(dim=1, keepdim=True)
+    return torch.cat([rows, norms, torch.ones_like(norms)], dim=1)
 
 
 def cover(
@@ -89,7 +117,8 @@ def cover(
         weights: (N,) not negative; None: all 1.
         limit: rows that coverage is measured on.
 
-    Work about N R D once and then FRONT R D for every few choices; memory FRONT R and a chunk.
+    Work about N R D once and R D for each bound that was too high; memory R D and, for each
+    thread, a tile.
     """
     weight = np.ones(points.shape[0]) if weights is None else weights
     if not weight.any():
@@ -102,11 +131,10 @@ def cover(
     if own_centres is not None:
         _raise(best, kernel, points, torch.from_numpy(own_centres))
     search = _Search(points, kernel, best, torch.from_numpy(share).float(), eligible)
-    first = search.bound.clone()
-    while len(search.chosen) < n:
-        search.choose(n)
-    gains, left = first.double().numpy(), search.bound.double().numpy()
-    return Coverage(np.asarray(search.chosen, np.int64), gains, left, len(references))
+    first = search.bound.copy()
+    for _ in range(n):
+        search.choose()
+    return Coverage(np.asarray(search.chosen, np.int64), first, search.bound, len(references))
 
 
 def _references(weight: Values, limit: int, rng: np.random.Generator) -> tuple[IntArray, Values]:
@@ -141,42 +169,33 @@ class _Search:
     ) -> None:
         self._points, self._kernel, self._best, self._share = points, kernel, best, share
         self.chosen: list[int] = []
-        self.bound = torch.full((points.shape[0],), -1.0)
-        rows = torch.from_numpy(eligible)
-        # A piece holds the rows themselves, their squares, and two tables of similarities.
-        for part in chunks(len(rows), 2 * (len(best) + points.shape[1])):
-            self.bound[rows[part]] = self._gains(kernel.to(points, rows[part]))
-        self._front = torch.empty(0, dtype=torch.int64)
-        self._similar = torch.empty(0, len(best))
+        self.bound: Values = np.full(points.shape[0], -1.0)
+        self._measured = np.zeros(points.shape[0], np.int64)  # after how many choices
+        self._measure(eligible)
 
-    def _gains(self, similar: torch.Tensor) -> torch.Tensor:
-        return (similar - self._best).clamp_(min=0) @ self._share
+    def choose(self) -> None:
+        """Choose the row of the largest gain."""
+        now, least, together = len(self.chosen), 0.0, TOGETHER
+        row = int(self.bound.argmax())
+        while self._measured[row] < now:
+            rows = np.flatnonzero((self.bound >= least) & (self._measured < now))
+            if len(rows) > together:
+                rows = rows[np.argpartition(-self.bound[rows], together)[:together]]
+            self._measure(rows)
+            least, together = max(least, self.bound[rows].max()), 2 * together
+            row = int(self.bound.argmax())
+        similar = self._kernel.to(self._points, torch.tensor([row]))[0]
+        torch.maximum(self._best, similar, out=self._best)
+        self.chosen.append(row)
+        self.bound[row] = -1.0
 
-    def choose(self, n: int) -> None:
-        """Choose until there are n rows or one outside the front may be the best."""
-        outside, before = self._renew_front(), len(self.chosen)
-        while len(self.chosen) < n:
-            self.bound[self._front] = torch.where(
-                self.bound[self._front] < 0, -1.0, self._gains(self._similar)
-            )
-            place = int(self.bound[self._front].argmax())
-            row = int(self._front[place])
-            gain = float(self.bound[row])
-            # Among equals those outside may come first by index, but someone has to be chosen.
-            if gain < outside or (gain == outside and len(self.chosen) > before):
-                return
-            self.chosen.append(row)
-            self.bound[row] = -1.0
-            torch.maximum(self._best, self._similar[place], out=self._best)
+    def _measure(self, rows: IntArray) -> None:
+        """Measure gains anew."""
 
-    def _renew_front(self) -> float:
-        """Make the rows of the largest bounds the front; return the largest bound outside."""
-        count = min(FRONT, len(self.bound))
-        order = self.bound.sort(descending=True, stable=True).indices
-        front = order[:count].sort().values
-        known = torch.isin(front, self._front)
-        similar = torch.empty(len(front), len(self._best))
-        similar[known] = self._similar[torch.isin(self._front, front)]
-        similar[~known] = self._kernel.to(self._points, front[~known])
-        self._front, self._similar = front, similar
-        return float(self.bound[order[count]]) if len(order) > count else -1.0
+        def some(part: IntArray) -> None:
+            index = torch.from_numpy(part)
+            self.bound[part] = self._kernel.gains(index, self._best, self._share).numpy()
+
+        starts = range(0, len(rows), TILE[0])
+        in_threads(some, [rows[start : start + TILE[0]] for start in starts])
+        self._measured[rows] = len(self.chosen)

@@ -188,7 +188,7 @@ def test_the_data_manager_opens_our_tabs(
             executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
         )
         page = running.new_page(viewport={"width": 1200, "height": 700})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(f"{label_studio.url}/user/login/")
         page.fill("input[name=email]", label_studio.credentials.username)

@@ -174,6 +174,7 @@ def test_the_editor_stores_a_prediction_as_it_was_made(
         assert client.post(path, json=given).json()["created"] == rows
         client.patch(f"/api/projects/{project}/", json={"model_version": "v1"}).raise_for_status()
         page = browsers.chromium.launch(executable_path=CHROMIUM, args=QUIET).new_page()
+        page.set_default_timeout(180_000)
         page.goto(f"{label_studio.url}/user/login/")
         page.fill("input[name=email]", label_studio.credentials.username)
         page.fill("input[name=password]", label_studio.credentials.password)

@@ -55,9 +55,9 @@ def one_modality(size=300, labelled=0, seed=0, width=6, **changes):
 
 @pytest.mark.parametrize("labelled", [0, 7])
 @pytest.mark.parametrize("radius", [0.3, 1.0])
-@pytest.mark.parametrize("front", [3, 256])
-def test_max_herding_is_the_greedy_choice(labelled, radius, front, monkeypatch):
-    monkeypatch.setattr(coverage_module, "FRONT", front)
+@pytest.mark.parametrize("together", [1, 32])
+def test_max_herding_is_the_greedy_choice(labelled, radius, together, monkeypatch):
+    monkeypatch.setattr(coverage_module, "TOGETHER", together)
     pool = one_modality(labelled=labelled)
     points, centres = unit(pool.features["image"]), unit(pool.labelled_features["image"])
     expected, first = brute(points, 40, radius, centres=centres)
