@@ -244,6 +244,7 @@ def test_page_renders_in_a_browser(replay: Path) -> None:
             executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
         )
         view = browser.new_page(viewport={"width": 1100, "height": 900})
+        view.set_default_timeout(180_000)
         errors: list[str] = []
         view.on("pageerror", lambda error: errors.append(str(error)))
         view.goto(page.as_uri())
