@@ -204,13 +204,16 @@ class Store:
     def _open(self, path: Path) -> list[Shard]:
         try:
             batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-            keys = batch.column("key").to_pylist()
+            keys = batch.column("key")
             if path.name.startswith("failed-"):
-                self.failed.update(zip(keys, batch.column("reason").to_pylist(), strict=True))
+                reasons = batch.column("reason").to_pylist()
+                self.failed.update(zip(keys.to_pylist(), reasons, strict=True))
                 return []
             shape = json.loads(batch.schema.metadata[b"shape"])
-            values = batch.column("value").flatten().to_numpy(zero_copy_only=True)
-            return [Shard(path, np.array(keys, "S16"), values.reshape(len(keys), *shape))]
+            # Not `to_numpy`, which would load pandas.
+            values = np.from_dlpack(batch.column("value").flatten())
+            names = np.array(keys.to_pylist(), "S16")
+            return [Shard(path, names, values.reshape(len(names), *shape))]
         except FileNotFoundError:  # another process merged or pruned it meanwhile
             return []
         except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:

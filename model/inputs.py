@@ -97,7 +97,7 @@ class Inputs:
         """Return the inputs of some samples, in the given order."""
         chosen = np.asarray(indices)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        place = {int(old): new for new, old in enumerate(chosen)}
+        place = {int(old): new for new, old in enumerate(chosen)} if self.failures else {}
         failures = tuple(
             replace(failure, index=place[failure.index])
             for failure in self.failures

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from backend.labelstudio.config import LabelConfig
 from backend.options import ProjectSettings
+from backend.store.rankings import numbers
 from model.accepting import Cut, Sureness, cut, needed, sureness
 from model.arrays import Array
 from model.intervals import LEVEL
@@ -148,7 +149,7 @@ def offer(
 def _rule(judged: pa.Table, question: Target, error: float) -> tuple[Sureness, Cut | None]:
     """Learn how sure predictions are from labels that strategies chose; test on the others."""
     p, predicted = _predicted(judged, question, "likely")
-    hit, chance = (judged.column(name).to_numpy() for name in ("hit", "audit"))
+    hit, chance = (numbers(judged.column(name)) for name in ("hit", "audit"))
     scale = sureness(p[~chance], predicted[~chance], hit[~chance], len(question.classes))
     return scale, cut(scale(p[chance], predicted[chance]), hit[chance], error)
 
@@ -157,12 +158,12 @@ def _predicted(table: pa.Table, question: Target, column: str) -> tuple[Array, A
     """Return (n,) probabilities and (n,) classes that are predicted."""
     index = {name: place for place, name in enumerate(question.classes)}
     classes = [index[name] for name in table.column(column).to_pylist()]
-    return table.column("probability").to_numpy(), np.asarray(classes, np.int64)
+    return numbers(table.column("probability")), np.asarray(classes, np.int64)
 
 
 def _apart(ranking: pa.Table, options: ProjectSettings, project: int) -> BoolArray:
     """Return which tasks chance will draw next: the first `audit_share` of its order."""
-    place = places(ranking.column("task").to_numpy(), key(options, project))
+    place = places(numbers(ranking.column("task")), key(options, project))
     count = int(np.ceil(options.audit_share * len(place)))
     found = np.zeros(len(place), bool)
     found[np.argsort(place, kind="stable")[:count]] = True
@@ -178,7 +179,7 @@ def _answers(
     left_out: Collection[int],
 ) -> dict[int, str]:
     sure = scale(*_predicted(ranking, question, "predicted"))
-    tasks = ranking.column("task").to_numpy()
+    tasks = numbers(ranking.column("task"))
     free = (sure >= found.sure) & ~apart & ~np.isin(tasks, list(left_out))
     rows = np.flatnonzero(free)[np.argsort(-sure[free], kind="stable")]
     names = ranking.column("predicted").to_pylist()

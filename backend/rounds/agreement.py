@@ -39,8 +39,8 @@ def measure(store: Store, project: int, table: pa.Table, schema: Schema) -> dict
     column = ranking.OUTPUT + target.name
     if column not in before.column_names or column not in after.column_names:
         return {}
-    old = before.column("task").to_numpy()
-    new = after.column("task").to_numpy()
+    old = ranking.numbers(before.column("task"))
+    new = ranking.numbers(after.column("task"))
     _, first, second = np.intersect1d(old, new, return_indices=True)
     if len(first) < LEAST_TASKS:
         return {}

@@ -252,7 +252,7 @@ def _publish_and_commit(run: Run, config: LabelConfig, table: Any, **fields: Any
     served = {row["task"] for row in rows}
     drawn = table.filter(table.column("audit")).column("task").to_pylist()
     shares = {
-        name: round(float(np.mean(table.column(name).to_numpy())), 4)
+        name: round(float(np.mean(ranking.numbers(table.column(name)))), 4)
         for name in table.column_names
         if (name.startswith("contribution:") or name == "dominance") and table.num_rows
     }

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from backend.labelstudio.votes import label_arrays
 from backend.rounds.fetch import Fetched
+from backend.store.rankings import numbers
 from model.inputs import Inputs
 from model.options import Preparation
 from model.plane import plane
@@ -47,7 +48,7 @@ def pool_map(
         most, null where that is not known).
     """
     ids = np.asarray(tasks, np.int64)
-    ranked = table.column("task").to_numpy()
+    ranked = numbers(table.column("task"))
     rows = _some(ids, ranked[:_HEAD])
     features = look_untrained(inputs.take(rows), fetched.config.schema, preparation).features
     if features is None or len(rows) < 2:
@@ -94,7 +95,7 @@ def _decides(table: pa.Table) -> list[str] | None:
     names = [name for name in table.column_names if name.startswith(_CONTRIBUTION)]
     if not names:
         return None
-    shares = np.stack([table.column(name).to_numpy() for name in names], axis=1)
+    shares = np.stack([numbers(table.column(name)) for name in names], axis=1)
     return [names[most].removeprefix(_CONTRIBUTION) for most in shares.argmax(axis=1)]
 
 

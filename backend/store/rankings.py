@@ -121,8 +121,10 @@ def outputs_of(table: pa.Table) -> dict[str, Array]:
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> Array:
-    """Return a column of numbers as an array, without the pandas that `to_numpy` would load."""
+    """Return a column of numbers or truths as an array, without `to_numpy`, which loads pandas."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_boolean(whole.type):
+        return np.from_dlpack(whole.cast(pa.uint8())).astype(bool)
     return np.from_dlpack(whole)
 
 

@@ -40,6 +40,17 @@ def test_what_is_appended_is_found_memory_mapped(cache):
     assert not store.shards[0].values.flags.writeable
 
 
+def test_what_is_found_loads_no_pandas(cache):
+    cache.store("e").append(*rows(10))
+    code = (
+        "import sys; from pathlib import Path; from model.cache import FeatureCache; "
+        f"store = FeatureCache(Path({str(cache.folder)!r})).store('e'); "
+        "print(store.rows, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["10", "False"]
+
+
 def test_another_process_sees_what_was_added(cache):
     reader = FeatureCache(cache.folder)
     reader.store("e")
