@@ -90,7 +90,10 @@ def make_digits_project(
 
 @pytest.fixture
 def make_equipoise(label_studio: LabelStudio, tmp_path: Path) -> Iterator[Callable[..., Equipoise]]:
-    """Return `make_equipoise(**EQUIPOISE_variables) -> Equipoise`, started; stopped afterwards."""
+    """Return `make_equipoise(**EQUIPOISE_variables) -> Equipoise`, started; stopped afterwards.
+
+    No worker waits for the next round, unless a test says so: the last one would be loaded in vain.
+    """
     made: list[Equipoise] = []
 
     def make(*, api_key: str = "", **extra: str) -> Equipoise:
@@ -98,7 +101,10 @@ def make_equipoise(label_studio: LabelStudio, tmp_path: Path) -> Iterator[Callab
             tmp_path / f"equipoise-{len(made)}",
             label_studio.url,
             api_key or label_studio.api_key,
-            {f"EQUIPOISE_{name.upper()}": value for name, value in extra.items()},
+            {
+                f"EQUIPOISE_{name.upper()}": value
+                for name, value in {"worker_in_waiting": "false", **extra}.items()
+            },
         )
         made.append(server)
         return server.start()

@@ -33,7 +33,8 @@ def test_the_main_job_end_to_end(
     make_equipoise: Callable[..., Equipoise],
 ) -> None:
     project = make_digits_project(300)
-    backend = make_equipoise(basic_auth_user="ls", basic_auth_pass="secret word")
+    account = {"basic_auth_user": "ls", "basic_auth_pass": "secret word"}
+    backend = make_equipoise(worker_in_waiting="true", **account)
     printed = backend.run("connect", "--project", str(project.id))
     assert "Uncertainty sampling" in printed
     assert "equipoise disconnect" in printed

@@ -25,7 +25,8 @@ def test_the_new_queue_is_live_within_a_minute(
     tasks = list(project.labels)
     for task in tasks[:80]:
         project.annotate(task)
-    backend = make_equipoise(poll_seconds="3600")  # so that nothing but the webhooks starts it
+    # So slow a poll that nothing but the webhooks starts it; as a server is by default otherwise.
+    backend = make_equipoise(poll_seconds="3600", worker_in_waiting="true")
     backend.run("connect", "--project", str(project.id))
     first = backend.wait_for(project.id, lambda s: s["round"] == 1 and s["state"] == "idle", 400)
     for task in tasks[80:100]:
