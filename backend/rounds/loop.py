@@ -53,6 +53,7 @@ class Reconciler:
         self._workers = Workers(store, settings)
         self._cleanup = Cleanup(store, settings, self.circuits)
         self._looking: dict[int, Future[Due | None]] = {}
+        self._again: set[int] = set()
         self._due: dict[int, tuple[float, Due]] = {}
         self._trouble = False
         self._problems: dict[int, str] = {}
@@ -105,12 +106,14 @@ class Reconciler:
         while not self._stop.is_set():
             self._wake.clear()
             late = time.monotonic() - polled >= self._settings.poll_seconds
-            full = late or self._everything.is_set()
+            asked = self._everything.is_set()
+            if asked:  # else one who asks just now would be forgotten
+                self._everything.clear()
             self._trouble = False
-            self._everything.clear()
+            full = late or asked
             polled = time.monotonic() if full else polled
             try:
-                self.turn(full=full)
+                self.turn(full=full, asked=asked)
             except Exception:  # a store that cannot be read or written now may be later
                 self._trouble = True
                 log.exception("look failed")
@@ -120,26 +123,29 @@ class Reconciler:
             # Events come in bursts; Label Studio is asked once for all of them.
             self._stop.wait(_DEBOUNCE)
 
-    def turn(self, *, full: bool) -> None:
+    def turn(self, *, full: bool, asked: bool = False) -> None:
         """Do what can be done now, without waiting for Label Studio.
 
         Args:
             full: look at every project, not only where the store tells that a round may be due.
+            asked: somebody waits for that: a look that has begun before may have seen too little.
         """
         for owner in self._store.projects():
             if self._stop.is_set():
                 return
             with self._noted(owner.id):
-                self._step(owner, full)
+                self._step(owner, full, asked)
         self._start_due()
         self._workers.prepare()
 
-    def _step(self, owner: Project, full: bool) -> None:
+    def _step(self, owner: Project, full: bool, asked: bool) -> None:
         self._reap(owner.id)
         self._collect(owner.id)
+        if asked and owner.id in self._looking:
+            self._again.add(owner.id)
         trial = self.circuits.of(owner.id)
         again = trial.is_open and not trial.waits  # the trial of an open circuit
-        if full or again or self._may_be_due(owner):
+        if full or again or owner.id in self._again or self._may_be_due(owner):
             self._begin_look(owner.id)
 
     def _may_be_due(self, owner: Project) -> bool:
@@ -159,6 +165,7 @@ class Reconciler:
         fresh = due is not None and time.monotonic() - due[0] < _FRESH
         if busy or fresh or (due is not None and not self._workers.free):
             return
+        self._again.discard(project)
         self._looking[project] = self._pool.submit(self.look, project)
         self._looking[project].add_done_callback(lambda _: self._wake.set())
 
