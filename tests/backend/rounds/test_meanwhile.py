@@ -15,7 +15,7 @@ from backend.rounds.rank import NOTHING_LEFT
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Kind, State
-from tests.backend.rounds.test_pipeline import (
+from tests.backend.rounds.played import (
     CONFIG,
     LABELLED,
     TASKS,
