@@ -17,9 +17,6 @@ from tests.faults.report import commit
 from tests.stopwatch import Stopwatch
 
 FULL = os.environ.get("EQUIPOISE_FAULTS") == "full"
-SLACK = 1.0 if FULL else 2.0
-"""What deadlines are multiplied by: the short run has other tests beside it, and a processor whose
-speed nobody knows (one was seen at half its own, with no time counted as stolen)."""
 SECONDS = float(os.environ.get("EQUIPOISE_FAULTS_SECONDS", "inf"))
 """A row stops early after this long; the report then says how often it really ran."""
 SEED = int(os.environ.get("EQUIPOISE_FAULTS_SEED", "0"))

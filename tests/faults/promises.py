@@ -15,7 +15,6 @@ import pyarrow as pa
 from backend.store import rankings as ranking
 from backend.store.store import INITIAL_VERSION
 from model import checkpoint
-from tests.faults.plan import SLACK
 from tests.faults.stand import Stand, config, plain
 from tests.stopwatch import Stopwatch, Taken, quantile
 
@@ -65,7 +64,7 @@ class Watch:
         assert not self.broken, self.broken[:5]
         assert self.samples, "nothing was looked at"
         if self.health:
-            quantile(self.health, 0.99).check(SLACK * HEALTH_SECONDS, "/health, 99% of its answers")
+            quantile(self.health, 0.99).check(HEALTH_SECONDS, "/health, 99% of its answers")
 
     @property
     def slowest(self) -> float:
@@ -193,5 +192,5 @@ def check_serves_at_once(stand: Stand) -> float:
     assert item["model_version"] in {current["version"], after["version"]}
     if plain(current["trained_on"]):
         assert item["result"]
-    taken.check(SLACK * RESTART_SECONDS, "the first /predict after a restart")
+    taken.check(RESTART_SECONDS, "the first /predict after a restart")
     return taken.most

@@ -10,13 +10,16 @@ from typing import Any
 
 import httpx
 
-from tests.faults.plan import SLACK, count, note, rng
+from tests.faults.plan import FULL, count, note, rng
 from tests.faults.promises import Watch, check_settled
 from tests.faults.stand import CLASSES, Stand
 from tests.stopwatch import Stopwatch, Taken, quantile
 
 LANES = 25
 SECONDS = 1.0
+# The short run has other tests beside it, and a processor that was seen at half its own speed with
+# no time counted as stolen.
+STORM_SECONDS = SECONDS if FULL else 2 * SECONDS
 """Deadline of /webhook and of /predict for ranked tasks."""
 GARBAGE = (
     b"",
@@ -72,7 +75,7 @@ def test_a_storm_of_webhooks_while_training(shared: Stand) -> None:
         assert set(statuses) <= {200, 201, 400, 422}, set(statuses)
         assert statuses.count(201) >= 0.9 * total, "every event is taken"
         taken = [one for _, one in answers]
-        quantile(taken, 0.99).check(SLACK * SECONDS, "/webhook in a storm, 99% of its answers")
+        quantile(taken, 0.99).check(STORM_SECONDS, "/webhook in a storm, 99% of its answers")
         shared.until(lambda: not shared.running(), "the round ends")
         # Events are no labels: they start no round of their own.
         assert len(shared.history()) == before + 1, shared.history()[before:]
@@ -83,7 +86,7 @@ def test_a_storm_of_webhooks_while_training(shared: Stand) -> None:
         "storm",
         f"webhooks within {lasted:.0f} s while a round runs, 20% twice, 10% garbage",
         total,
-        f"all answered, p99 under {SECONDS:g} s, one round, exact label set",
+        f"all answered, p99 under {STORM_SECONDS:g} s, one round, exact label set",
         f"p50 {ms(taken, 0.5)}, p99 {ms(taken, 0.99)}, slowest {ms(taken, 1)}; {watch.answers}",
         whole,
     )
@@ -131,7 +134,7 @@ def test_fifty_clients_of_predict_while_training(shared: Stand) -> None:
     shared.settle()
     check_settled(shared)
     assert rounds, "nothing ran beside them"
-    quantile(taken, 0.95).check(SLACK * SECONDS, "/predict of 50 clients, 95% of its answers")
+    quantile(taken, 0.95).check(SECONDS, "/predict of 50 clients, 95% of its answers")
     note(
         "predict",
         f"50 clients of /predict for {seconds} s while {rounds} rounds run",
