@@ -71,14 +71,14 @@ def resnet(quick: bool) -> list[Row]:
 
 def pictures(quick: bool) -> list[Row]:
     """`vector` on JPEG files of 640x480; bare: EfficientNet-Lite0 alone, on pixels."""
-    count = 64 if quick else 256
+    count = 64 if quick else 512
     files = [_jpeg(number, 640, 480) for number in range(count)]
     encoder = encoder_for(Modality("x", ModalityKind.IMAGE, "x"), preset("auto").preparation)
     decoded = np.stack([encoder.decode(data) for data in files])
     values: list[RawValue] = [Reference(str(n), _reader(data)) for n, data in enumerate(files)]
     net = resident("efficientnet", Pictures)
     return [
-        _against("JPEG 640x480", ModalityKind.IMAGE, values, lambda: in_pieces(net, decoded, 8))
+        _against("JPEG 640x480", ModalityKind.IMAGE, values, lambda: in_pieces(net, decoded, 4))
     ]
 
 

@@ -97,9 +97,9 @@ def run(
         jobs: processes; None for one per core.
         orders: strategies, where not all of a setting's are wanted.
     """
-    folders = [out / setting.name for setting in settings]
-    for setting, folder in zip(settings, folders, strict=True):
-        _prepare(root, out, setting, folder, orders)
+    folders = []
+    for setting in settings:
+        folders.append(prepare(root, out, setting, orders))
         print(f"prepared {setting.name}", flush=True)
     started = time.monotonic()
     running.run([folder / FORMER for folder in folders], workers=jobs)
@@ -107,8 +107,13 @@ def run(
     print(f"\n{time.monotonic() - started:.0f} s", flush=True)
 
 
-def _prepare(root: Path, out: Path, setting: Setting, folder: Path, orders: str | None) -> None:
-    """Write the data and plans of a setting, and of the two models at the former default's end."""
+def prepare(root: Path, out: Path, setting: Setting, orders: str | None = None) -> Path:
+    """Write the data and plans of a setting, and of the two models at the former default's end.
+
+    Returns:
+        The setting's folder.
+    """
+    folder = out / setting.name
     dataset, cache = named(setting.data, root), out / "prepared"
     running.prepare(
         dataset,
@@ -135,6 +140,7 @@ def _prepare(root: Path, out: Path, setting: Setting, folder: Path, orders: str 
         initial_strategy=RANDOM,
         cache=cache,
     )
+    return folder
 
 
 def choose(text: str | None) -> tuple[Setting, ...]:

@@ -45,9 +45,8 @@ def threads(small: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def decoders(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield `count` threads that compute on one thread each; the caller keeps all of its own.
+def team(count: int) -> ThreadPoolExecutor:
+    """Return `count` threads that compute on one thread each; the caller keeps all of its own.
 
     Note: else each would bring its own team, and on a busy machine teams burn most of the time
     waiting for members that are not scheduled.
@@ -60,9 +59,9 @@ def decoders(count: int) -> Iterator[ThreadPoolExecutor]:
         torch.get_num_threads()  # else a thread takes the setting at its first operation, later
         started.wait()
 
-    with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:
-        for _ in range(count):
-            pool.submit(alone)  # each holds its thread until all have started
-        started.wait()
-        torch.set_num_threads(before)  # a thread's setting is also that of threads to come
-        yield pool
+    pool = ThreadPoolExecutor(count, thread_name_prefix="team")
+    for _ in range(count):
+        pool.submit(alone)  # each holds its thread until all have started
+    started.wait()
+    torch.set_num_threads(before)  # a thread's setting is also that of threads to come
+    return pool

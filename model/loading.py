@@ -53,7 +53,7 @@ def decode_all(
 ) -> Iterator[list[Decoded]]:
     """Decode jobs in order with a bounded number of samples in flight."""
     pending: deque[Future[list[list[Decoded]]]] = deque()
-    with devices.decoders(max(1, workers)) as pool:
+    with devices.team(max(1, workers)) as pool:
         for start in range(0, len(jobs), _TOGETHER):
             if len(pending) >= _IN_FLIGHT * max(1, workers):
                 yield from pending.popleft().result()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -50,5 +52,14 @@ def in_pieces(look: Callable[[Tensor], Tensor], values: Array, size: int) -> Flo
     workers = min(len(starts), torch.get_num_threads()) if where.type == "cpu" else 1
     if workers == 1:
         return np.concatenate([one(start) for start in starts])
-    with devices.decoders(workers) as pool:
-        return np.concatenate(list(pool.map(one, starts)))
+    return np.concatenate(list(_team(torch.get_num_threads()).map(one, starts)))
+
+
+@lru_cache(maxsize=1)
+def _team(count: int) -> ThreadPoolExecutor:
+    """Return the threads that all batches are seen by.
+
+    Note: what a network needs to compute is kept by thread, so that new ones for each batch made
+    it a tenth slower.
+    """
+    return devices.team(count)

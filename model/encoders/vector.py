@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 BUCKETS = 2048
 SIDE = 160
 FRAMES = 6
+TEXTS, PICTURES, VIDEOS = 512, 256, 48
+"""Values embedded together: at the end of each batch a thread waits for the other's last piece."""
 _NGRAMS = View("ngrams", BUCKETS, "counts")
 _MINILM = View("minilm", Sentences.width, pretrained=True)
 _EFFICIENTNET = View("efficientnet", Pictures.width, pretrained=True)
@@ -79,7 +81,7 @@ def text_encoder(modality: Modality, source: str, preparation: Preparation) -> E
         found[order] = in_pieces(look, values[order], 16)  # of like length, so that few are padded
         return found
 
-    return _encoder(f"tokens={length}", views, decode, embed if learned else None, 128)
+    return _encoder(f"tokens={length}", views, decode, embed if learned else None, TEXTS)
 
 
 def image_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
@@ -91,9 +93,9 @@ def image_encoder(modality: Modality, source: str, preparation: Preparation) -> 
         return squeeze(decode_image(as_bytes(raw, "an image"), side=least), SIDE)
 
     def embed(values: Array) -> Array:
-        return in_pieces(partial(_see, learned), values, 8)
+        return in_pieces(partial(_see, learned), values, 4)
 
-    return _encoder(f"side={SIDE}", _picture_views(learned), decode, embed, 64)
+    return _encoder(f"side={SIDE}", _picture_views(learned), decode, embed, PICTURES)
 
 
 def video_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
@@ -111,13 +113,13 @@ def video_encoder(modality: Modality, source: str, preparation: Preparation) -> 
         return torch.cat([part for pair in pooled for part in pair], dim=1)
 
     def embed(values: Array) -> Array:
-        return in_pieces(look, values, 2)
+        return in_pieces(look, values, 1)
 
     views = tuple(
         View(view.name, 2 * view.width, view.kind, view.pretrained)
         for view in _picture_views(learned)
     )
-    return _encoder(f"side={SIDE} frames={FRAMES}", views, decode, embed, 16)
+    return _encoder(f"side={SIDE} frames={FRAMES}", views, decode, embed, VIDEOS)
 
 
 def audio_encoder(modality: Modality, source: str, preparation: Preparation) -> Encoder:
