@@ -12,10 +12,11 @@ from pathlib import Path
 from experiments import anchors, curves, evidence_page, running
 from experiments.anchors import FORMER
 from experiments.dataset import DataError
-from experiments.plan import RANDOM, contenders
+from experiments.plan import RANDOM, applicable, contenders
 from experiments.sets import named
 from model.presets import preset
 from model.stopping import CALIBRATION_FILE
+from strategies.pool import TargetKind
 
 LEAST_SEEDS = 5
 ORDERS = "random,auto,u_herding,dbal,bmmal,badge,entropy,margin,coreset,grace"
@@ -115,9 +116,10 @@ def prepare(root: Path, out: Path, setting: Setting, orders: str | None = None) 
     """
     folder = out / setting.name
     dataset, cache = named(setting.data, root), out / "prepared"
+    kind = dataset.schema.multimodal.kind
     running.prepare(
         dataset,
-        contenders(orders or setting.strategies, dataset.schema.multimodal.kind),
+        contenders(orders or orders_for(setting, kind), kind),
         preset("auto"),
         folder,
         initial=setting.initial,
@@ -141,6 +143,12 @@ def prepare(root: Path, out: Path, setting: Setting, orders: str | None = None) 
         cache=cache,
     )
     return folder
+
+
+def orders_for(setting: Setting, kind: TargetKind) -> str:
+    """Return a setting's contenders that are defined for its kind of target."""
+    fit = applicable(kind)
+    return ",".join(one for one in setting.strategies.split(",") if one in fit)
 
 
 def choose(text: str | None) -> tuple[Setting, ...]:

@@ -11,6 +11,7 @@ import pytest
 from experiments import evidence, evidence_page
 from experiments.alarms import LEAST_HINTS, Moment, count, held_out, tune
 from experiments.dataset import DataError
+from experiments.plan import Contender, contenders
 from model.stopping import CALIBRATION, CALIBRATION_FILE, Calibration
 from strategies.pool import TargetKind
 from tests.experiments.conftest import make_replay
@@ -29,6 +30,15 @@ def test_settings_are_chosen_by_name() -> None:
     for wrong in ("avdigits", ","):
         with pytest.raises(DataError, match="there are: avdigits-official, "):
             evidence.choose(wrong)
+
+
+@pytest.mark.parametrize("kind", TargetKind)
+def test_every_setting_has_contenders_that_its_target_allows(kind: TargetKind) -> None:
+    for setting in evidence.SETTINGS:
+        found = contenders(evidence.orders_for(setting, kind), kind)
+        assert {"random", "auto", "coreset"} <= set(found)
+        for text in found:
+            Contender.read(text).strategy.check(kind)
 
 
 def test_the_threshold_is_the_lowest_that_no_group_speaks_against() -> None:
