@@ -28,6 +28,10 @@ CALIBRATED = 0.08
 _FROM = 100  # labels from which probabilities are to be right
 _ROOM = 0.02
 """What all labels have to add to random's end, for an order to have labels to save."""
+_ELSEWHERE = (
+    "Test speakers may be in no pool (mosi): `python -m experiments.elsewhere` measures the same "
+    "models on unlabelled tasks of the pool's own speakers, too ([found](model.md))."
+)
 
 
 def section(found: Sequence[Curves], folders: Sequence[Path]) -> str:
@@ -182,7 +186,7 @@ def _heads(pairs: Sequence[tuple[Curves, Path]]) -> str:
         "The fused head against the best single head, and the majority",
         "The round in which the fused head does worst beside it: mean difference over seeds, its "
         "90% interval and the round's labels. Heads by the setting's metric, the majority class by "
-        "accuracy over tasks. The lowest of several rounds is low by chance, too.",
+        f"accuracy over tasks. The lowest of several rounds is low by chance, too. {_ELSEWHERE}",
         [
             *("setting", "best head", "fused minus head, lowest", "90% interval"),
             *("majority", "fused minus majority, lowest", "90% interval"),
@@ -249,7 +253,8 @@ def _starts(pairs: Sequence[tuple[Curves, Path]]) -> str:
     return _table(
         "The first batch against a random one",
         "Each model learns from one batch of that size. Random → chosen as in a live project, and "
-        "the 90% interval of the lead (numbers: a lower error leads). `·`: it excludes zero.",
+        "the 90% interval of the lead (numbers: a lower error leads). `·`: it excludes zero. "
+        f"{_ELSEWHERE}",
         ["setting", *(f"{size} labels" for size in SIZES)],
         rows,
     )
