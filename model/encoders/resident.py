@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -63,3 +64,6 @@ def _team(count: int) -> ThreadPoolExecutor:
     it a tenth slower.
     """
     return devices.team(count)
+
+
+os.register_at_fork(after_in_child=_team.cache_clear)  # threads stay behind with the parent
