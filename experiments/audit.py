@@ -63,7 +63,7 @@ class Moment:
 
 
 def replay(
-    data: Data, share: float, most: int, seed: int, *, apart: bool = False
+    data: Data, share: float, most: int, seed: int, *, together: bool = False
 ) -> Iterator[Moment]:
     """Label a project to the end and measure every model on the way.
 
@@ -72,7 +72,8 @@ def replay(
         share: the audit_share.
         most: labels.
         seed: of the split and the order.
-        apart: let a model choose what is labelled next that lacks the labels by chance.
+        together: let the model that has learned from all labels choose what is labelled next, and
+            measure it by three that lack a third of the labels by chance each.
     """
     rng = np.random.default_rng(seed)
     data = data.take(rng.permutation(len(data.x)))
@@ -91,7 +92,18 @@ def replay(
         every, said = fitted(data, data.truth, known, [free, outside], seed)
         audit = known[sample(place, labelled, drawn)[known]]
         told = share > 0 and len(audit) >= ENOUGH and len(known) % MEASURED == 0
-        found = _measured(data, known, audit, seed) if told else {}
+        found: dict[str, Any] = {}
+        rest = np.setdiff1d(known[~drawn[known]], audit)
+        chooser = said[0]
+        if (
+            together
+            or len(rest) == len(known)
+            or not divide(data.target, data.truth[rest], 0).count
+        ):
+            found = _measured(data, known, audit, seed) if told else {}
+        else:  # as `backend.rounds.audit.Apart` does
+            _, (chooser, judged) = fitted(data, data.truth, rest, [free, audit], seed)
+            found = measure(data.target, judged, data.truth[audit]) if told else {}
         step, said_now = None, said[0].argmax(axis=1)
         if (before >= 0).any():
             step = Step(len(known), *compare(data.target.kind, before[free], said_now))
@@ -105,14 +117,11 @@ def replay(
             tuple(found.get("accuracy", ())),
             step,
         )
-        chooser = said[0]
-        if apart and drawn[known].any():
-            _, (chooser,) = fitted(data, data.truth, known[~drawn[known]], [free], seed)
         order = free[STRATEGIES["margin"](Pool(len(free), probabilities=chooser), STEP, rng).order]
 
 
 def _measured(data: Data, known: IntArray, audit: IntArray, seed: int) -> dict[str, Any]:
-    """Measure on audit tasks, by models that lack a part of these alone, as a round does."""
+    """Measure on audit tasks, by models that lack a part of these alone."""
     said = []
     for part in np.array_split(audit, PARTS):
         _, (found,) = fitted(data, data.truth, np.setdiff1d(known, part), [part], seed)
@@ -120,10 +129,11 @@ def _measured(data: Data, known: IntArray, audit: IntArray, seed: int) -> dict[s
     return measure(data.target, np.concatenate(said), data.truth[audit])
 
 
-def one(data: Data, most: int, apart: bool, seed: int) -> list[Moment]:
+def one(data: Data, most: int, together: bool, seed: int) -> list[Moment]:
     """Replay one split with the default share and with none."""
     torch.set_num_threads(1)
-    return [each for share in (0.1, 0.0) for each in replay(data, share, most, seed, apart=apart)]
+    shares = (0.1, 0.0)
+    return [m for share in shares for m in replay(data, share, most, seed, together=together)]
 
 
 def report(found: list[Moment]) -> str:
@@ -202,13 +212,13 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--noise", type=float, default=NOISE, help="that makes digits harder")
     parser.add_argument(
-        "--apart", action="store_true", help="a model without the labels by chance chooses"
+        "--together", action="store_true", help="a model with the labels by chance chooses"
     )
     parser.add_argument("--processes", type=int, default=1)
     chosen = parser.parse_args()
     avdigits = chosen.data == "avdigits"
     data = digits(chosen.root, chosen.noise) if avdigits else tweets(chosen.root)
-    work = partial(one, data, chosen.labels, chosen.apart)
+    work = partial(one, data, chosen.labels, chosen.together)
     seeds = range(chosen.first, chosen.first + chosen.replays)
     if chosen.processes > 1:
         with ProcessPoolExecutor(chosen.processes) as pool:

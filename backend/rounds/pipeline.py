@@ -21,6 +21,7 @@ from backend.queue import publish as publishing
 from backend.queue.acceptable import offer
 from backend.queue.fitting import check_want
 from backend.rounds import agreement, audit, glimpse, review
+from backend.rounds.audit import Apart
 from backend.rounds.conditions import narrowed
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
@@ -111,6 +112,7 @@ def _train_and_rank(run: Run, fetched: Fetched) -> None:
         model,
         inputs,
         number=run.round.number,
+        apart=judged.apart,
         checkpoint=f"{run.round.folder}/checkpoint",
         measured=measured,
         metrics=question_states(model, labels, schema),
@@ -190,6 +192,7 @@ def _rank_and_publish(
     inputs: Inputs,
     *,
     number: int,
+    apart: Apart | None = None,
     **fields: Any,
 ) -> None:
     """Rank the pool; `inputs` are of the labelled tasks, then of the pool."""
@@ -197,7 +200,7 @@ def _rank_and_publish(
     count = len(labelled)
     known, pool = inputs.take(np.arange(count)), inputs.take(np.arange(count, inputs.size))
     with run.phase("rank"):
-        table = rank(run, fetched, model, pool, known, number)
+        table = rank(run, fetched, model, pool, known, number, apart)
         tasks = labelled + fetched.pool
         _keep(run, fetched, table, tasks, inputs, model.preset.preparation)
         judged = judgements.load(run.store, fields["checkpoint"])

@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.errors import EquipoiseError
 from backend.rounds import why
-from backend.rounds.audit import serve
+from backend.rounds.audit import Apart, serve
 from backend.rounds.context import Run
 from backend.rounds.fetch import Fetched
 from backend.rounds.steer import Held, steer
@@ -33,12 +33,25 @@ NOTHING_LEFT = "Nothing is left to rank: every task is labelled."
 
 
 def rank(
-    run: Run, fetched: Fetched, model: Model, pool_inputs: Inputs, known: Inputs, number: int
+    run: Run,
+    fetched: Fetched,
+    model: Model,
+    pool_inputs: Inputs,
+    known: Inputs,
+    number: int,
+    apart: Apart | None = None,
 ) -> Any:
-    """Look at the pool with a model and rank it; returns the ranking table."""
+    """Look at the pool with a model, or the one that is to choose, and rank it.
+
+    Returns:
+        The ranking table; what is predicted is the model's.
+    """
     schema = fetched.config.schema
     check_strategy(run.options.strategy, schema.ranking.kind)
-    pool, selection = ranked(model, pool_inputs, known, run.options, number)
+    chooser, seen = model, known
+    if apart is not None:
+        chooser, seen = apart.model, known.take(np.flatnonzero(apart.rows))
+    pool, selection = ranked(chooser, pool_inputs, seen, run.options, number, known.size)
     told(run, selection, model.schema, model.preset.preparation)
     name = str(selection.notes["strategy"])
     outputs = model.predict(pool_inputs)
@@ -59,16 +72,22 @@ def rank(
 
 
 def ranked(
-    model: Model, inputs: Inputs, known: Inputs, options: ProjectSettings, number: int
+    model: Model,
+    inputs: Inputs,
+    known: Inputs,
+    options: ProjectSettings,
+    number: int,
+    count: int | None = None,
 ) -> tuple[Pool, Selection]:
     """Look at prepared tasks with a model, and rank them.
 
     Args:
         model: a trained model.
         inputs: N tasks to rank.
-        known: the labelled tasks.
+        known: the labelled tasks that it has learned from.
         options: strategy, its options, batch and seed.
         number: of the round, from 1.
+        count: labelled tasks in all; None: those that it has learned from.
 
     Raises:
         EquipoiseError: there is nothing to rank.
@@ -88,7 +107,7 @@ def ranked(
         inputs,
         frozenset(needs),
         labelled=known if Need.LABELLED_FEATURES in needs else None,
-        labelled_count=known.size,
+        labelled_count=known.size if count is None else count,
         round=number,
         **{"seed": options.seed, **strategy.look_options(chosen)},
     )

@@ -16,6 +16,7 @@ from tests.backend.rounds.played import (
     OPEN,
     TASKS,
     Run,
+    annotation,
     config,
     data,
     label,
@@ -23,6 +24,7 @@ from tests.backend.rounds.played import (
     run,
     store,
     studio,
+    truth,
 )
 from tests.backend.studio import FakeStudio
 
@@ -103,6 +105,54 @@ def test_a_network_without_members_is_trained_again_without_what_measures_it(
     assert sizes == [88]
     assert found.measured["audited"] == 110
     assert found.measured["questions"]["label"]["n"] == 22
+    assert found.measured["questions"]["label"]["accuracy"][0] > 0.8
+
+
+@pytest.mark.parametrize("strategy", ["auto", "margin", "dbal"])
+def test_what_chance_chose_has_no_say_in_what_is_labelled_next(
+    studio: FakeStudio, store: Store, run: Run, strategy: str
+) -> None:
+    studio.annotations.clear()
+    order = queue(studio, run(Kind.COLD, "max_herding", audit_share=0.2).version)
+    label(studio, *order[:60])
+    options = {"preset": "auto", "overrides": {}, "audit_share": 0.05, "once": False}
+    found = run(Kind.TRAIN, strategy, **options)
+    chosen = store.drawn(1) & set(order[:60])
+    assert len(chosen) == 12
+    for task in chosen:  # annotators may say of these what they like
+        other = "B" if truth(task) == "A" else "A"
+        studio.annotations[task] = [annotation(task, other)]
+    again = run(Kind.TRAIN, strategy, **options)
+    tables = [rankings.load(store.ranking(each)) for each in (found, again)]
+    drawn_too = set(drawn(store, found)) | set(drawn(store, again))
+    orders = [[t for t in x.column("task").to_pylist() if t not in drawn_too] for x in tables]
+    assert orders[0] == orders[1]
+    sure = [
+        sorted(zip(*(x[c].to_pylist() for c in ("task", "probability")), strict=True))
+        for x in tables
+    ]
+    assert sure[0] != sure[1], "but what is predicted has been learned from them, too"
+
+
+def test_what_measures_is_what_chooses_where_it_may_be_done_without(
+    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    real = audit.learn
+
+    def counted(run: object, inputs: object, *rest: object) -> object:
+        sizes.append(inputs.size)  # type: ignore[attr-defined]
+        return real(run, inputs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audit, "learn", counted)
+    studio.annotations.clear()
+    studio.tasks = set(range(1, 131))
+    studio.data = {task: data(task) for task in studio.tasks}
+    order = queue(studio, run(Kind.COLD, "max_herding", audit_share=0.2).version)
+    label(studio, *order[:110])
+    found = run(Kind.TRAIN, "auto", preset="auto", overrides={})
+    assert sizes == [88], "one model instead of three"
+    assert found.measured["questions"]["label"]["n"] == found.measured["audited"] >= ENOUGH
     assert found.measured["questions"]["label"]["accuracy"][0] > 0.8
 
 
