@@ -134,7 +134,11 @@ def _apart(
     enough = all(labelling.enough(q, labels[q.name][rest]) for q in model.schema.questions)
     if not without.any() or without.mean() > _MOST_HELD or not enough:
         return None
-    return Apart(learn(run, known.take(rest), _of(labels, rest), model.schema, all_), ~without)
+    try:
+        other = learn(run, known.take(rest), _of(labels, rest), model.schema, all_)
+    except labelling.NotEnoughLabels:  # nothing of the others can be read
+        return None
+    return Apart(other, ~without)
 
 
 def measured(

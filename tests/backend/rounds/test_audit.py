@@ -10,7 +10,8 @@ from backend.rounds import audit
 from backend.settings import ProjectSettings
 from backend.store import export, rankings
 from backend.store.store import Store
-from backend.store.tables import Kind, Round
+from backend.store.tables import Kind, Round, State
+from model.inputs import Inputs
 from model.measuring import ENOUGH
 from tests.backend.rounds.played import (
     OPEN,
@@ -27,6 +28,20 @@ from tests.backend.rounds.played import (
     truth,
 )
 from tests.backend.studio import FakeStudio
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many labels each model has learned from that was trained beside a round's own."""
+    found: list[int] = []
+    real = audit.learn
+
+    def counted(run: object, inputs: Inputs, *rest: object) -> object:
+        found.append(inputs.size)
+        return real(run, inputs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audit, "learn", counted)
+    return found
 
 
 def drawn(store: Store, found: Round) -> list[int]:
@@ -81,18 +96,8 @@ def test_nothing_is_told_before_chance_has_chosen_enough(
 
 
 def test_a_network_without_members_is_trained_again_without_what_measures_it(
-    studio: FakeStudio,
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
+    studio: FakeStudio, run: Run, sizes: list[int]
 ) -> None:
-    sizes = []
-    real = audit.learn
-
-    def counted(run: object, inputs: object, *rest: object) -> object:
-        sizes.append(inputs.size)  # type: ignore[attr-defined]
-        return real(run, inputs, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(audit, "learn", counted)
     studio.annotations.clear()
     studio.tasks = set(range(1, 131))
     studio.data = {task: data(task) for task in studio.tasks}
@@ -135,16 +140,8 @@ def test_what_chance_chose_has_no_say_in_what_is_labelled_next(
 
 
 def test_what_measures_is_what_chooses_where_it_may_be_done_without(
-    studio: FakeStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+    studio: FakeStudio, run: Run, sizes: list[int]
 ) -> None:
-    sizes = []
-    real = audit.learn
-
-    def counted(run: object, inputs: object, *rest: object) -> object:
-        sizes.append(inputs.size)  # type: ignore[attr-defined]
-        return real(run, inputs, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(audit, "learn", counted)
     studio.annotations.clear()
     studio.tasks = set(range(1, 131))
     studio.data = {task: data(task) for task in studio.tasks}
@@ -154,6 +151,18 @@ def test_what_measures_is_what_chooses_where_it_may_be_done_without(
     assert sizes == [88], "one model instead of three"
     assert found.measured["questions"]["label"]["n"] == found.measured["audited"] >= ENOUGH
     assert found.measured["questions"]["label"]["accuracy"][0] > 0.8
+
+
+def test_where_only_what_chance_chose_can_be_read_the_model_itself_chooses(
+    studio: FakeStudio, store: Store, run: Run, sizes: list[int]
+) -> None:
+    studio.annotations.clear()
+    order = queue(studio, run(Kind.COLD, "max_herding", audit_share=0.2).version)
+    label(studio, *order[:60])
+    for task in set(order[:60]) - store.drawn(1):
+        studio.data[task] = {"image": "data:image/png;base64,AAAA", "text": ""}
+    found = run(Kind.TRAIN, "auto", preset="auto", overrides={})
+    assert (found.state, sizes) == (State.DONE, [48])
 
 
 def test_a_project_may_do_without(studio: FakeStudio, store: Store, run: Run) -> None:
