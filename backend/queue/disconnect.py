@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from backend.errors import LabelStudioError
 from backend.labelstudio.client import LabelStudio
 from backend.queue import publish as publishing
@@ -10,6 +12,8 @@ from backend.queue.tab import our_tabs
 from backend.settings import Settings
 from backend.store.store import Store
 from backend.store.tables import Project
+
+_TRIES = 3
 
 
 def disconnect(
@@ -53,16 +57,33 @@ def _disconnect(
         done.append(f"removed the tab {title!r}")
     undo = dict(owner.undo)
     version = undo.pop("model_version", "")
-    if undo:
-        studio.update_project(project, **undo)
-        done.append(f"restored {', '.join(f'{k}={v!r}' for k, v in undo.items())}")
     if predictions:
         versions = publishing.our_versions(studio, project)
         deleted = sum(publishing.delete_version(studio, project, name) for name in versions)
         done.append(f"deleted {deleted} predictions")
     done.append(_restore_version(studio, project, version))
+    if undo:
+        _restore(studio, project, undo)
+        done.append(f"restored {', '.join(f'{k}={v!r}' for k, v in undo.items())}")
     _note_disconnected(store, project)
     return done
+
+
+def _restore(studio: LabelStudio, project: int, undo: dict[str, Any]) -> None:
+    """Set a project as it was, and look whether it stayed so.
+
+    Note: a request that Label Studio began before, such as the deletion of predictions, may save
+    the whole project after ours, as it was when that request began.
+    """
+    for _ in range(_TRIES):
+        studio.update_project(project, **undo)
+        now = studio.project(project)
+        if all(now.get(name) == value for name, value in undo.items()):
+            return
+    raise LabelStudioError(
+        f"Label Studio did not keep {', '.join(f'{k}={v!r}' for k, v in undo.items())} of project "
+        f"{project}: set it there by hand, or disconnect again."
+    )
 
 
 def _restore_version(studio: LabelStudio, project: int, version: str) -> str:

@@ -151,6 +151,37 @@ def test_what_was_there_before_is_told_and_comes_back(
     assert not store.project(1).connected
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_what_an_older_request_overwrites_is_restored_again(
+    studio: Changing,
+    client: LabelStudio,
+    store: Store,
+    settings: Settings,
+    times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    studio.remote |= {"sampling": "Uniform sampling", "show_collab_predictions": False}
+    connect(client, store, settings, 1)
+    was = {name: studio.remote[name] for name in ("sampling", "show_collab_predictions")}
+    real, late = client.update_project, iter(range(times))
+
+    def saved_over(project: int, **fields: Any) -> Any:
+        found = real(project, **fields)
+        if "sampling" in fields and next(late, None) is not None:
+            studio.remote |= was  # Label Studio saved the project as it was before ours
+        return found
+
+    monkeypatch.setattr(client, "update_project", saved_over)
+    if times == 3:
+        with pytest.raises(LabelStudioError, match="did not keep sampling='Uniform sampling'"):
+            disconnect(client, store, settings, 1, predictions=False)
+        assert store.project(1).undo["sampling"] == "Uniform sampling", "it may be tried again"
+    disconnect(client, store, settings, 1, predictions=False)
+    assert studio.remote["sampling"] == "Uniform sampling"
+    assert studio.remote["show_collab_predictions"] is False
+    assert store.project(1).undo == {}
+
+
 def test_a_backend_added_again_by_hand_is_found_by_its_address(
     studio: Changing, client: LabelStudio, store: Store, settings: Settings
 ) -> None:
