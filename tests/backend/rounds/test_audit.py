@@ -113,7 +113,7 @@ def test_a_network_without_members_is_trained_again_without_what_measures_it(
     assert found.measured["questions"]["label"]["accuracy"][0] > 0.8
 
 
-@pytest.mark.parametrize("strategy", ["auto", "margin", "dbal"])
+@pytest.mark.parametrize("strategy", ["auto", "margin"])
 def test_what_chance_chose_has_no_say_in_what_is_labelled_next(
     studio: FakeStudio, store: Store, run: Run, strategy: str
 ) -> None:
