@@ -208,7 +208,6 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of avdigits and mvsa")
     parser.add_argument("--data", choices=("avdigits", "mvsa"), default="avdigits")
     parser.add_argument("--replays", type=int, default=200)
-    parser.add_argument("--first", type=int, default=0, help="number of the first, its seed")
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--noise", type=float, default=NOISE, help="that makes digits harder")
     parser.add_argument(
@@ -219,7 +218,7 @@ def main() -> None:
     avdigits = chosen.data == "avdigits"
     data = digits(chosen.root, chosen.noise) if avdigits else tweets(chosen.root)
     work = partial(one, data, chosen.labels, chosen.together)
-    seeds = range(chosen.first, chosen.first + chosen.replays)
+    seeds = range(chosen.replays)
     if chosen.processes > 1:
         with ProcessPoolExecutor(chosen.processes) as pool:
             found = [m for each in pool.map(work, seeds) for m in each]

@@ -104,12 +104,11 @@ def judge(
     they are few of the labels that model lacks them all, and chooses what is labelled next, too. A
     network that starts from nothing is trained once more only where that measures something.
     """
-    chance, none = audited(run, fetched), np.zeros(0, np.int64)
-    apart = None
+    chance, apart = audited(run, fetched), None
     if model.out_of_fold is not None or chance.sum() >= ENOUGH:
         apart = _apart(run, model, known, labels, fetched, all_, chance)
     if chance.sum() < ENOUGH:
-        return Judged(chance, none, {}, {}, apart)
+        return Judged(chance, np.zeros(0, np.int64), {}, {}, apart)
     if apart is None:
         return Judged(chance, *_predictions(run, model, known, labels, all_, chance))
     of = np.flatnonzero(chance)

@@ -21,7 +21,6 @@ from backend.queue import publish as publishing
 from backend.queue.acceptable import offer
 from backend.queue.fitting import check_want
 from backend.rounds import agreement, audit, glimpse, review
-from backend.rounds.audit import Apart
 from backend.rounds.conditions import narrowed
 from backend.rounds.context import Run
 from backend.rounds.covering import covering
@@ -192,7 +191,7 @@ def _rank_and_publish(
     inputs: Inputs,
     *,
     number: int,
-    apart: Apart | None = None,
+    apart: audit.Apart | None = None,
     **fields: Any,
 ) -> None:
     """Rank the pool; `inputs` are of the labelled tasks, then of the pool."""

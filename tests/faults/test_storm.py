@@ -17,10 +17,10 @@ from tests.stopwatch import Stopwatch, Taken, quantile
 
 LANES = 25
 SECONDS = 1.0
+"""Deadline of /webhook and of /predict for ranked tasks."""
 # The short run has other tests beside it, and a processor that was seen at half its own speed with
 # no time counted as stolen.
 STORM_SECONDS = SECONDS if FULL else 2 * SECONDS
-"""Deadline of /webhook and of /predict for ranked tasks."""
 GARBAGE = (
     b"",
     b"{",
