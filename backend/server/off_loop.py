@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 HUNG_UP = 499
 """Status of an answer that nobody gets, as nginx calls it."""
 _LARGE = 2**17
+_READ = {"tasks": frozenset({"id", "project", "data"})}
+"""Of a task, neither /predict nor an event is asked for more."""
 
 
 class _Request(Request):
@@ -26,7 +28,7 @@ class _Request(Request):
         body = await self.body()
         if len(body) < _LARGE:
             return json.loads(body)
-        return await to_thread.run_sync(json_pieces.loads, body)
+        return await to_thread.run_sync(json_pieces.loads, body, _READ)
 
 
 class OffLoop(APIRoute):

@@ -41,6 +41,15 @@ def test_the_last_of_two_names_counts() -> None:
     assert loads(b' { "a" : 1 , "a" : [ 2 , {} ] } ') == {"a": [2, {}]}
 
 
+def test_only_fields_that_are_read_are_kept() -> None:
+    task = {"id": 1, "data": {"tasks": [{"x": 1}]}, "annotations": [{"result": []}]}
+    body = {"tasks": [task, 2, [task]], "other": [task], "task": task}
+    found = loads(json.dumps(body).encode(), {"tasks": {"id", "data"}})
+    assert found["tasks"] == [{"id": 1, "data": {"tasks": [{"x": 1}]}}, 2, [task]]
+    assert found["other"] == [task]
+    assert found["task"] == task
+
+
 def test_depth_is_refused_and_costs_no_memory() -> None:
     for deep in (b"[" * 1_000_000, b'{"a":' * 1_000_000):
         with pytest.raises(RecursionError):
