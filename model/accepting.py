@@ -16,7 +16,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special  # not stats, which takes seconds to load
 
 from model.intervals import LEVEL
 from strategies.pool import BoolArray, FloatArray, IntArray
@@ -110,6 +109,8 @@ def cut(sure: FloatArray, hit: BoolArray, error: float, level: float = LEVEL) ->
 
 def allowed(labels: npt.ArrayLike, error: float, level: float = LEVEL) -> IntArray:
     """Return how many of so many labels (n,) may be wrong at most; -1: too few to tell."""
+    from scipy import special  # here, because whoever only reads a cut need not load it
+
     labels = np.asarray(labels)
     wrong = np.arange(labels.max(initial=0) + 1).reshape(-1, *[1] * labels.ndim)
     return np.asarray((special.bdtr(wrong, labels, error) <= 1 - level).sum(axis=0) - 1, np.int64)

@@ -1,11 +1,13 @@
-"""Intervals around what is measured on a few labels."""
+"""Intervals around what is measured on a few labels.
+
+SciPy is loaded where it is needed: whoever only wants the names of these figures need not wait.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special  # not stats, which takes seconds to load
 
 from strategies.pool import BoolArray, FloatArray, IntArray
 
@@ -18,6 +20,8 @@ Interval = tuple[float, float, float]
 
 def wilson(hits: BoolArray, level: float = LEVEL) -> Interval:
     """Return a share of (n,) booleans, n >= 1, with Wilson's score interval."""
+    from scipy import special
+
     n, share = len(hits), float(np.mean(hits))
     z = float(special.ndtri((1 + level) / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -39,6 +43,8 @@ def bootstrap(
     Note: percentiles alone are too narrow for few samples; these are as far out as Student's t
     makes them (Hesterberg 2015, section 3.4).
     """
+    from scipy import special
+
     rng = np.random.default_rng(n)
     found = [measure(rng.integers(0, n, n)) for _ in range(draws)]
     t = float(special.stdtrit(n - 1, (1 - level) / 2)) * np.sqrt(n / (n - 1))
@@ -50,6 +56,8 @@ def bootstrap(
 
 def mean(values: FloatArray, level: float = LEVEL) -> Interval:
     """Return a mean of (n,) values, n >= 2, with Student's interval."""
+    from scipy import special
+
     value, error = float(values.mean()), values.std(ddof=1) / np.sqrt(len(values))
     half = special.stdtrit(len(values) - 1, (1 + level) / 2) * error
     return value, value - float(half), value + float(half)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from backend.labelstudio.client import COUNTS, LabelStudio
 from backend.labelstudio.config import parse
 from backend.labelstudio.in_step import bring_in_step, is_stale
 from backend.queue import connect as connecting
-from backend.queue import publish as publishing
+from backend.queue.naming import name_current
 from backend.rounds.due import Due, Facts, Serves, due, failures_of, refused_labels
 from backend.settings import Settings
 from backend.store import disk
@@ -144,11 +145,9 @@ class Look:
             return
         if remote["model_version"] == current.version == owner.announced:
             return
-        changed = publishing.announce(
-            studio, self._settings, owner.id, owner.backend_id, current.version
-        )
-        self._store.save_project(owner.id, announced=current.version)
-        log.info("announced", project=owner.id, version=current.version, changed=changed)
+        with suppress(Busy):  # who sets it up just now names what serves then
+            changed = name_current(studio, self._store, self._settings, owner.id, wait=0.0)
+            log.info("announced", project=owner.id, version=current.version, changed=changed)
 
     def _new_labels(self, studio: LabelStudio, owner: Project, remote: Json, wanted: int) -> int:
         """Count tasks whose labels differ from what the last trained round used.

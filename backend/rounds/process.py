@@ -22,7 +22,7 @@ import structlog
 
 from backend.labelstudio.client import LabelStudio
 from backend.logs import configure
-from backend.queue import publish as publishing
+from backend.queue.naming import name_current
 from backend.rounds.context import Run
 from backend.rounds.encode import warm_cache
 from backend.rounds.ending import Stopped, ended
@@ -63,9 +63,7 @@ def _work(store: Store, config: Settings, claim: Claim) -> int:
         if store.round(claim.round).state == State.RUNNING:
             store.finish(claim, State.DONE)  # a ranking that was not to be published
             return 0
-        owner = store.project(found.project)
-        publishing.announce(studio, config, owner.id, owner.backend_id, found.version)
-        store.save_project(owner.id, announced=found.version)
+        name_current(studio, store, config, found.project)
         if found.kind == Kind.COLD:
             warm_cache(run, fetched)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from backend.queue.connect import connect
 from backend.queue.disconnect import disconnect
 from backend.queue.doctor import examine
 from backend.queue.forget import forget
+from backend.queue.naming import name_current
 from backend.queue.publish import announce
 from backend.settings import Settings
 from backend.store.store import Store
@@ -180,6 +182,59 @@ def test_what_an_older_request_overwrites_is_restored_again(
     assert studio.remote["sampling"] == "Uniform sampling"
     assert studio.remote["show_collab_predictions"] is False
     assert store.project(1).undo == {}
+
+
+def test_a_round_that_ends_beside_a_disconnect_names_nothing_any_more(
+    studio: Changing,
+    client: LabelStudio,
+    store: Store,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was connected when the round looked; the disconnect was done when it named its version."""
+    studio.remote["model_version"] = "yolo-v3"
+    studio.predictions = [{"id": 90, "task": 1, "model_version": "yolo-v3"}]
+    connect(client, store, settings, 1)
+    round_of(store)
+    naming, real = [Thread(target=name_current, args=(client, store, settings, 1))], Store.alone
+
+    def begun(found: Store, project: int, **wait: Any) -> Any:
+        if naming and current_thread() is naming[0]:
+            waits.set()
+        return real(found, project, **wait)
+
+    waits, delete = Event(), client.delete_backend
+
+    def deleted(backend: int) -> None:
+        naming[0].start()
+        assert waits.wait(10)
+        naming[0].join(0.5)
+        delete(backend)
+
+    monkeypatch.setattr(Store, "alone", begun)
+    monkeypatch.setattr(client, "delete_backend", deleted)
+    disconnect(client, store, settings, 1, predictions=False)
+    naming[0].join(20)
+    assert not naming[0].is_alive()
+    assert studio.remote["model_version"] == "yolo-v3"
+    assert store.project(1).announced == ""
+
+
+def test_what_is_named_is_the_version_that_serves_by_then(
+    studio: Changing, client: LabelStudio, store: Store, settings: Settings
+) -> None:
+    connect(client, store, settings, 1)
+    for _ in range(2):
+        round_of(store)
+    first, second = store.rounds(1)
+    version = {"model_version": second.version}
+    studio.predictions = [{"id": 1, "task": 1, **version}, {"id": 2, "task": 1, **version}]
+    studio.predictions[0]["model_version"] = first.version
+    assert name_current(client, store, settings, 1)
+    assert studio.remote["model_version"] == store.project(1).announced == second.version
+    store.roll_back(1, first)  # since its round was committed
+    name_current(client, store, settings, 1)
+    assert studio.remote["model_version"] == store.project(1).announced == first.version
 
 
 def test_a_backend_added_again_by_hand_is_found_by_its_address(
