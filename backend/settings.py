@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     workers: int = Field(2, ge=1, description="Threads that fetch and decode media.")
     max_rounds: int = Field(1, ge=1, description="Rounds that run at once, of all projects.")
     worker_in_waiting: bool = Field(
-        True, description="Keep a process loaded (450 MB): rounds start ten seconds earlier."
+        True, description="Keep a process loaded (450 MB): rounds start some seconds earlier."
     )
     executor: Literal["process", "ray"] = Field(
         "process", description="Where a round runs: a process of this machine, or a Ray node."

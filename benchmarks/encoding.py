@@ -25,8 +25,9 @@ from model.cache import FeatureCache
 from model.decoding.images import decode_image, fill_square
 from model.encoders import encoder_for
 from model.encoders.hashing import _vectorizer
+from model.encoders.lite0 import Pictures
 from model.encoders.logmel import picture
-from model.encoders.packaged import Pictures, Sentences, tokenizer
+from model.encoders.minilm import Sentences, tokenizer
 from model.encoders.resident import in_pieces, resident
 from model.inputs import Inputs
 from model.preparation import prepare

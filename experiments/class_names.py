@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from experiments.dataset import Dataset
 from experiments.sets import named
 from model.cache import FeatureCache
-from model.encoders.packaged import Sentences, tokenizer
+from model.encoders.minilm import Sentences, tokenizer
 from model.encoders.resident import in_pieces, resident
 from model.preparation import prepare
 from model.presets import preset

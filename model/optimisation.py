@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,20 @@ from torch import nn
 from model.network import Network
 from model.options import Training, by_modality
 from model.schema import Schema
+
+
+def _eager(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return a kind of optimizer that leaves torch's compiler alone.
+
+    Nothing here is compiled, but torch.optim loads the compiler to say so: three times what torch
+    itself takes to load, in the process of every round.
+    """
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**plain, "step": step})
+
+
+KINDS = {"adamw": _eager(torch.optim.AdamW), "adam": _eager(torch.optim.Adam)}
 
 
 def optimizer(network: Network, schema: Schema, training: Training) -> torch.optim.Optimizer:
@@ -26,12 +41,12 @@ def optimizer(network: Network, schema: Schema, training: Training) -> torch.opt
     encoders = {id(p) for encoder in network.encoders for p in encoder.parameters()}
     rest = [p for p in network.parameters() if id(p) not in encoders]
     groups.setdefault((training.lr, training.weight_decay), []).extend(rest)
-    kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
     fused = all(p.device.type in ("cpu", "cuda") for p in rest)
     listed: list[dict[str, Any]] = [
         {"params": parameters, "lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
     ]
+    kind: Any = KINDS[training.optimizer]
     return kind(listed, lr=training.lr, betas=training.betas, fused=fused)
 
 

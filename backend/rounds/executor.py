@@ -4,7 +4,7 @@ With the setting `executor` = "ray" that process has the round run on a Ray node
 watched and stopped like the other: whatever reads a round on its standard input, lasts as long as
 it, ends on SIGTERM and tells by its status how it ended can be an executor.
 
-Loading torch and the rest takes such a worker some ten seconds. So one is loaded while nothing runs
+Loading torch and the rest takes such a worker some seconds. So one is loaded while nothing runs
 and reads on its standard input which round to run; where that end closes it ends, too.
 """
 

@@ -9,15 +9,9 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from model.encoders.backbone import EncoderUnavailable, normalise
-from model.encoders.base import Module
+from model.encoders.backbone import EncoderUnavailable
 
 
 @dataclass(frozen=True)
@@ -104,81 +98,3 @@ EFFICIENTNET = Package(
 """EfficientNet-Lite0 on ImageNet (Apache-2.0): 1,280 numbers."""
 
 PACKAGES = (MINILM, EFFICIENTNET)
-
-
-class Sentences(Module):
-    """MiniLM: token ids (B, L), -1 where there is none, to the mean over tokens (B, 384)."""
-
-    width = 384
-
-    def __init__(self) -> None:
-        super().__init__()
-        from safetensors.torch import load_file
-        from transformers import BertConfig, BertModel
-
-        folder = checked(MINILM) / "model"
-        config = BertConfig.from_json_file(folder / "config.json")
-        self.net = BertModel(config, add_pooling_layer=False)
-        stored = load_file(folder / "model.safetensors")
-        unused = ("pooler.", "embeddings.position_ids")
-        layers = {name: value for name, value in stored.items() if not name.startswith(unused)}
-        self.net.load_state_dict(layers)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Return (B, 384)."""
-        mask = ids >= 0
-        hidden = self.net(ids.clamp(min=0), attention_mask=mask.long()).last_hidden_state
-        weight = mask[..., None].to(hidden.dtype)
-        return (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-
-
-class Pictures(Module):
-    """EfficientNet-Lite0: pictures (B, 3, S, S) as bytes to pooled features (B, 1280).
-
-    Note: the network is timm's `tf_efficientnet_lite0`; the file lists the same layers in the same
-    order under other names. Batch norms are folded into the convolutions before them.
-    """
-
-    width = 1280
-
-    def __init__(self) -> None:
-        super().__init__()
-        import timm
-
-        net = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
-        path = checked(EFFICIENTNET) / EFFICIENTNET.files[0][0]
-        stored = torch.load(path, weights_only=True, map_location="cpu")
-        layers = [value for name, value in stored.items() if not name.startswith("_fc.")]
-        net.load_state_dict(dict(zip(net.state_dict(), layers, strict=True)))
-        fold(net.eval())
-        self.net = net.to(memory_format=torch.channels_last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, 1280)."""
-        x = normalise(x, (127 / 255,) * 3, (128 / 255,) * 3)
-        return self.net(x.contiguous(memory_format=torch.channels_last))
-
-
-def fold(net: Any) -> None:
-    """Fold timm's batch norms, each followed by its activation, into the convolutions before."""
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    names = list(net._modules)
-    for name, after in pairwise(names):
-        layer, norm = net._modules[name], net._modules[after]
-        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            net._modules[name] = fuse_conv_bn_eval(layer, norm)
-            net._modules[after] = norm.act
-    for child in net.children():
-        fold(child)
-
-
-@lru_cache(maxsize=1)
-def tokenizer(length: int) -> Any:
-    """Return MiniLM's tokenizer, which cuts after `length` tokens; safe in many threads."""
-    from tokenizers import Tokenizer
-
-    found = Tokenizer.from_file(str(checked(MINILM) / "model" / "tokenizer.json"))
-    found.no_padding()
-    found.enable_truncation(length)
-    return found

@@ -23,16 +23,10 @@ from model.decoding.video import decode_frames
 from model.encoders import descriptors
 from model.encoders.base import Encoder, Raw, as_bytes, as_video
 from model.encoders.hashing import plain_text
+from model.encoders.lite0 import Pictures
 from model.encoders.logmel import spectrogram, stretched, trim
-from model.encoders.packaged import (
-    EFFICIENTNET,
-    MINILM,
-    Package,
-    Pictures,
-    Sentences,
-    checked,
-    tokenizer,
-)
+from model.encoders.minilm import Sentences, tokenizer
+from model.encoders.packaged import EFFICIENTNET, MINILM, Package, checked
 from model.encoders.resident import in_pieces, resident
 from model.encoders.scaling import Scaled
 from model.encoders.sequences import MOST

@@ -20,7 +20,9 @@ from model.encoders import (
     vector,
 )
 from model.encoders.backbone import EncoderUnavailable
-from model.encoders.packaged import MINILM, Package, Pictures, checked
+from model.encoders.lite0 import Pictures
+from model.encoders.minilm import Sentences
+from model.encoders.packaged import EFFICIENTNET, MINILM, Package, checked
 from model.encoders.views import View
 from model.look import look
 from model.preparation import prepare
@@ -160,6 +162,16 @@ def test_minilm_is_the_published_mean_over_tokens_whatever_else_is_in_the_batch(
     assert near[0, 1] > near[0, 2] + 0.3
 
 
+def test_a_text_without_a_token_is_seen_and_changes_no_other():
+    ids = torch.tensor([[101, 4937, 102], [-1, -1, -1]])
+    with torch.inference_mode():
+        net = Sentences().eval()
+        together, alone = net(ids), net(ids[:1])
+    assert not together.isnan().any()
+    torch.testing.assert_close(together[0], alone[0], atol=1e-5, rtol=1e-5)
+    assert not together[1].any()
+
+
 def test_ngrams_are_counts_in_any_language():
     texts = ["今日は良い天気です", "今日は良い天気でした", "плохая погода", "AB-1234", "AB-1235"]
     counts = seen(ModalityKind.TEXT, texts)["ngrams"]
@@ -195,6 +207,22 @@ def test_efficientnet_is_the_published_network():
         np.sort(found)[::-1][:5], [4.9832, 4.5452, 4.3079, 3.9821, 3.7599], atol=1e-3
     )
     assert np.linalg.norm(found) == pytest.approx(20.5371, abs=1e-3)
+
+
+@pytest.mark.parametrize("side", [160, 161, 97, 32])
+def test_our_efficientnet_is_timm_s(side):
+    """Sides that halve evenly and others: TensorFlow pads them differently."""
+    import timm
+
+    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0).eval()
+    path = checked(EFFICIENTNET) / EFFICIENTNET.files[0][0]
+    stored = torch.load(path, weights_only=True)
+    layers = [value for name, value in stored.items() if not name.startswith("_fc.")]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), layers, strict=True)))
+    shown = torch.from_numpy(np.stack([picture(side), picture(side)[:, ::-1].copy()]))
+    with torch.inference_mode():
+        found, wanted = Pictures().eval()(shown), theirs((shown.float() - 127) / 128)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_gradients_and_colours_are_the_textbook_s():
