@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,20 +12,9 @@ from torch import nn
 from model.network import Network
 from model.options import Training, by_modality
 from model.schema import Schema
+from strategies.eager import eager
 
-
-def _eager(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
-    """Return a kind of optimizer that leaves torch's compiler alone.
-
-    Nothing here is compiled, but torch.optim loads the compiler to say so: three times what torch
-    itself takes to load, in the process of every round.
-    """
-    plain = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")}
-    step = torch.no_grad()(inspect.unwrap(kind.step))
-    return type(kind.__name__, (kind,), {**plain, "step": step})
-
-
-KINDS = {"adamw": _eager(torch.optim.AdamW), "adam": _eager(torch.optim.Adam)}
+KINDS = {"adamw": eager(torch.optim.AdamW), "adam": eager(torch.optim.Adam)}
 
 
 def optimizer(network: Network, schema: Schema, training: Training) -> torch.optim.Optimizer:
@@ -46,8 +34,9 @@ def optimizer(network: Network, schema: Schema, training: Training) -> torch.opt
         {"params": parameters, "lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
     ]
-    kind: Any = KINDS[training.optimizer]
-    return kind(listed, lr=training.lr, betas=training.betas, fused=fused)
+    kind = KINDS[training.optimizer]
+    made: torch.optim.Optimizer = kind(listed, lr=training.lr, betas=training.betas, fused=fused)
+    return made
 
 
 def factor(training: Training, epochs: int, per_epoch: int) -> Callable[[int], float]:

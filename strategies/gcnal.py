@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from strategies.coreset import cover
+from strategies.eager import eager
 from strategies.features import as_embeddings, labelled_features, pool_features
 from strategies.neighbours import Neighbours, nearest_neighbours
 from strategies.pool import Need, Pool, Selection
@@ -188,7 +189,7 @@ def _train(
         torch.empty(shape).uniform_(-bound, bound, generator=random).requires_grad_()
         for shape, bound in _layers(points.shape[1], width)
     ]
-    optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimiser = eager(torch.optim.Adam)(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
     def forward(keep: float) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = torch.relu(_propagate(points @ weights[0], graph) + weights[1])
