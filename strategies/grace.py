@@ -108,8 +108,10 @@ def _with_errors(
 ) -> tuple[dict[str, FloatArray], dict[str, str | float | int]]:
     """Add the standard errors, in the units of the scaled representativeness."""
     sums = distances.sums[candidates.rows]
-    spread = float(np.ptp(sums))
-    errors = distances.standard_errors / spread if spread > 0 else distances.standard_errors * 0
+    if components["representativeness"][candidates.rows].any():
+        errors = distances.standard_errors / float(np.ptp(sums))
+    else:  # all alike, which scaling has made 0
+        errors = np.zeros_like(distances.standard_errors)
     components["representativeness_standard_error"] = errors
     return components, {
         "representativeness": "estimated",

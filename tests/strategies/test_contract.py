@@ -181,6 +181,18 @@ def test_without_a_presence_mask(name):
     check_selection(run(name, pool), pool, range(40))
 
 
+@pytest.mark.parametrize(("off", "refused"), [(0.0009, False), (0.0011, True)])
+def test_a_probability_may_be_off_by_what_half_precision_loses_and_no_more(off, refused):
+    for bad in (1 + off, -off):
+        pool = pool_for("entropy")
+        pool = replace(pool, probabilities=poisoned(pool.probabilities, bad))
+        if refused:
+            with pytest.raises(InvalidPool, match="probabilities"):
+                run("entropy", pool)
+        else:
+            run("entropy", pool)
+
+
 def poisoned(array, bad):
     array = array.copy()
     array[(-1,) * array.ndim] = bad

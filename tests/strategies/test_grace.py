@@ -290,6 +290,22 @@ def test_above_the_limit_the_selection_says_how_it_estimated():
     assert rank.statistic > 0.98
 
 
+def test_where_all_are_alike_the_estimate_has_no_error():
+    """Every distance is 0, and so is what the errors are divided by."""
+    pool = make_pool(40, present=None)
+    gradients = {
+        name: LayerGradients(
+            *(np.repeat(f[:1], 40, axis=0) for f in (one.inputs, one.unimodal, one.multimodal))
+        )
+        for name, one in pool.gradients.items()
+    }
+    found = run(replace(pool, gradients=gradients), exact_limit=30, reference_size=10)
+    assert found.notes["representativeness"] == "estimated"
+    assert not found.components["representativeness"].any()
+    assert found.notes["largest_standard_error"] == 0
+    assert np.isfinite(found.scores).all()
+
+
 @pytest.mark.parametrize("block", [3, 2048])
 @pytest.mark.parametrize("size", [1, 2, 4, 9])
 def test_an_estimate_by_hand(size, block, monkeypatch):
