@@ -9,6 +9,7 @@ import pytest
 from model import available
 from model.encoders import ENCODERS, packaged
 from model.encoders.packaged import Package
+from model.presets import preset
 from model.schema import ModalityKind
 
 
@@ -16,6 +17,15 @@ from model.schema import ModalityKind
 def one_moment(monkeypatch):
     """Time one batch of each encoder."""
     monkeypatch.setattr(available, "SECONDS", 1e-9)
+
+
+def test_seconds_are_of_1000_values(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(available, "SECONDS", 2.5)
+    monkeypatch.setattr(available, "prepare", lambda *_: None)
+    monkeypatch.setattr(available.time, "perf_counter", lambda: next(clock))
+    chosen = preset("quick").preparation
+    assert available._seconds(ModalityKind.TEXT, chosen, 4) == 1000 * 3 / (3 * 4)
 
 
 def test_what_is_here_is_timed_and_the_rest_says_what_it_needs(one_moment, monkeypatch, tmp_path):

@@ -158,6 +158,7 @@ def test_broken_values_are_absent_with_a_reason_and_not_tried_again(cache):
     for _ in range(2):
         inputs = prepare(samples, schema, preset("quick").preparation, cache)
         assert inputs.present.tolist() == [[False, True], [True, False], [False, False]]
+        assert [f.index for f in inputs.failures] == [0, 1, 2], "by task, not by modality"
         found = {(f.index, f.modality): f.reason for f in inputs.failures}
         assert "not an image" in found[0, "i"]
         assert found[1, "s"] == "connection refused"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from model.encoders import ENCODERS, encoder_for
+from model.encoders import ENCODERS, encoder_for, huggingface
 from model.encoders.backbone import EncoderUnavailable
 from model.labels import NotEnoughLabels
 from model.look import look
@@ -226,6 +227,23 @@ def test_an_encoder_may_be_chosen_for_one_modality_by_name(cache):
     chosen = preset("quick", **SHORT, encoders={"y": "bilstm"}, sequence_length=4)
     inputs = prepare(media(ModalityKind.SEQUENCE, 4), schema, chosen.preparation, cache)
     assert [column.shape for column in inputs.columns] == [(4,), (4, 5)]
+
+
+def test_the_last_column_of_a_sequence_says_which_steps_are_real():
+    modality = Modality("y", ModalityKind.SEQUENCE, "x")
+    chosen = preset("quick", encoders={"y": "bilstm"}, sequence_length=4)
+    found = encoder_for(modality, chosen.preparation).decode([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert found.tolist() == [[1, 2, 3, 1], [4, 5, 6, 1], [0] * 4, [0] * 4]
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3), (2, 3, 2, 4)])
+def test_without_a_pooled_output_the_mean_over_tokens_or_places_is_taken(shape):
+    hidden = torch.arange(float(np.prod(shape))).reshape(shape)
+    output = SimpleNamespace(last_hidden_state=hidden)
+    over = hidden.mean(dim=1) if len(shape) == 3 else hidden.mean(dim=(2, 3))
+    torch.testing.assert_close(huggingface.pooled(output), over)
+    output.pooler_output = hidden[:, :1] + 1
+    torch.testing.assert_close(huggingface.pooled(output), (hidden[:, :1] + 1).flatten(1))
 
 
 def test_minilm_real_weights(cache):

@@ -83,6 +83,12 @@ def test_what_is_no_image_has_a_reason(data, reason):
         decode_image(data)
 
 
+@pytest.mark.parametrize(("side", "seen"), [(0, 1280), (160, 320), (80, 160), (400, 1280)])
+def test_a_large_jpeg_is_decoded_to_twice_the_side_or_more(side, seen):
+    data = encoded(Image.new("RGB", (1280, 1280), (90, 120, 10)), "jpeg")
+    assert decode_image(data, side=side).size == (seen, seen)
+
+
 def test_pictures_of_any_aspect_fill_or_fit():
     image = decode_image(
         png(np.dstack([np.tile(np.arange(0, 240, 2, dtype=np.uint8), (4, 1))] * 3))

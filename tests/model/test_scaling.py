@@ -33,6 +33,17 @@ def test_dense_views_are_standardised_on_the_pool_and_outliers_cut() -> None:
     assert reduced.mean(dim=0).abs().max() < 1e-3
 
 
+def test_counts_are_weighted_by_how_rare_they_are() -> None:
+    """Smooth idf, log (1 + N) / (1 + found) + 1, on log (1 + count), then unit length."""
+    values = np.array([[3, 0, 1], [1, 0, 0], [2, 5, 0], [7, 0, 0]], np.float32)
+    view = ScaledView(View("v", 3, "counts"))
+    view.fit(values)
+    rare = np.log(np.array([5 / 5, 5 / 2, 5 / 2])) + 1
+    wanted = np.log1p(values) * rare
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(view.flat(torch.from_numpy(values)).numpy(), wanted, rtol=1e-5)
+
+
 def test_a_thousand_values_around_5000_stay_distinct() -> None:
     values = (5000 + np.arange(1000) / 1000)[:, None].astype(np.float32)
     view = ScaledView(View("v", 1))

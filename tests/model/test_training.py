@@ -133,6 +133,19 @@ def test_each_modality_may_have_its_own_label():
         train(inputs, truth, schema, preset("quick", fusion="sum"))
 
 
+@pytest.mark.parametrize("shares", [None, torch.zeros(6)])
+def test_where_nothing_is_known_the_loss_is_0_and_its_gradient_too(shares):
+    logits = torch.randn(6, 3, requires_grad=True)
+    nothing = torch.full((6,), -1)
+    target = Target("y", TargetKind.CLASSIFICATION, LETTERS)
+    found = losses.masked_mean(
+        target, logits, nothing, torch.ones(6, dtype=torch.bool), None, shares
+    )
+    found.backward()
+    assert found.item() == 0
+    assert not logits.grad.any()
+
+
 def test_joint_loss_is_the_mean_with_one_label_and_weighted_with_several():
     logits = [torch.randn(6, 3), torch.randn(6, 3)]
     fused = torch.randn(6, 3)
