@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 from PIL import Image
 from sqlalchemy import Engine, NullPool, RowMapping, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from demo.labelstudio import LabelStudio
 from demo.project import import_tasks, media_url
@@ -148,8 +149,30 @@ class Stand:
 
     @cached_property
     def _engine(self) -> Engine:
-        waits = {"timeout": 30} if self.store_url.startswith("sqlite") else {}
+        waits = {"timeout": 30} if self._is_sqlite else {}
         return create_engine(self.store_url, poolclass=NullPool, connect_args=waits)
+
+    def is_locked(self) -> bool:
+        """Tell whether somebody holds a lock that keeps others from writing to the store."""
+        waits: dict[str, object] = {"timeout": 0.5} if self._is_sqlite else {}
+        lock = (
+            ["BEGIN IMMEDIATE"]
+            if self._is_sqlite
+            else ["SET LOCAL lock_timeout = 500", "SELECT id FROM rounds FOR UPDATE"]
+        )
+        engine = create_engine(self.store_url, poolclass=NullPool, connect_args=waits)
+        try:
+            with engine.connect() as connection:
+                for sql in lock:
+                    connection.execute(text(sql))
+                connection.rollback()
+        except OperationalError:
+            return True
+        return False
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.store_url.startswith("sqlite")
 
     def current(self) -> Row | None:
         """Return the round that serves."""

@@ -97,7 +97,26 @@ def fall(stand: Stand, server: Server, *, put_to_sleep: bool) -> tuple[bool, int
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP if put_to_sleep else signal.SIGKILL)
+    if put_to_sleep:
+        for pid in pids:
+            _let_go_of_locks(stand, pid)
     return bool(pids), pids[0] if put_to_sleep and pids else None
+
+
+def _let_go_of_locks(stand: Stand, pid: int) -> None:
+    """Move a stopped worker on until it is in no transaction.
+
+    One that is stopped in the middle of one keeps everybody from writing to the store (of a round,
+    with PostgreSQL) until it is killed; docs/scale.md says so, and no server can help it.
+    """
+    for _ in range(100):
+        if not stand.is_locked():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+            os.kill(pid, signal.SIGSTOP)
+    raise AssertionError("it never ended its transaction")
 
 
 def wake_up(stand: Stand, pid: int | None) -> None:
