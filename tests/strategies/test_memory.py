@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, WIDTH = 96_000, 1024
 FACTORS = SIZE * WIDTH * 2
-ALLOWED = 128 * 2**20
+ALLOWED = 96 * 2**20
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the limit on private memory is a Linux one"
@@ -39,9 +39,9 @@ def folder(tmp_path_factory):
 
 def test_ranks_maps_larger_than_its_memory(folder):
     """Nor does a copy of the factors fit, which shows that the limit is one."""
-    assert FACTORS > 1.4 * ALLOWED
-    names = ["entropy", "bald", "deepfool", "badge", "bmmal", "coreset", "grace", "dbal"]
-    names.append("max_herding")
+    assert FACTORS > 1.8 * ALLOWED
+    names = ["entropy", "bald", "deepfool", "badge", "bmmal", "coreset", "grace"]
+    names += ["max_herding", "dbal"]
     program = [sys.executable, "-m", "tests.strategies.rank_on_disk"]
     command = [*program, str(folder), str(ALLOWED), *names]
     # By default glibc keeps freed blocks of up to 32 MB in its heap once it has seen one, and
