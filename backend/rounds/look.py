@@ -8,12 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from backend.errors import Busy
+from backend.errors import Busy, LabelStudioError
 from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.circuit import Circuits
 from backend.labelstudio.client import COUNTS, LabelStudio
@@ -75,8 +74,10 @@ class Look:
                 connecting.connect(studio, self._store, self._settings, project)
                 owner = self._store.project(project)
             remote = studio.project(project, "model_version", "label_config", *COUNTS)
-            self._repair(studio, owner, remote)
+            trouble = self._repair(studio, owner, remote)
             found = due(self.facts(studio, owner, remote))
+        if found is None and trouble is not None:
+            raise trouble
         if found is not None:
             disk.check(self._store.files, self._settings.min_free_bytes)
         alarm = self._alarms.get(project, "")
@@ -138,16 +139,25 @@ class Look:
         # Without its row the project was disconnected, and stays so.
         return connecting.is_registered(studio, self._settings, project)
 
-    def _repair(self, studio: LabelStudio, owner: Project, remote: Json) -> None:
-        """Name the current version again wherever Label Studio has lost it."""
+    def _repair(self, studio: LabelStudio, owner: Project, remote: Json) -> LabelStudioError | None:
+        """Name the current version again wherever Label Studio has lost it.
+
+        Returns:
+            Why it cannot be; labels are no less worth a round for that.
+        """
         current = self._store.current(owner.id)
         if current is None:
-            return
+            return None
         if remote["model_version"] == current.version == owner.announced:
-            return
-        with suppress(Busy):  # who sets it up just now names what serves then
+            return None
+        try:
             changed = name_current(studio, self._store, self._settings, owner.id, wait=0.0)
-            log.info("announced", project=owner.id, version=current.version, changed=changed)
+        except Busy:  # who sets it up just now names what serves then
+            return None
+        except LabelStudioError as error:
+            return error
+        log.info("announced", project=owner.id, version=current.version, changed=changed)
+        return None
 
     def _new_labels(self, studio: LabelStudio, owner: Project, remote: Json, wanted: int) -> int:
         """Count tasks whose labels differ from what the last trained round used.

@@ -77,3 +77,28 @@ def test_a_version_that_label_studio_has_lost_is_named_again(
     started(poll_seconds=1)
     until(lambda: studio.title == found.version)
     assert studio.remote["model_version"] == found.version
+
+
+def test_a_version_that_cannot_be_named_is_a_problem_and_stops_no_round(
+    started: Callable[..., Reconciler],
+    studio: FakeStudio,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Label Studio renames no backend whose address does not answer, for a while or for ever."""
+    found = ranked(store, studio)
+    studio.predictions = [{"id": 1, "task": 1, "model_version": found.version, "score": 0.0}]
+    store.save_project(1, announced="")  # its process died before it had named it
+    real = studio.answer
+
+    def answer(method: str, path: str, body: Any) -> tuple[int, Any]:
+        if (method, path.split("/")[2]) == ("PATCH", "ml"):
+            return 400, {"non_field_errors": ["Can't connect to ML backend"]}
+        return real(method, path, body)
+
+    monkeypatch.setattr(studio, "answer", answer)
+    loop = started(poll_seconds=1)
+    until(lambda: "Can't connect" in store.project(1).problem)
+    store.request(1, Kind.TRAIN, "test")
+    loop.wake()
+    until(lambda: store.running(1))
