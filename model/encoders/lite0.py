@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: a picture to 1,280 numbers.
 
-A definition of our own, because loading timm takes a process seven seconds of processor time; the
-tests compare it with timm's `tf_efficientnet_lite0`.
+A definition of our own, because timm takes a process eight seconds to load (`python -m
+benchmarks.starting`); the tests compare it with timm's `tf_efficientnet_lite0`.
 """
 
 from __future__ import annotations

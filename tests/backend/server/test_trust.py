@@ -289,7 +289,7 @@ def test_a_large_body_keeps_nobody_waiting(live: str) -> None:
     json.loads(body)
     whole = time.monotonic() - begun
     longest = [_longest_wait(live, body)]
-    while longest[-1] >= max(1.0, whole / 2) and len(longest) < 6:  # the processor was elsewhere?
+    while longest[-1] >= max(1.0, whole / 2) and len(longest) < 3:  # the processor was elsewhere?
         longest.append(_longest_wait(live, body))
     print(f"{len(body) / 1e6:.0f} MB, json.loads {whole:.2f} s: /health {longest} s at most")
     assert longest[-1] < max(1.0, whole / 2)
