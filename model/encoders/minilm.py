@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2: a sentence to 384 numbers.
 
-A definition of our own, because transformers takes a process nine seconds to load, and this less than
-half of one (`python -m benchmarks.starting`); the tests compare it with transformers' `BertModel`.
+A definition of our own, because transformers takes a process nine seconds to load, and this less
+than half of one (`python -m benchmarks.starting`); the tests compare it with its `BertModel`.
 """
 
 from __future__ import annotations
