@@ -1,6 +1,7 @@
 """Rounds of a large project on a real Label Studio: requests, seconds, memory.
 
-python -m benchmarks.large [--tasks 10000 ...] [--later 2] [--folder FOLDER] [--flag] [--json FILE]
+python -m benchmarks.large [--tasks 10000 ...] [--later 2] [--folder FOLDER] [--postgresql] [--flag]
+    [--json FILE]
 
 It starts a Label Studio, imports made text tasks, labels 60, connects Equipoise and waits for its
 first round; then labels 20 and waits until the next queue serves, and again. All that Equipoise
@@ -20,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,8 +30,9 @@ import httpx
 import numpy as np
 
 from benchmarks._watched import Asked, Watched
+from demo import postgresql
 from demo.background import Background, free_port
-from demo.labelstudio import Credentials, LabelStudio
+from demo.labelstudio import LabelStudio
 
 CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="label" toName="t">'
@@ -47,13 +50,6 @@ def texts(count: int) -> list[str]:
     words = rng.integers(0, 400, (count, 24))
     words[:, :4] += 400 * (1 + np.arange(count) % 2)[:, None]
     return [" ".join(f"w{word}" for word in row) for row in words.tolist()]
-
-
-class _Fast(LabelStudio):
-    """A Label Studio that does not recount all tasks when predictions are stored."""
-
-    def _environment(self, user: Credentials) -> dict[str, str]:
-        return {**super()._environment(user), FLAG: "true"}
 
 
 class Memory:
@@ -132,6 +128,12 @@ class Project:
             path = f"/api/tasks/{self.ids[row]}/annotations/"
             self._asked("POST", path, {"result": [found], "lead_time": 5})
         self._labelled += count
+
+
+def _on(socket: Path) -> dict[str, str]:
+    """Return what makes Label Studio use the PostgreSQL server of a socket's folder."""
+    names = {"USER": postgresql.USER, "NAME": postgresql.DATABASE, "HOST": str(socket)}
+    return {"DJANGO_DB": "default", **{f"POSTGRE_{name}": names[name] for name in names}}
 
 
 def _wait(happens: Callable[[], bool]) -> None:
@@ -238,19 +240,23 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, nargs="+", default=[10_000])
     parser.add_argument("--later", type=int, default=2, help="rounds after the first")
     parser.add_argument("--folder", type=Path, help="where Label Studio keeps its data")
+    parser.add_argument("--postgresql", action="store_true", help="in place of SQLite")
     parser.add_argument("--flag", action="store_true", help=f"{FLAG}=true in Label Studio")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     chosen = parser.parse_args()
-    with TemporaryDirectory() as made:
-        folder = chosen.folder or Path(made)
+    with ExitStack() as stack:
+        folder = chosen.folder or Path(stack.enter_context(TemporaryDirectory()))
+        extra = {FLAG: "true"} if chosen.flag else {}
+        if chosen.postgresql:
+            extra |= _on(stack.enter_context(postgresql.running()))
+        studio = stack.enter_context(LabelStudio(folder / "label-studio", extra=extra))
         found = []
-        kind = _Fast if chosen.flag else LabelStudio
-        with kind(folder / "label-studio") as studio:
-            for tasks in chosen.tasks:
-                print(f"{tasks} tasks, predictions stored {'fast' if chosen.flag else 'as usual'}")
-                found.append({**play(studio, tasks, folder, chosen.later), "flag": chosen.flag})
-                if chosen.json:
-                    chosen.json.write_text(json.dumps(found, indent=2) + "\n")
+        kind = {"flag": chosen.flag, "postgresql": chosen.postgresql}
+        for tasks in chosen.tasks:
+            print(f"{tasks} tasks, {kind}", flush=True)
+            found.append({**play(studio, tasks, folder, chosen.later), **kind})
+            if chosen.json:
+                chosen.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

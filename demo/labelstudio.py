@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ class LabelStudio:
         media: files that it may serve, below `<media>/<sub-folder>` (see `serve_folder`).
         port: the port it was given; 0 before `start` means "any free one".
         credentials: the administrator's, kept in `<folder>/credentials.json` (mode 0600).
+        extra: variables of its environment beside ours.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class LabelStudio:
         media: Path | None = None,
         port: int = 0,
         installation: Installation | None = None,
+        extra: Mapping[str, str] | None = None,
         say: Say = print,
     ) -> None:
         self.folder = folder.resolve()
         self.media = (media or folder / "served").resolve()
         self.port = port
+        self.extra = dict(extra or {})
         self._installation = installation or Installation(say=say)
         self._say = say
         self._server = Background("Label Studio", self.folder / "label-studio.log")
@@ -176,6 +180,7 @@ class LabelStudio:
             "USE_DEFAULT_BANNED_SUBNETS": "false",  # else a loopback ML backend is refused
             "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self.media),
+            **self.extra,
         }
         return environment(self.folder, extra)
 
