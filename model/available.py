@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from model.cache import FeatureCache
-from model.encoders import torchvision_nets
+from model.encoders import torchvision_weights
 from model.encoders.backbone import EncoderUnavailable
 from model.encoders.packaged import PACKAGES, checked
 from model.encoders.registry import BY_NAME, ENCODERS, encoder_for
@@ -96,7 +96,7 @@ def _lacks(name: str) -> str:
         if find_spec(module) is None:
             return f"the library is not installed: uv pip install {package}"
         return f"name a model, which is downloaded, or a folder: {name}:<name or folder>"
-    return torchvision_nets.to_download(name)
+    return torchvision_weights.to_download(name)
 
 
 def _seconds(kind: ModalityKind, chosen: Preparation, size: int) -> float:

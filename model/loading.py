@@ -11,9 +11,9 @@ from enum import Enum
 
 from model import device as devices
 from model.arrays import Array
-from model.cache import Store
 from model.encoders import Encoder
 from model.sample import MediaError, RawValue, Reference, Sample
+from model.shards import Store
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,15 @@ from torch import Tensor, nn
 
 from model import fusion
 from model.dropout import Dropout, dropout
-from model.encoders import encoder_for
 from model.encoders.base import Module
 from model.gate import Gate
 from model.heads import Answers, FurtherHeads, Heads, outputs_of
 from model.inputs import Batch
 from model.options import Architecture, Preparation, by_modality
-from model.presence import Missing, where_present, zero_absent
-from model.schema import Modality, ModalityKind, Schema
+from model.parts import check_same_labels, encoder_of, hidden_layers, main_modality
+from model.presence import where_present, zero_absent
+from model.schema import Schema
 from strategies.pool import TargetKind
-
-_NO_LAYERS: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,11 @@ class Network(Heads):
         super().__init__()
         self.dropout = architecture.dropout
         self.bounded = architecture.bounded and schema.multimodal.kind is TargetKind.REGRESSION
-        built = [_encoder(modality, preparation, shapes) for modality in schema.modalities]
+        built = [encoder_of(modality, preparation, shapes) for modality in schema.modalities]
         self.encoders = nn.ModuleList(built)
-        posts = [_post(m, e, architecture) for m, e in zip(schema.modalities, built, strict=True)]
+        posts = [
+            hidden_layers(m, e, architecture) for m, e in zip(schema.modalities, built, strict=True)
+        ]
         self.posts = nn.ModuleList(post for post, _ in posts)
         before = [width for _, width in posts]
         self.last: nn.ModuleList | None = None
@@ -80,7 +80,7 @@ class Network(Heads):
             for name, width in zip(schema.names, widths, strict=True)
         )
         self.by_maps = architecture.fusion == "nl_gate" and all(e.channels for e in built)
-        self.main = _main(schema)
+        self.main = main_modality(schema)
         self.fused = self._fusion(schema, architecture)
         self.further = nn.ModuleList(
             FurtherHeads(question, widths, self.fused, architecture.bounded)
@@ -100,7 +100,7 @@ class Network(Heads):
             relu, dropped = architecture.fusion_relu, architecture.fusion_dropout
             return fusion.Mlp(self.widths, outputs, hidden, relu, dropped)
         if architecture.fusion == "sum":
-            _same_labels(schema)
+            check_same_labels(schema)
             return fusion.Sum()
         if architecture.fusion != "nl_gate":
             raise ValueError(
@@ -238,48 +238,3 @@ class Network(Heads):
     def forward(self, batch: Batch) -> Answers:
         """Return unimodal logits, a list of (B, K_m), and multimodal logits (B, K)."""
         return self.answer(batch)[0]
-
-
-def _encoder(
-    modality: Modality, preparation: Preparation, shapes: Mapping[str, tuple[int, ...]]
-) -> Module:
-    shape = shapes[modality.name]
-    if not shape:  # no sample has the modality: it stays a zero vector
-        return Missing()
-    return encoder_for(modality, preparation).build(shape)
-
-
-def _post(
-    modality: Modality, encoder: Module, architecture: Architecture
-) -> tuple[nn.Sequential, int]:
-    """Return the hidden layers between encoder and last layer, and their output's width."""
-    layers: list[nn.Module] = (
-        [Dropout(architecture.post_dropout)] if architecture.post_dropout else []
-    )
-    width = encoder.width
-    adapter: int = by_modality(architecture.adapter, modality, 0)
-    if adapter:
-        layers.insert(0, nn.Linear(width, adapter))
-        width = adapter
-    hidden: tuple[int, ...] = by_modality(architecture.post, modality, _NO_LAYERS)
-    for after in hidden:
-        layers += [nn.Linear(width, after), nn.ReLU()]
-        width = after
-    return nn.Sequential(*layers), width
-
-
-def _main(schema: Schema) -> int:
-    """Return the modality that attends to the others in a gate: the first video, else the first."""
-    kinds = [modality.kind for modality in schema.modalities]
-    return kinds.index(ModalityKind.VIDEO) if ModalityKind.VIDEO in kinds else 0
-
-
-def _same_labels(schema: Schema) -> None:
-    multimodal = schema.multimodal
-    for name in schema.names:
-        own = schema.unimodal(name)
-        if (own.kind, own.classes) != (multimodal.kind, multimodal.classes):
-            raise ValueError(
-                f"fusion sum adds the modalities' own predictions, but {own.name!r} has other "
-                f"labels than {multimodal.name!r}; choose fusion concat or mlp"
-            )

@@ -30,7 +30,7 @@ from backend.store.tables import Kind
 
 ProjectId = Annotated[int, Path(ge=1, le=MAX_PROJECT)]
 _LONGEST = 10_000
-SCRIPTS = ("map.js", "refresh.js")
+SCRIPTS = ("map_groups.js", "map.js", "refresh.js")
 _LONG = {
     "accept": "Accepting",
     "undo": "Taking back what was accepted",

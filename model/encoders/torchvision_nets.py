@@ -1,14 +1,8 @@
-"""`resnet18|50|101`, `r2plus1d_18` and `resnet18_1ch`: torchvision's networks.
-
-A name may say where its weights come from: `resnet50` (torchvision's default weights, downloaded
-once), `resnet50:scratch` (random) or `resnet50:<file.safetensors>` (a state dict of your own).
-"""
+"""`resnet18|50|101`, `r2plus1d_18` and `resnet18_1ch`: torchvision's networks."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +16,12 @@ from model.decoding.images import decode_image, fill_square, squash
 from model.decoding.video import decode_frames
 from model.encoders.backbone import (
     Backbone,
-    EncoderUnavailable,
     normalise,
     random_crop,
     random_flip,
 )
 from model.encoders.base import Encoder, Module, Raw, Tail, as_bytes, as_video
+from model.encoders.torchvision_weights import network, weights_print
 from model.encoders.whole import stored, window
 from model.options import Preparation
 from model.schema import Modality
@@ -169,7 +163,7 @@ def image_encoder(name: str, modality: Modality, source: str, preparation: Prepa
     With `widest` above 1 all of a picture is stored, where the network is trained: a frozen one
     looks at the middle only.
     """
-    side, weights = preparation.resize, _weights(name, source)
+    side, weights = preparation.resize, weights_print(name, source)
     trained = preparation.mode == "finetune" or not weights
     whole = trained and preparation.widest > 1
 
@@ -182,7 +176,7 @@ def image_encoder(name: str, modality: Modality, source: str, preparation: Prepa
         f"crop={preparation.crop}",
         weights,
         decode,
-        lambda: Pictures(_net(name, source), preparation, side if whole else 0),
+        lambda: Pictures(network(name, source), preparation, side if whole else 0),
     ).encoder(preparation)
 
 
@@ -197,9 +191,9 @@ def clip_encoder(modality: Modality, source: str, preparation: Preparation) -> E
     return Backbone(
         f"clip/3 stored={preparation.video_stored} size={height}x{width}",
         f"frames={preparation.video_frames} crop={preparation.video_crop}",
-        _weights("r2plus1d_18", source),
+        weights_print("r2plus1d_18", source),
         decode,
-        lambda: Clips(_net("r2plus1d_18", source), preparation),
+        lambda: Clips(network("r2plus1d_18", source), preparation),
         together=4,
     ).encoder(preparation)
 
@@ -215,9 +209,9 @@ def spectrogram_encoder(modality: Modality, source: str, preparation: Preparatio
         sound_print(preparation),
         f"crop={preparation.audio_crop:g} mean={preparation.audio_mean} "
         f"deviation={preparation.audio_deviation}",
-        _weights("resnet18_1ch", source),
+        weights_print("resnet18_1ch", source),
         decode,
-        lambda: Spectrograms(_net("resnet18", source, channels=1), preparation),
+        lambda: Spectrograms(network("resnet18", source, channels=1), preparation),
     ).encoder(preparation)
 
 
@@ -237,59 +231,3 @@ def sound_print(preparation: Preparation) -> str:
     """Name everything that decides a stored sound."""
     part = " first" if preparation.audio_part == "first" else ""
     return f"sound/1 rate={preparation.audio_rate} seconds={preparation.audio_seconds:g}{part}"
-
-
-def _weights(name: str, source: str) -> str:
-    """Name the initial weights; "" if they are random."""
-    if source == "scratch":
-        return ""
-    return f"{name}:{_digest(Path(source))}" if source else _published(name)
-
-
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        raise EncoderUnavailable(f"no weights at {path}; give a .safetensors file, or `scratch`")
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def to_download(name: str) -> str:
-    """Say what a network's weights would need; "" where they are here or there are none."""
-    import torchvision
-
-    if name not in ("resnet18", "resnet50", "resnet101", "r2plus1d_18"):
-        return ""
-    url = torchvision.models.get_model_weights(name).DEFAULT.url
-    if (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
-        return ""
-    return f"weights to be downloaded: {url}; or name a file: {name}:<file.safetensors>"
-
-
-def _published(name: str) -> str:
-    import torchvision
-
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    return f"{name}:{weights.name}:{Path(weights.url).stem.rsplit('-', 1)[-1]}"
-
-
-def _net(name: str, source: str, channels: int = 3) -> Any:
-    import torchvision
-
-    if source:
-        net = torchvision.models.get_model(name, weights=None)
-        if channels != 3:
-            net.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-        if source != "scratch":
-            from safetensors.torch import load_file
-
-            net.load_state_dict(load_file(source))
-        return net
-    try:
-        return torchvision.models.get_model(name, weights="DEFAULT")
-    except (OSError, RuntimeError) as error:
-        raise EncoderUnavailable(
-            f"the pretrained weights of {name} cannot be downloaded ({error}); put a state dict "
-            f"in a file and name it `{name}:<file.safetensors>`, train it from random weights "
-            f"with `{name}:scratch`, or choose an encoder that needs no download: small_cnn, "
-            "logmel_cnn"
-        ) from error

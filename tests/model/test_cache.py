@@ -239,7 +239,7 @@ def test_shards_of_several_widths_are_merged_apart(cache):
 
 
 def test_shards_with_much_in_them_are_not_written_again(cache, monkeypatch):
-    monkeypatch.setattr("model.cache._SMALL_BYTES", 104)
+    monkeypatch.setattr("model.shards._SMALL_BYTES", 104)
     store = cache.store("e")
     store.append(*rows(13, start=1000))  # 104 bytes: no longer small
     large = next(cache.folder.glob("*/values-*.arrow"))

@@ -145,7 +145,7 @@ def test_names_cannot_write_into_the_page(client: TestClient, store: Store) -> N
     answer = client.get("/projects/7")
     ours = re.findall(r"<script[^>]*>", answer.text)
     assert [re.sub(r' data-seconds="\d+"', "", one) for one in ours] == [
-        f'<script src="/static/{name}.js" defer>' for name in ("refresh", "map")
+        f'<script src="/static/{name}.js" defer>' for name in ("refresh", "map_groups", "map")
     ]
     assert "<img src=x" not in answer.text
     assert "&lt;script&gt;alert(1)" in answer.text
