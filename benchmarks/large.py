@@ -130,12 +130,6 @@ class Project:
         self._labelled += count
 
 
-def _on(socket: Path) -> dict[str, str]:
-    """Return what makes Label Studio use the PostgreSQL server of a socket's folder."""
-    names = {"USER": postgresql.USER, "NAME": postgresql.DATABASE, "HOST": str(socket)}
-    return {"DJANGO_DB": "default", **{f"POSTGRE_{name}": names[name] for name in names}}
-
-
 def _wait(happens: Callable[[], bool]) -> None:
     end = time.monotonic() + _LONGEST
     while not happens():
@@ -248,7 +242,7 @@ def main() -> None:
         folder = chosen.folder or Path(stack.enter_context(TemporaryDirectory()))
         extra = {FLAG: "true"} if chosen.flag else {}
         if chosen.postgresql:
-            extra |= _on(stack.enter_context(postgresql.running()))
+            extra |= postgresql.for_label_studio(stack.enter_context(postgresql.running()))
         studio = stack.enter_context(LabelStudio(folder / "label-studio", extra=extra))
         found = []
         kind = {"flag": chosen.flag, "postgresql": chosen.postgresql}

@@ -29,6 +29,12 @@ def initdb() -> Path:
     return Path(found).resolve()
 
 
+def for_label_studio(socket: Path) -> dict[str, str]:
+    """Return the variables that make a Label Studio use the server of a socket's folder."""
+    names = {"USER": USER, "NAME": DATABASE, "HOST": str(socket)}
+    return {"DJANGO_DB": "default", **{f"POSTGRE_{name}": names[name] for name in names}}
+
+
 @contextmanager
 def running(*options: str) -> Iterator[Path]:
     """Run a server without a network port and return the folder of its socket.
@@ -48,7 +54,7 @@ def running(*options: str) -> Iterator[Path]:
     if user is not None:
         shutil.chown(folder, user)
     settings = ["listen_addresses=", f"unix_socket_directories={folder}", *options]
-    control = [make.with_name("pg_ctl"), "-D", folder / "data", "-w"]
+    control: list[str | Path] = [make.with_name("pg_ctl"), "-D", folder / "data", "-w"]
     try:
         _run([make, "-A", "trust", "-U", USER, "-D", folder / "data", "--no-sync"], user)
         said = " ".join(f"-c {setting}" for setting in settings)

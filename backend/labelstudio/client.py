@@ -29,7 +29,11 @@ def _filter(name: str, operator: str, kind: str, value: Any) -> Json:
     return {"filter": f"filter:tasks:{name}", "operator": operator, "type": kind, "value": value}
 
 
-_ANNOTATED = _filter("annotations_ids", "empty", "String", False)
+_ANNOTATED = _filter("annotations_ids", "greater", "Number", 0)
+"""Tasks with annotations, skipped ones too.
+
+Its own "is not empty" looks at every task for every task on PostgreSQL: minutes for 100,000 tasks.
+"""
 
 
 class LabelStudio(Registrations):

@@ -267,8 +267,8 @@ def _passes(row: Json, wanted: Json) -> bool:
         case "updated_at", "greater_or_equal", "Datetime":
             datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ")  # else it is refused there
             return bool(row["updated_at"] >= value)
-        case "annotations_ids", "empty", "String":
-            return bool(row["annotations"]) is not value
+        case "annotations_ids", "greater", "Number":
+            return any(one["id"] > value for one in row["annotations"])
         case "predictions_model_versions", "contains", "List":
             return any(value[0] in one["model_version"] for one in row["predictions"])
     raise AssertionError(f"no such filter is known here: {wanted}")
