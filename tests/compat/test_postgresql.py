@@ -1,7 +1,7 @@
 """Label Studio on PostgreSQL, as most installations have it: its listings, and a round.
 
-Every other test here has it on SQLite. The same request can be another matter on PostgreSQL: soon
-after 100,000 tasks were imported, "has annotations" as Label Studio's own filter says it took minutes.
+Every other test here has it on SQLite. The same request can be another matter on PostgreSQL: just
+after an import of 100,000 tasks, "has annotations" in Label Studio's own words took minutes.
 """
 
 from __future__ import annotations
