@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,12 @@ class FeatureCache:
         store.touch()
         store.refresh()
         return store
+
+    def bring(self, store: Store, keys: Collection[bytes]) -> None:
+        """Get what a store lacks from where machines share it; here there is no such place."""
+
+    def share(self, store: Store, keys: Collection[bytes]) -> None:
+        """Show what a store has to other machines; here there are none."""
 
     def size(self) -> int:
         """Return the bytes on disk."""

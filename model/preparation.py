@@ -53,6 +53,8 @@ def prepare(
     jobs = _jobs(parts, len(samples))
     if jobs:
         _fill(parts, samples, jobs, workers, progress)
+        for part in parts:
+            cache.share(part.store, {key for key in part.keys if key is not None})
     columns, present, failures = [], [], []
     for part in parts:
         column, reasons = _column(part)
@@ -81,13 +83,20 @@ def _open(
     store = cache.store(encoder.fingerprint)
     keys = [content_key(sample.get(modality.key)) for sample in samples]
     part = Part(modality.name, modality.key, encoder, store, keys)
-    shard, _ = store.lookup(keys)
-    part.missing = {
-        key
-        for key, place in zip(keys, shard, strict=True)
-        if key is not None and place < 0 and key not in store.failed
-    }
+    part.missing = _missing(part)
+    if part.missing:
+        cache.bring(store, part.missing)
+        part.missing = _missing(part)
     return part
+
+
+def _missing(part: Part) -> set[bytes]:
+    shard, _ = part.store.lookup(part.keys)
+    return {
+        key
+        for key, place in zip(part.keys, shard, strict=True)
+        if key is not None and place < 0 and key not in part.store.failed
+    }
 
 
 def _jobs(parts: list[Part], size: int) -> list[tuple[int, list[int]]]:

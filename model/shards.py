@@ -13,7 +13,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _STALE_SECONDS = 3600
 _MERGE_ABOVE = 24
 _SMALL_BYTES = 8 * 2**20
+_PACKED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -105,33 +106,40 @@ class Store:
             self._write_values(keys, values)
             self._merge_small()
 
+    def packed(self, keys: Collection[bytes]) -> Iterator[tuple[list[bytes], bytes]]:
+        """Yield those of some arrays that are here: keys and content of a shard file at a time."""
+        wanted = sorted(keys)
+        owners, rows = self.lookup(wanted)
+        for owner in np.unique(owners[owners >= 0]):
+            values = self.shards[owner].values
+            here = np.flatnonzero(owners == owner)
+            step = max(1, _PACKED_BYTES // max(1, values[0].nbytes))
+            for some in (here[start : start + step] for start in range(0, len(here), step)):
+                names = [wanted[i] for i in some]
+                sink = pa.BufferOutputStream()
+                _write(_batch(names, values[rows[some]]), sink)
+                yield names, sink.getvalue().to_pybytes()
+
+    def adopt(self, content: bytes) -> None:
+        """Add a shard file that another machine has packed; a damaged one is dropped."""
+        _write_atomically(self.folder / _name("values"), lambda path: path.write_bytes(content))
+        self.refresh()
+
     def _write_values(self, keys: Sequence[bytes], values: Array) -> None:
-        flat = np.ascontiguousarray(values).reshape(-1)
-        size = int(np.prod(values.shape[1:], dtype=np.int64))
-        columns = [
-            pa.array(list(keys), pa.binary(16)),
-            pa.FixedSizeListArray.from_arrays(pa.array(flat), size),
-        ]
-        shape = json.dumps(list(values.shape[1:]))
-        self._write("values", columns, ["key", "value"], {"shape": shape})
+        self._write("values", _batch(keys, values))
 
     def append_failures(self, reasons: dict[bytes, str]) -> None:
         """Remember why values cannot be decoded, so that they are not tried again."""
         if reasons:
             columns = [pa.array(list(reasons), pa.binary(16)), pa.array(list(reasons.values()))]
-            self._write("failed", columns, ["key", "reason"], {})
+            self._write("failed", pa.record_batch(columns, names=["key", "reason"]))
 
-    def _write(
-        self, kind: str, columns: list[pa.Array], names: list[str], metadata: dict[str, str]
-    ) -> None:
-        batch = pa.record_batch(columns, names=names).replace_schema_metadata(metadata)
-
+    def _write(self, kind: str, batch: pa.RecordBatch) -> None:
         def write(path: Path) -> None:
-            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as file:
-                file.write_batch(batch)
+            with pa.OSFile(str(path), "wb") as sink:
+                _write(batch, sink)
 
-        name = f"{kind}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.arrow"
-        _write_atomically(self.folder / name, write)
+        _write_atomically(self.folder / _name(kind), write)
         self.refresh()
 
     def _open(self, path: Path) -> list[Shard]:
@@ -184,6 +192,28 @@ class Store:
         for path, found in files(self.folder, "*.part"):
             if time.time() - found.st_mtime > _STALE_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def _batch(keys: Sequence[bytes], values: Array) -> pa.RecordBatch:
+    flat = np.ascontiguousarray(values).reshape(-1)
+    size = int(np.prod(values.shape[1:], dtype=np.int64))
+    columns = [
+        pa.array(list(keys), pa.binary(16)),
+        pa.FixedSizeListArray.from_arrays(pa.array(flat), size),
+    ]
+    shape = json.dumps(list(values.shape[1:]))
+    return pa.record_batch(columns, names=["key", "value"]).replace_schema_metadata(
+        {"shape": shape}
+    )
+
+
+def _write(batch: pa.RecordBatch, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_file(sink, batch.schema) as file:
+        file.write_batch(batch)
+
+
+def _name(kind: str) -> str:
+    return f"{kind}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.arrow"
 
 
 def files(folder: Path, pattern: str) -> list[tuple[Path, os.stat_result]]:

@@ -53,6 +53,7 @@ def prepared(
     suspects: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
+    cache: FeatureCache | None = None,
 ) -> Inputs:
     """Fetch, decode and encode what the feature cache does not hold yet.
 
@@ -68,6 +69,7 @@ def prepared(
         suspects: whether files that may have crashed a process are decoded.
         workers: decoding threads; None: the setting.
         progress: called with (stage, done, total).
+        cache: None: this machine's alone.
     """
     source = MediaSource(
         studio,
@@ -81,7 +83,7 @@ def prepared(
         _Samples(tasks, lambda task: source.sample(task, config)),
         config.schema,
         preparation,
-        FeatureCache(settings.cache),
+        cache or FeatureCache(settings.cache),
         workers=workers or settings.workers,
         progress=progress,
     )

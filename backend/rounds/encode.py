@@ -60,6 +60,7 @@ def encode(
             settings=run.settings,
             decode_log=decode_log,
             progress=progress,
+            cache=run.features,
         )
     run.work.update(cache_hits=inputs.size - misses, cache_misses=misses)
     found = absent.found_in(inputs, fetched.config, wanted)
@@ -85,4 +86,5 @@ def warm_cache(run: Run, fetched: Fetched) -> None:
             studio=run.studio,
             settings=run.settings,
             decode_log=decode_log,
+            cache=run.features,
         )

@@ -1,8 +1,8 @@
 """Encoding on Ray: a round's process and the cluster's free processors share what is missing.
 
 Tasks are cut into parts; each is prepared as backend/media/prepared.py prepares all of them, on
-whatever node takes it, and its arrays land by their keys in the feature cache that all nodes share.
-Nothing depends on it: what no node has prepared, the round prepares itself.
+whatever node takes it, and its arrays land by their keys in the feature cache that all nodes share,
+or in the bucket. Nothing depends on it: what no node has prepared, the round prepares itself.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from backend.media.task_media import MediaSource
 from backend.rounds.context import HUNG, Run
 from backend.rounds.ray_node import told_settings
 from backend.settings import settings
+from backend.store.bucket import Bucket
+from backend.store.features import SharedFeatures
 from backend.store.lease import kept_alive
 from model import cluster
-from model.cache import FeatureCache
 from model.options import Preparation
 from model.preparation import wanting
 
@@ -55,7 +56,7 @@ def share(
     """
     source = MediaSource(run.studio, run.settings, project=run.project, decode_log=run.decode_log)
     samples = [source.sample(task, config) for task in tasks]
-    lacking = wanting(samples, config.schema, preparation, FeatureCache(run.settings.cache))
+    lacking = wanting(samples, config.schema, preparation, run.features)
     parts = deque(
         json.dumps(
             {
@@ -117,14 +118,19 @@ def encode_part(work: str, environment: Mapping[str, str]) -> None:
 
     Args:
         work: JSON: project, tasks, label_config, preparation, and a folder that a node has if it
-            shares the feature cache; one that does not leaves the part to the round.
+            shares the feature cache; one that does not puts what it makes into the bucket, or
+            leaves the part to the round where there is none.
         environment: settings to take over first, as environment variables.
     """
     os.environ.update(environment)
     config, told = settings(), json.loads(work)
+    cache = None
     if not Path(told["folder"]).is_dir():
-        log.warning("data_dir is not shared: this node cannot encode for the round")
-        return
+        if not config.bucket:
+            log.warning("data_dir is not shared: this node cannot encode for the round")
+            return
+        bucket = Bucket(config.data_dir, config.bucket)
+        cache = SharedFeatures(config.cache, bucket, told["project"], shared_from=1)
     decode_log = DecodeLog(config.decoding)
 
     def watch() -> bool:
@@ -142,4 +148,5 @@ def encode_part(work: str, environment: Mapping[str, str]) -> None:
             settings=config,
             decode_log=decode_log,
             workers=1,
+            cache=cache,
         )

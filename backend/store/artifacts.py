@@ -18,6 +18,18 @@ class Artifacts:
         """Take a folder, the store's."""
         self.folder = folder
 
+    @property
+    def shared(self) -> bool:
+        """Whether other machines see what is put here."""
+        return False
+
+    def put(self, name: str, content: bytes) -> None:
+        """Show a file to every server of this store, all of it at once; it is not kept here."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return the content of such a file; None: nobody has put it."""
+        return None
+
     def publish(self, name: str) -> None:
         """Show a round's folder, written and whole, to every server of this store."""
 
