@@ -51,6 +51,8 @@ def load(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # what workers print goes into our log
+    # Else Ray packs the current folder, whatever lies there, where a driver was begun by `uv run`.
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     if address.strip("[").startswith(_LOOPBACK):
         # Else Ray takes the machine's outer address for 127.0.0.1, where nothing has to listen.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

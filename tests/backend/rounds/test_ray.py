@@ -118,6 +118,7 @@ def test_a_round_on_ray_ranks_as_here_and_no_secret_travels(
         assert len({row["task"] for row in studio.predictions}) == len(studio.predictions)
         tables.append(pq.read_table(store.path(found.folder) / "ranking.parquet"))
     assert tables[0].equals(tables[1])
+    assert list(Path(cluster.logs).rglob("_ray_pkg_*")) == [], "no folder of ours travels either"
     written = [p for p in Path(cluster.logs).rglob("*") if p.is_file()]
     assert any(b"encoding on ray" in path.read_bytes() for path in written)
     for path in written:
