@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from model.cluster import load
+
 KILLS = int(os.environ.get("EQUIPOISE_RAY_KILLS", "1"))
 """How often a node is killed in each test that kills one."""
 _MEMORY = 100_000_000
@@ -82,8 +84,7 @@ def _children(parent: int) -> dict[int, float]:
 @contextmanager
 def nodes(head_processors: int = 1) -> Iterator[Nodes]:
     """Run a head with so many processors; all nodes get this process's environment."""
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it leaves loopback
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    load("127.0.0.1:0")  # as a server does: Ray reads how it is to be when it is imported
     from ray.cluster_utils import Cluster
 
     head = {
