@@ -226,6 +226,7 @@ def test_a_round_whose_node_is_killed_is_made_again(
         "preset": "quick",
         "overrides": json.dumps(SMALL),
         "poll_seconds": "1",
+        "publish": str(TASKS),
     }
     for name, value in values.items():
         monkeypatch.setenv(f"EQUIPOISE_{name.upper()}", value)
