@@ -1,9 +1,9 @@
-"""What sharing a round costs: a ranking is written, published to S3, fetched by another server.
+"""What sharing costs: a ranking, or features, go to S3 and are fetched by another server.
 
 python -m benchmarks.artifacts [--quick] [--json FILE]
 
 The S3 server is moto's, in a process of its own on this machine: its times are of requests, hashing
-and copying, without a network between. The baseline is writing the same ranking to the disk.
+and copying, without a network between. The baseline is writing the same to the disk.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from backend.store import rankings
 from backend.store.artifacts import Artifacts
 from backend.store.bucket import Bucket
+from backend.store.features import SharedFeatures
 from benchmarks._report import Row, arguments, run, timed
 from demo.background import free_port
 from model.schema import Modality, ModalityKind, Schema, Target
@@ -79,6 +80,26 @@ def share(quick: bool) -> Iterator[Row]:
         yield Row(f"{what}: found in the cache", again.wall * 1e3, alone.wall * 1e3, "ms")
 
 
+def features(quick: bool) -> Iterator[Row]:
+    """Share and fetch the features of growing projects, 384 numbers of two bytes a task."""
+    for tasks in (1_000,) if quick else (10_000, 100_000):
+        keys = [task.to_bytes(16, "big") for task in range(1, tasks + 1)]
+        values = np.random.default_rng(0).standard_normal((tasks, 384)).astype(np.float16)
+        with s3() as url, TemporaryDirectory() as folder:
+            caches = [
+                SharedFeatures(Path(folder, name, "cache"), Bucket(Path(folder, name), url), 1)
+                for name in ("one", "two")
+            ]
+            mine, other = (cache.store("encoder") for cache in caches)
+            written, _ = timed(lambda s=mine, k=keys, v=values: s.append(k, v))
+            shared, _ = timed(lambda c=caches[0], s=mine, k=keys: c.share(s, k))
+            fetched, _ = timed(lambda c=caches[1], s=other, k=keys: c.bring(s, k))
+            if not (other.lookup(keys)[0] >= 0).all():
+                raise RuntimeError("not everything came")
+        yield Row(f"features of {tasks:,} tasks: shared", shared.wall, written.wall, "s")
+        yield Row(f"features of {tasks:,} tasks: fetched", fetched.wall, written.wall, "s")
+
+
 def _table(tasks: int, classes: int) -> object:
     target = Target("kind", TargetKind.CLASSIFICATION, tuple(map(str, range(classes))))
     schema = Schema((Modality("words", ModalityKind.TEXT, "words"),), (target,))
@@ -88,4 +109,4 @@ def _table(tasks: int, classes: int) -> object:
 
 
 if __name__ == "__main__":
-    run({"share": share}, arguments(str(__doc__)))
+    run({"share": share, "features": features}, arguments(str(__doc__)))

@@ -35,7 +35,8 @@ from model.preparation import wanting
 log = structlog.get_logger(__name__)
 PART = 256
 """Tasks of a part: whole batches of every encoder, so that a part is embedded as in one go."""
-_PATIENCE = 600.0
+_PATIENCE, _TIMES = 30.0, 4.0
+"""Seconds, and times the longest part so far, after which nothing more is waited for."""
 
 
 def share(
@@ -87,12 +88,15 @@ def _work(run: Run, ray: Any, parts: deque[str], free: int, total: int) -> None:
     job = ray.remote(encode_part).options(num_cpus=1, max_retries=1, name="equipoise encode")
     told = told_settings(run.settings)
     flying: set[Any] = set()
-    count, ended = len(parts), time.monotonic()
+    count, ended, longest = len(parts), time.monotonic(), 0.0
     while parts or flying:
         while parts and len(flying) < free:
             flying.add(job.remote(parts.popleft(), told))
         if parts:
+            began = time.monotonic()
             encode_part(parts.pop(), {})
+            ended = time.monotonic()
+            longest = max(longest, ended - began)
         done, _ = ray.wait(list(flying), num_returns=len(flying), timeout=0 if parts else 1.0)
         for one in done:
             flying.remove(one)
@@ -100,7 +104,8 @@ def _work(run: Run, ray: Any, parts: deque[str], free: int, total: int) -> None:
         ended = time.monotonic() if done else ended
         left = len(parts) + len(flying)
         run.progress("prepare", (count - left) * total // count, total)
-        if not parts and time.monotonic() - ended > _PATIENCE:
+        # A part may wait for a node that has died since it was counted: for ever.
+        if not parts and time.monotonic() - ended > max(_PATIENCE, _TIMES * longest):
             log.warning("a node does not encode; the round does it itself", parts=len(flying))
             return
 
