@@ -28,7 +28,7 @@ RUN --mount=type=cache,target=/root/.cache/uv uv pip install --no-deps .
 
 FROM python:${PYTHON}-slim
 RUN useradd --uid 10001 --create-home equipoise \
-    && install --directory --owner=equipoise --group=equipoise /data
+    && install --directory --mode=0700 --owner=equipoise --group=equipoise /data
 COPY --from=build /opt/equipoise /opt/equipoise
 # 0.0.0.0 is refused at start unless EQUIPOISE_BASIC_AUTH_USER and _PASS are given.
 ENV PATH=/opt/equipoise/bin:$PATH \
