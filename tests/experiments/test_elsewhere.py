@@ -44,3 +44,13 @@ def test_the_rest_has_no_task_that_was_learned_from(
     assert np.array_equal(test, data.test)
     known = first_rows(data, plan, 0, RANDOM, 20)
     assert sorted([*rest, *known]) == sorted(data.train)
+
+
+def test_the_best_head_is_the_one_that_is_best_over_all_seeds() -> None:
+    base = [
+        {"mae": 1.0, "mae:text": 0.5, "mae:audio": 0.9},
+        {"mae": 1.0, "mae:text": 0.7, "mae:audio": 0.6},
+    ]
+    found = {RANDOM: [(one, WORSE) for one in base], LIVE: [(one, WORSE) for one in base]}
+    heads, _ = elsewhere.differences(found, 0, "mae")
+    assert heads == pytest.approx([-0.5, -0.3]), "text's: .6 in the mean, where audio's is .75"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from experiments import alarms, measuring, summary
+from experiments import alarms, measuring, merging, summary
 from experiments.alarms import Moment
 from experiments.cells import Cell
 from experiments.curves import Curves
+from experiments.papers import shown
 from experiments.plan import Plan
 from experiments.statistics import Interval, holm
 from model import metrics
@@ -308,3 +310,33 @@ def test_explanations_of_a_batch_beside_its_pool() -> None:
     assert (whole["informativeness"], chosen["informativeness"]) == (2, 2.5)
     assert (whole["worth"], chosen["worth"]) == pytest.approx((2 / 3, 0.5))
     assert (whole["eased"], chosen["eased"]) == pytest.approx((0.5, 0.75))
+
+
+def test_settings_are_counted_by_how_sure_they_are() -> None:
+    found = curves([[0.5, 0.6], [0.5, 0.6]], names=("grace", "random"))
+    like = row(found, "grace")
+    cases = {
+        "surely better": (Interval(0.2, 0.1, 0.3), 0.01),
+        "probably better": (Interval(0.2, 0.1, 0.3), 0.4),
+        "within the noise": (Interval(0.0, -0.1, 0.1), 0.9),
+        "probably worse": (Interval(-0.2, -0.3, -0.1), 0.4),
+        "surely worse": (Interval(-0.2, -0.3, -0.1), 0.01),
+    }
+    for column, (gain, p) in cases.items():
+        rows = [[replace(like, gain=gain, p_holm=p)], [replace(like, gain=gain, p_holm=p)]]
+        table = merging.standings([found, found], rows)
+        (told,) = [line for line in table.rows if line[0] == "grace"]
+        said = dict(zip(table.header, told, strict=True))
+        assert said["settings"] == "2"
+        assert {name: said[name] for name in cases} == {
+            name: "2" if name == column else "0" for name in cases
+        }
+
+
+def test_a_class_s_gain_is_ours_less_theirs_with_the_last_labels() -> None:
+    found = curves([[0.5, 0.6]] * 3)
+    grid = np.zeros((3, 2, 3))
+    grid[0, :, -1], grid[2, :, -1] = (0.9, 0.7), (0.4, 0.4)
+    found = replace(found, values={**found.values, "within:two:a": grid, "within:one:b": -grid})
+    assert shown._gains(found, "two", 0, 2) == pytest.approx({"a": 0.4})
+    assert shown._gains(found, "one", 0, 2) == pytest.approx({"b": -0.4})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,3 +61,14 @@ def test_nothing_is_said_of_what_was_not_run(tmp_path: Path) -> None:
     text = evidence_worth.section([curves.load(folder)], [folder])
     assert "Labels that it needs" not in text
     assert "The first batch" not in text
+
+
+def test_the_majority_is_of_what_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("nowhere")
+    data = SimpleNamespace(
+        schema=SimpleNamespace(multimodal=SimpleNamespace(name="y")),
+        labels={"y": np.array([1, 0, 0, 0, 1, -1, -1, -1, -1])},
+        test=np.arange(1, 9),
+    )
+    monkeypatch.setattr(evidence_worth.curves, "data_of", lambda where: data)
+    assert evidence_worth._majority(None, folder) == 0.75  # type: ignore[arg-type]
