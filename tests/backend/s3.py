@@ -51,6 +51,11 @@ class S3:
         found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {entry["Key"] for entry in found if not entry["Key"].endswith("/")}
 
+    def clear(self) -> None:
+        """Delete every object, and the empty ones that stand for folders."""
+        for entry in self.client.list_objects_v2(Bucket=self.bucket).get("Contents", []):
+            self.delete(entry["Key"])
+
     def put(self, key: str, content: bytes) -> None:
         """Write an object."""
         self.client.put_object(Bucket=self.bucket, Key=key, Body=content)

@@ -35,8 +35,7 @@ def server() -> Iterator[S3]:
 @pytest.fixture
 def s3(server: S3) -> S3:
     """Return it with an empty bucket."""
-    for key in server.objects():
-        server.delete(key)
+    server.clear()
     server.asked.clear()
     return server
 
