@@ -63,7 +63,7 @@ class Given(BaseSettings):
         None, description="SQLAlchemy URL; default SQLite inside data_dir."
     )
     artifacts_url: SecretStr | None = Field(
-        None, description="Where servers share rankings and checkpoints; default: data_dir alone."
+        None, description="Where servers share rounds and features; default: data_dir alone."
     )
     auto_connect: bool = Field(
         True, description="Set up sampling, tab and webhook of projects that add our URL by hand."

@@ -55,7 +55,7 @@ class Settings(Given):
 
     @property
     def bucket(self) -> str:
-        """Where servers share rankings and checkpoints; "": nowhere."""
+        """Where servers share rankings, checkpoints and features; "": nowhere."""
         return self.artifacts_url.get_secret_value() if self.artifacts_url is not None else ""
 
     @property

@@ -117,7 +117,7 @@ class Store:
             for some in (here[start : start + step] for start in range(0, len(here), step)):
                 names = [wanted[i] for i in some]
                 sink = pa.BufferOutputStream()
-                _write(_batch(names, values[rows[some]]), sink)
+                _write_file(_batch(names, values[rows[some]]), sink)
                 yield names, sink.getvalue().to_pybytes()
 
     def adopt(self, content: bytes) -> None:
@@ -137,7 +137,7 @@ class Store:
     def _write(self, kind: str, batch: pa.RecordBatch) -> None:
         def write(path: Path) -> None:
             with pa.OSFile(str(path), "wb") as sink:
-                _write(batch, sink)
+                _write_file(batch, sink)
 
         _write_atomically(self.folder / _name(kind), write)
         self.refresh()
@@ -202,12 +202,11 @@ def _batch(keys: Sequence[bytes], values: Array) -> pa.RecordBatch:
         pa.FixedSizeListArray.from_arrays(pa.array(flat), size),
     ]
     shape = json.dumps(list(values.shape[1:]))
-    return pa.record_batch(columns, names=["key", "value"]).replace_schema_metadata(
-        {"shape": shape}
-    )
+    batch = pa.record_batch(columns, names=["key", "value"])
+    return batch.replace_schema_metadata({"shape": shape})
 
 
-def _write(batch: pa.RecordBatch, sink: pa.NativeFile) -> None:
+def _write_file(batch: pa.RecordBatch, sink: pa.NativeFile) -> None:
     with pa.ipc.new_file(sink, batch.schema) as file:
         file.write_batch(batch)
 

@@ -19,7 +19,7 @@ from backend.labelstudio.client import LabelStudio
 from backend.media.decode_log import DecodeLog
 from backend.settings import ProjectSettings, Settings
 from backend.store import disk
-from backend.store.features import WORTH, SharedFeatures
+from backend.store.features import SharedFeatures
 from backend.store.lease import kept_alive
 from backend.store.mirror import Mirror
 from backend.store.store import Claim, Store
@@ -66,14 +66,8 @@ class Run:
 
     @property
     def features(self) -> SharedFeatures:
-        """The feature cache; what Ray's nodes have put into the bucket is brought to the last."""
-        ray = self.settings.executor == "ray"
-        return SharedFeatures(
-            self.settings.cache,
-            self.store.artifacts,
-            self.project,
-            brought_from=1 if ray else WORTH,
-        )
+        """The feature cache, and the bucket behind it where there is one."""
+        return SharedFeatures(self.settings.cache, self.store.artifacts, self.project)
 
     @cached_property
     def decode_log(self) -> DecodeLog:

@@ -123,17 +123,16 @@ def encode_part(work: str, environment: Mapping[str, str]) -> None:
 
     Args:
         work: JSON: project, tasks, label_config, preparation, and a folder that a node has if it
-            shares the feature cache; one that does not puts what it makes into the bucket, or
-            leaves the part to the round where there is none.
+            shares the feature cache; without it, and without a bucket, the part is the round's.
         environment: settings to take over first, as environment variables.
     """
     os.environ.update(environment)
     config, told = settings(), json.loads(work)
+    if not config.bucket and not Path(told["folder"]).is_dir():
+        log.warning("data_dir is not shared: this node cannot encode for the round")
+        return
     cache = None
-    if not Path(told["folder"]).is_dir():
-        if not config.bucket:
-            log.warning("data_dir is not shared: this node cannot encode for the round")
-            return
+    if config.bucket:
         bucket = Bucket(config.data_dir, config.bucket)
         cache = SharedFeatures(config.cache, bucket, told["project"], shared_from=1)
     decode_log = DecodeLog(config.decoding)

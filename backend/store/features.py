@@ -30,13 +30,7 @@ class SharedFeatures(FeatureCache):
     """The feature cache of this machine, and behind it what others have put for one project."""
 
     def __init__(
-        self,
-        folder: Path,
-        artifacts: Artifacts,
-        project: int,
-        *,
-        brought_from: int = WORTH,
-        shared_from: int = WORTH,
+        self, folder: Path, artifacts: Artifacts, project: int, *, shared_from: int = WORTH
     ) -> None:
         """Take this machine's cache and what servers share.
 
@@ -44,17 +38,16 @@ class SharedFeatures(FeatureCache):
             folder: the cache.
             artifacts: the bucket; where nothing is shared, this is the cache alone.
             project: whose features these are.
-            brought_from: arrays that must be lacking to look for them in the bucket.
             shared_from: arrays that the bucket must lack to be given them.
         """
         super().__init__(folder)
         self._artifacts = artifacts
         self._place = f"projects/{project}/features"
-        self._brought_from, self._shared_from = brought_from, shared_from
+        self._shared_from = shared_from
 
     def bring(self, store: Store, keys: Collection[bytes]) -> None:
         """Copy the packs that hold what a store lacks, where that is much."""
-        if len(keys) < self._brought_from or not self._artifacts.shared:
+        if len(keys) < WORTH or not self._artifacts.shared:
             return
         lacking, packs = set(keys), 0
         try:

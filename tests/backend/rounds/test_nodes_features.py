@@ -14,6 +14,7 @@ from backend.media.decode_log import DecodeLog
 from backend.media.prepared import prepared
 from backend.rounds.encode_ray import encode_part
 from backend.settings import Settings, settings
+from backend.store import features
 from backend.store.bucket import Bucket
 from backend.store.features import SharedFeatures
 from model.cache import FeatureCache
@@ -26,14 +27,6 @@ SIZE = 12
 QUICK = preset("quick").preparation
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    """Run an S3 server."""
-    running = S3()
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def studio() -> Iterator[FakeStudio]:
     """Return a project of pictures with texts."""
@@ -44,12 +37,12 @@ def studio() -> Iterator[FakeStudio]:
 
 
 def test_what_a_node_puts_into_the_bucket_a_round_need_not_encode(
-    server: S3, studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3, studio: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {
         "label_studio_url": studio.url,
         "api_key": "key",
-        "artifacts_url": server.url,
+        "artifacts_url": s3.url,
         "data_dir": str(tmp_path / "node"),
     }
     for name, value in values.items():
@@ -65,11 +58,12 @@ def test_what_a_node_puts_into_the_bucket_a_round_need_not_encode(
     }
     encode_part(json.dumps(work), {})
     settings.cache_clear()
-    kept = {key for key in server.objects() if "/projects/1/features/" in key}
+    kept = {key for key in s3.objects() if "/projects/1/features/" in key}
     assert len(kept) == 4, "of each modality a pack and its keys"
 
     config = Settings(data_dir=tmp_path / "round")
-    cache = SharedFeatures(config.cache, Bucket(config.data_dir, config.bucket), 1, brought_from=1)
+    cache = SharedFeatures(config.cache, Bucket(config.data_dir, config.bucket), 1)
+    monkeypatch.setattr(features, "WORTH", 1)
     said: list[int] = []
     with LabelStudio.of(config) as client:
         log = DecodeLog(config.decoding)

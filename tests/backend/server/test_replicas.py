@@ -25,14 +25,6 @@ from tests.e2e.server import Equipoise
 TASKS = [10, 11, 12]
 
 
-@pytest.fixture
-def s3() -> Iterator[S3]:
-    """Run an S3 server."""
-    running = S3()
-    yield running
-    running.stop()
-
-
 def server(folder: Path, database: str, s3: S3) -> Equipoise:
     """Return a server with a folder of its own; no Label Studio listens where it should."""
     shared = {

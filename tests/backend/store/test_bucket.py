@@ -24,22 +24,6 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    """Run an S3 server."""
-    running = S3()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def s3(server: S3) -> S3:
-    """Return it with an empty bucket."""
-    server.clear()
-    server.asked.clear()
-    return server
-
-
 @pytest.fixture
 def first(s3: S3, tmp_path: Path) -> Bucket:
     """Return the bucket as the server sees it that has made a round."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from backend.store import features
 from backend.store.artifacts import Artifacts
 from backend.store.bucket import Bucket
 from backend.store.features import WORTH, SharedFeatures
@@ -29,23 +29,6 @@ SCHEMA = Schema(
     ),
     (Target("label", TargetKind.CLASSIFICATION, ("a", "b")),),
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    """Run an S3 server."""
-    running = S3()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def s3(server: S3) -> S3:
-    """Return it with an empty bucket."""
-    server.clear()
-    server.asked.clear()
-    server.refuses = False
-    return server
 
 
 class Machine:
@@ -132,16 +115,34 @@ def test_only_the_new_ones_are_encoded_and_shared(s3: S3, tmp_path: Path) -> Non
     assert packs(s3) == written
 
 
-def test_of_few_the_bucket_is_not_asked(s3: S3, tmp_path: Path) -> None:
+def test_of_few_the_bucket_is_not_asked(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = Machine(tmp_path / "one", s3.url)
     one.prepared(WORTH - 1)
     assert s3.asked == []
     node = Machine(tmp_path / "node", s3.url, shared_from=1)
     node.prepared(3)
     assert len(packs(s3, ".keys")) == 2
-    rounds = Machine(tmp_path / "round", s3.url, brought_from=1)
-    rounds.prepared(3)
-    assert rounds.read == []
+    few = Machine(tmp_path / "few", s3.url)
+    few.prepared(3)
+    assert len(set(few.read)) == 6
+    monkeypatch.setattr(features, "WORTH", 1)
+    another = Machine(tmp_path / "another", s3.url)
+    another.prepared(3)
+    assert another.read == []
+
+
+def test_what_is_much_goes_in_several_packs(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.shards._PACKED_BYTES", 4000)
+    made = Machine(tmp_path / "one", s3.url).prepared()
+    assert len(packs(s3, ".keys")) > 4
+    assert len(packs(s3, ".keys")) == len(packs(s3, ".arrow"))
+    other = Machine(tmp_path / "other", s3.url)
+    same(made, other.prepared())
+    assert other.read == []
 
 
 @pytest.mark.parametrize("fault", ["damaged", "gone", "no keys", "half the keys", "no words"])
@@ -187,9 +188,10 @@ def test_features_go_with_their_project_and_are_no_other_s(s3: S3, tmp_path: Pat
 
 
 def test_without_a_bucket_it_is_the_cache_alone(tmp_path: Path) -> None:
-    cache = SharedFeatures(tmp_path / "cache", Artifacts(tmp_path), 1, brought_from=1)
+    cache = SharedFeatures(tmp_path / "cache", Artifacts(tmp_path), 1, shared_from=1)
     store = cache.store("e")
     store.append([bytes(16)] * 1, np.ones((1, 2), np.float32))
     cache.share(store, {bytes(16)})
-    cache.bring(store, {b"1" * 16})
+    cache.bring(store, {number.to_bytes(16, "big") for number in range(2 * WORTH)})
+    assert store.rows == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache"]
