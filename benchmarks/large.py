@@ -29,6 +29,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from backend.queue.checks import SPARED
 from benchmarks._watched import Asked, Watched
 from demo import postgresql
 from demo.background import Background, free_port
@@ -38,7 +39,6 @@ CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="label" toName="t">'
     '<Choice value="A"/><Choice value="B"/></Choices></View>'
 )
-FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 _COMMAND = (sys.executable, "-m", "backend.commands.main")
 _CHUNK = 5000
 _LONGEST = 3600.0
@@ -235,12 +235,12 @@ def main() -> None:
     parser.add_argument("--later", type=int, default=2, help="rounds after the first")
     parser.add_argument("--folder", type=Path, help="where Label Studio keeps its data")
     parser.add_argument("--postgresql", action="store_true", help="in place of SQLite")
-    parser.add_argument("--flag", action="store_true", help=f"{FLAG}=true in Label Studio")
+    parser.add_argument("--flag", action="store_true", help=f"{SPARED}=true in Label Studio")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     chosen = parser.parse_args()
     with ExitStack() as stack:
         folder = chosen.folder or Path(stack.enter_context(TemporaryDirectory()))
-        extra = {FLAG: "true"} if chosen.flag else {}
+        extra = {SPARED: "true"} if chosen.flag else {}
         if chosen.postgresql:
             extra |= postgresql.for_label_studio(stack.enter_context(postgresql.running()))
         studio = stack.enter_context(LabelStudio(folder / "label-studio", extra=extra))

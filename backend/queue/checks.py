@@ -11,6 +11,11 @@ from backend.queue import connect as connecting
 from backend.queue.facts import Check, Facts
 from backend.queue.tab import TAB
 
+_SLOW = 5.0  # seconds: half a round of 100,000 tasks that trains on few labels
+_MANY = 10_000
+SPARED = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
+"""Label Studio's switch: an import of predictions counts its own tasks only (docs/scale.md)."""
+
 
 def understood(facts: Facts) -> Check:
     """Tell whether what annotators said can be read; it needs all annotations."""
@@ -150,6 +155,21 @@ def _stored(facts: Facts) -> Check:
     )
 
 
+def _counted(facts: Facts) -> Check:
+    took = float(facts.current.durations.get("publish", 0)) if facts.current else 0.0
+    tasks = int(facts.remote["task_number"])
+    slow = took >= _SLOW and tasks >= _MANY  # few tasks are slow for another reason
+    return Check(
+        "predictions are stored quickly",
+        not slow,
+        f"the last round's took {took:.0f} s"
+        + (f": Label Studio counted all its {tasks:,} tasks again" if slow else ""),
+        f"{SPARED}=true in Label Studio's environment spares the count, and its check of the "
+        "answers that anybody imports",
+        warning=True,
+    )
+
+
 def _shown(facts: Facts) -> Check:
     found = bool(facts.remote["show_collab_predictions"])
     return Check(
@@ -230,6 +250,7 @@ CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _version,
     _title,
     _stored,
+    _counted,
     _tab,
     _shown,
     _trigger,

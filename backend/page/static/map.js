@@ -151,7 +151,9 @@ function show(i) {
   link.rel = "noreferrer";
   link.textContent = `Task ${data.tasks[i]}`;
   find("task").replaceChildren(link, `: ${about(i)}`);
-  find("media").replaceChildren();
+  const box = find("media");
+  box.style.minHeight = `${box.offsetHeight}px`; // what is below stays where it is
+  box.replaceChildren();
   showing = setTimeout(() => media(i), 200);
 }
 

@@ -172,6 +172,14 @@ def test_the_map_is_drawn_shows_tasks_and_selects_some(
     page.get_by_role("list", name="Colours").get_by_role("button").first.click()
     some = page.get_by_label("Ids of the selected tasks").input_value().split(",")
     assert 0 < len(some) < 360
+    # What is shown of a task comes late: were it to move the buttons, clicks would miss them.
+    top = "e => e.getBoundingClientRect().top + scrollY"
+    before = page.get_by_text("Download", exact=True).evaluate(top)
+    canvas.focus()
+    page.keyboard.press("ArrowDown")
+    assert not page.locator("#map .thumbnail").is_visible()
+    page.wait_for_selector("#map .thumbnail")
+    assert page.get_by_text("Download", exact=True).evaluate(top) == before
     with page.expect_download() as download:
         page.get_by_text("Download", exact=True).click()
     assert download.value.path().read_text().split() == some

@@ -26,6 +26,7 @@ from backend.rounds.look import Look
 from backend.settings import Settings
 from backend.settings import settings as process_settings
 from backend.store.store import Store
+from backend.store.tables import Kind
 from tests.backend.studio import CONFIG, FakeStudio
 
 
@@ -97,6 +98,29 @@ def test_doctor_reads_the_states_of_old_label_studios(
         name = "backend reachable from Label Studio"
         (check,) = [c for c in examine(client, store, settings, 1) if c.name == name]
         assert check.ok == well
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "took", "well"),
+    [(12_000, None, True), (12_000, 0.7, True), (12_000, 14.3, False), (300, 14.3, True)],
+)
+def test_doctor_says_what_spares_a_large_project_the_count_of_its_tasks(
+    tmp_path: Path, tasks: int, took: float | None, well: bool
+) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    with FakeStudio(tasks) as studio, LabelStudio(studio.url, "key") as client:
+        settings = Settings(label_studio_url=studio.url, api_key="key", data_dir=tmp_path)
+        connect(client, store, settings, 1)
+        if took is not None:
+            claim = store.claim(1, Kind.COLD, "random", "test", {})
+            store.commit(claim, durations={"publish": took})
+        name = "predictions are stored quickly"
+        (check,) = [c for c in examine(client, store, settings, 1) if c.name == name]
+        assert check.ok == well
+        assert check.warning, "the queue works all the same"
+        assert ("counted all its 12,000 tasks" in check.found) == (not well)
+        assert "=true in Label Studio's environment" in check.fix
     store.close()
 
 
