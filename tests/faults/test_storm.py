@@ -152,6 +152,9 @@ async def fifty(stand: Stand, seconds: float) -> tuple[list[Taken], int]:
     ranked = [t for t in stand.tasks if str(t) not in done and t not in stand.deleted]
     config = stand.remote()["label_config"]
     before = len(stand.history())
+    # On a busy machine the loop may take as long to begin one as the clients ask.
+    stand.retrain()
+    stand.until(lambda: stand.running() is not None, "a round runs")
     end = time.monotonic() + seconds
     taken: list[Taken] = []
 
