@@ -24,6 +24,7 @@ import torch
 from experiments.alarms import TOLERANCE
 from experiments.known import NOISE, Data, digits, fitted, tweets
 from experiments.page import Table, markdown
+from experiments.statistics import standard_error
 from model import metrics
 from model.intervals import LEVEL
 from model.measuring import ENOUGH, PARTS, measure
@@ -168,7 +169,7 @@ def _cost(found: list[Moment]) -> str:
         row = [str(labels)]
         for share in (0.0, 0.1):
             here = [m.truth for m in found if m.share == share and m.labels == labels]
-            error = np.std(here, ddof=1) / np.sqrt(len(here)) if len(here) > 1 else 0.0
+            error = float(standard_error(np.array(here)))
             row.append(f"{np.mean(here):.4f} ± {error:.4f}" if here else "")
         rows.append(row)
     return "Accuracy by audit_share (mean ± standard error)\n\n" + markdown(

@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from experiments.dataset import Dataset
 from experiments.sets import named
+from experiments.statistics import standard_error
 from model.cache import FeatureCache
 from model.encoders.minilm import Sentences, tokenizer
 from model.encoders.resident import in_pieces, resident
@@ -153,8 +154,8 @@ def curve(
 def _line(name: str, grid: npt.NDArray[np.float64], lead: npt.NDArray[np.float64]) -> str:
     shown = "  ".join(f"{a:.3f}/{b:.3f}" for a, b in grid.mean(axis=0))
     mean = 100 * lead.mean(axis=1)
-    error = mean.std(axis=0, ddof=1) / np.sqrt(len(mean))
-    leads = ", ".join(f"{m:+.1f} ± {e:.1f}" for m, e in zip(mean.mean(axis=0), error, strict=True))
+    errors = standard_error(mean)
+    leads = ", ".join(f"{m:+.1f} ± {e:.1f}" for m, e in zip(mean.mean(axis=0), errors, strict=True))
     return f"  {name:<26} {shown}   lead {leads}"
 
 

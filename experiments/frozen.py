@@ -26,6 +26,7 @@ from sklearn.model_selection import KFold
 
 from experiments.plan import LIVE, Contender
 from experiments.sets import named
+from experiments.statistics import standard_error
 from model import metrics
 from model.cache import FeatureCache
 from model.preparation import prepare
@@ -200,7 +201,7 @@ def main() -> None:
 
 def _line(name: str, grid: npt.NDArray[np.float64], lead: npt.NDArray[np.float64]) -> str:
     values = " ".join(f"{value:.3f}" for value in grid.mean(axis=0))
-    error = lead.mean(axis=1).std(ddof=1) / np.sqrt(len(lead)) if len(lead) > 1 else np.nan
+    error = float(standard_error(lead.mean(axis=1)))
     return f"  {name:<28} {values}   {100 * lead.mean():+.1f} ± {100 * error:.1f}"
 
 

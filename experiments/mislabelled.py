@@ -17,6 +17,7 @@ import torch
 
 from experiments.known import Data, digits, fitted, tweets
 from experiments.page import Table, markdown
+from experiments.statistics import standard_error
 from model.reviewing import review
 
 LABELS, SHOWN = 1000, 0.05
@@ -47,7 +48,7 @@ def report(data: list[Data], replays: int) -> str:
     for each in data:
         for share in SHARES:
             found = np.array([one(each, share, seed) for seed in range(replays)])
-            mean, error = found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(replays)
+            mean, error = found.mean(axis=0), standard_error(found)
             told = f"{mean[0]:.0%} ± {100 * error[0]:.1f}"
             rows.append([each.name, f"{share:.0%}", told, f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
     names = ("data", "wrong", "of the first 5%", "of the suspects", "found")

@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments.prepared import read, write
 from experiments.sets import avdigits
+from experiments.statistics import interval
 from model.arrays import Array
 from model.inputs import Inputs
 from model.metrics import accuracy
@@ -110,18 +111,20 @@ def _compare(
             own.append(found[target.name])
             clock[1] += seconds
         alone.append(own)
-    gaps = np.array(together) - np.array(alone)
-    wide = 1.645 * gaps.std(axis=0, ddof=1) / np.sqrt(seeds) if seeds > 1 else 0 * gaps[0]
-    for place, target in enumerate(asked):
-        print(
-            f"{name:8} {count:6}  {target.name:9} {np.mean(together, axis=0)[place]:9.3f} "
-            f"{np.mean(alone, axis=0)[place]:9.3f}  {gaps.mean(axis=0)[place]:+.3f} "
-            f"({gaps.mean(axis=0)[place] - wide[place]:+.3f} to "
-            f"{gaps.mean(axis=0)[place] + wide[place]:+.3f})",
-            flush=True,
-        )
+    both = zip(np.array(together).T, np.array(alone).T, strict=True)
+    for target, (with_others, by_itself) in zip(asked, both, strict=True):
+        print(f"{name:8} {count:6}  {_row(target.name, with_others, by_itself)}", flush=True)
     print(
         f"{name:8} {count:6}  seconds   {clock[0] / seeds:9.2f} {clock[1] / seeds:9.2f}", flush=True
+    )
+
+
+def _row(question: str, together: Array, alone: Array) -> str:
+    """Say the means over draws (E,) and how far apart they are."""
+    gap = interval(together - alone)
+    return (
+        f"{question:9} {together.mean():9.3f} {alone.mean():9.3f}  {gap.mean:+.3f} "
+        f"({gap.low:+.3f} to {gap.high:+.3f})"
     )
 
 

@@ -63,14 +63,18 @@ class Saving:
     reached: float
 
 
-def half_width(values: Array, axis: int = 0, confidence: float = CONFIDENCE) -> Array:
-    """Return the half width of the t interval of the mean over repetitions; NaN for one only."""
+def standard_error(values: Array, axis: int = 0) -> Array:
+    """Return the standard error of the mean over repetitions; NaN for one only."""
     count = values.shape[axis]
     if count < 2:
         return np.full(np.delete(values.shape, axis), np.nan)
-    error = values.std(axis=axis, ddof=1) / np.sqrt(count)
-    factor = stats.t.ppf(0.5 + confidence / 2, count - 1)
-    return np.asarray(factor * error)
+    return np.asarray(values.std(axis=axis, ddof=1) / np.sqrt(count))
+
+
+def half_width(values: Array, axis: int = 0, confidence: float = CONFIDENCE) -> Array:
+    """Return the half width of the t interval of the mean over repetitions; NaN for one only."""
+    factor = stats.t.ppf(0.5 + confidence / 2, values.shape[axis] - 1)
+    return np.asarray(factor * standard_error(values, axis))
 
 
 def interval(values: Array, confidence: float = CONFIDENCE) -> Interval:
@@ -88,7 +92,7 @@ def p_values(differences: Array) -> Array:
     mean = differences.mean(axis=-2)
     if count < 2:
         return np.ones_like(mean)
-    error = differences.std(axis=-2, ddof=1) / np.sqrt(count)
+    error = standard_error(differences, axis=-2)
     constant = np.ptp(differences, axis=-2) == 0
     ratio = np.divide(mean, error, out=np.zeros_like(mean), where=~constant)
     found = 2 * stats.t.sf(np.abs(ratio), count - 1)

@@ -15,6 +15,7 @@ from experiments.statistics import (
     labels_needed,
     labels_saved,
     p_value,
+    standard_error,
     wins,
 )
 
@@ -26,6 +27,14 @@ def test_interval_is_the_t_interval() -> None:
     found = interval(values)
     low, high = stats.t.interval(0.9, 4, values.mean(), stats.sem(values))
     assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_standard_error_by_hand() -> None:
+    values = np.array([[1.0, 10.0], [2.0, 10.0], [6.0, 10.0]])
+    assert standard_error(values) == pytest.approx([(7 / 3) ** 0.5, 0])  # variance 14/2, of 3
+    assert standard_error(values.T, axis=1) == pytest.approx(standard_error(values))
+    assert np.isnan(standard_error(values[:1])).all()
+    assert np.isnan(interval(np.array([1.0])).low)
 
 
 def test_interval_covers_the_mean_as_often_as_it_says() -> None:
