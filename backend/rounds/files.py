@@ -23,6 +23,7 @@ from backend.store import rankings as ranking
 from model.cache import FeatureCache
 from model.inputs import Inputs
 from model.labels import Labels, NotEnoughLabels, known
+from model.look import predicted
 from model.preparation import Progress, prepare
 from model.presets import Preset, preset
 from model.sample import Sample
@@ -120,7 +121,7 @@ def _learnt(
     known_inputs, pool_inputs = inputs.take(taught), inputs.take(rest)
     model = train(known_inputs, given, schema, how, seed=options.seed, device=device, pool=inputs)
     pool, selection = ranked(model, pool_inputs, known_inputs, options, 1)
-    outputs = model.predict(pool_inputs)
+    outputs = predicted(model, pool, pool_inputs)
     moved = steer(options, held, schema.questions, pool, selection, outputs)
     selection = moved.selection
     head = selection.order[: options.published]

@@ -19,7 +19,7 @@ from backend.settings import ProjectSettings
 from backend.store import rankings as ranking
 from model.encoders import encoder_for
 from model.fusion import MOST_MODALITIES
-from model.look import look
+from model.look import look, predicted
 from model.model import Model
 from model.options import Preparation
 from model.preparation import Inputs
@@ -54,7 +54,9 @@ def rank(
     pool, selection = ranked(chooser, pool_inputs, seen, run.options, number, known.size)
     told(run, selection, model.schema, model.preset.preparation)
     name = str(selection.notes["strategy"])
-    outputs = model.predict(pool_inputs)
+    outputs = (
+        predicted(model, pool, pool_inputs) if chooser is model else model.predict(pool_inputs)
+    )
     moved = steer(run.options, Held.of(fetched), schema.questions, pool, selection, outputs)
     run.work["twins"] = dict(moved.twins)
     selection, drawn = serve(run, fetched, skipped_last(moved.selection, fetched), name)

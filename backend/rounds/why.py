@@ -57,7 +57,7 @@ def sentences(
     """
     chance = set(drawn.tolist())
     places = {int(row): place for place, row in enumerate(alone.rows)}
-    said = [_by_model(target, values) for values in outputs]
+    said = _by_model(target, outputs)
     found = []
     for row in range(len(outputs)):
         reasons = ["drawn by chance, to measure how often the model is right"] * (row in chance)
@@ -119,19 +119,33 @@ def novelty(pool: Pool, rows: IntArray) -> FloatArray:
     return np.asarray(np.searchsorted(np.sort(usual), closest) / len(some))
 
 
-def _by_model(target: Target, values: Any) -> str:
+def _by_model(target: Target, outputs: Array) -> list[str]:
+    """Say what the model says of each of N tasks."""
     if target.kind is TargetKind.REGRESSION:
-        return f"the model says {float(values):.3g}"
+        return [f"the model says {float(value):.3g}" for value in outputs]
     if target.kind is TargetKind.MULTILABEL:
-        gap = np.abs(values - 0.5)
-        close = [i for i in np.argsort(gap)[:2] if gap[i] < _CLOSE / 2]
-        if close:
-            return f"unsure about {' and '.join(_with(target, values, i) for i in close)}"
-        return f"the model says {_set(target, values)}"
-    first, second = (*np.argsort(-values)[:2], 0)[:2]
-    if len(values) > 1 and values[first] - values[second] < _CLOSE:
-        return f"unsure between {_with(target, values, first)} and {_with(target, values, second)}"
-    return f"the model says {_with(target, values, first)}"
+        return [_by_model_of_several(target, values) for values in outputs]
+    rows, names = np.arange(len(outputs)), [_short(name) for name in target.classes]
+    first = outputs.argmax(axis=1)
+    highest = [f"{names[i]} ({_p(p)})" for i, p in zip(first, outputs[rows, first], strict=True)]
+    said = [f"the model says {one}" for one in highest]
+    if len(names) < 2:
+        return said
+    others = outputs.copy()
+    others[rows, first] = -np.inf
+    second = others.argmax(axis=1)
+    for row in np.flatnonzero(outputs[rows, first] - others[rows, second] < _CLOSE):
+        next_one = f"{names[second[row]]} ({_p(others[row, second[row]])})"
+        said[row] = f"unsure between {highest[row]} and {next_one}"
+    return said
+
+
+def _by_model_of_several(target: Target, values: Array) -> str:
+    gap = np.abs(values - 0.5)
+    close = [i for i in np.argsort(gap)[:2] if gap[i] < _CLOSE / 2]
+    if close:
+        return f"unsure about {' and '.join(_with(target, values, i) for i in close)}"
+    return f"the model says {_set(target, values)}"
 
 
 def _disagree(target: Target, alone: Alone, place: int, together: Any) -> str:
@@ -171,7 +185,11 @@ def _set(target: Target, values: Array) -> str:
 
 
 def _with(target: Target, values: Array, index: int) -> str:
-    return f"{_short(target.classes[index])} ({f'{values[index]:.2f}'.removeprefix('0')})"
+    return f"{_short(target.classes[index])} ({_p(values[index])})"
+
+
+def _p(probability: float) -> str:
+    return f"{probability:.2f}".removeprefix("0")
 
 
 def _short(name: str) -> str:

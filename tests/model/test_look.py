@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from model.fusion import Lent
-from model.look import look
+from model.look import look, predicted
 from model.presets import preset
 from model.schema import Target, TargetKind
 from model.training import train
@@ -378,3 +378,19 @@ def test_the_number_of_labels_is_passed_on():
     model, inputs = trained("classification", "concat")
     pool = look(model, inputs, frozenset({Need.PROBABILITIES}), labelled_count=17)
     assert pool.labelled_count == 17
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_what_a_look_has_predicted_is_not_computed_again(
+    monkeypatch: pytest.MonkeyPatch, kind: str, fusion: str
+) -> None:
+    model, inputs = trained(kind, fusion, some_missing())
+    expected = model.predict(inputs)
+    pool = look(model, inputs, frozenset({Need.PROBABILITIES}))
+    unseen = look(model, inputs, frozenset({Need.FEATURES}))
+    np.testing.assert_array_equal(predicted(model, unseen, inputs)["y"], expected["y"])
+    monkeypatch.delattr(type(model), "predict")
+    found = predicted(model, pool, inputs)
+    assert found.keys() == expected.keys()
+    np.testing.assert_array_equal(found["y"], expected["y"])

@@ -12,7 +12,7 @@ from torch.nn import functional
 from model import checkpoint, losses
 from model.evaluation import evaluate
 from model.inputs import Inputs
-from model.look import look
+from model.look import look, predicted
 from model.model import Model
 from model.presets import preset
 from model.schema import Schema, Target
@@ -93,6 +93,21 @@ def test_the_first_question_sees_its_pool_as_if_alone() -> None:
     np.testing.assert_array_equal(found.linear_head.weight, expected.linear_head.weight)
     assert [one.target for one in found.further] == [SEVERAL.kind, NUMBER.kind]
     assert expected.further == ()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("targets", [QUESTIONS, (NUMBER, CLASS), (SEVERAL, NUMBER, CLASS)])
+def test_a_look_predicts_every_question_whichever_ranks(
+    name: str, targets: tuple[Target, ...]
+) -> None:
+    if name == "sum":
+        pytest.skip("adds the modalities' answers, which are the same question's")
+    model = fitted(name, *targets)
+    pool, expected = look(model, inputs(), frozenset({Need.PROBABILITIES})), model.predict(inputs())
+    found = predicted(model, pool, inputs())
+    assert found.keys() == expected.keys()
+    for question, values in expected.items():
+        np.testing.assert_array_equal(found[question], values)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,7 +8,7 @@ import torch
 
 from model import checkpoint, labels, losses, metrics, optimisation
 from model.labels import NotEnoughLabels
-from model.look import look
+from model.look import look, predicted
 from model.presets import PRESETS, preset
 from model.schema import Target, TargetKind
 from model.training import evaluate, train
@@ -118,8 +118,8 @@ def test_each_modality_may_have_its_own_label():
         "seen": np.where(rng.random(240) < 0.5, look_, -1),
     }
     model = train(inputs, truth, schema, FAST, device="cpu")
-    predicted = model.predict(inputs)
-    assert {name: p.shape for name, p in predicted.items()} == {
+    answers = model.predict(inputs)
+    assert {name: p.shape for name, p in answers.items()} == {
         "overall": (240, 3),
         "heard": (240, 2),
         "seen": (240, 2),
@@ -129,6 +129,9 @@ def test_each_modality_may_have_its_own_label():
     assert found["accuracy:face"] > 0.85
     pool = look(model, inputs, frozenset({Need.GRADIENTS, Need.COALITIONS}))
     assert pool.gradients["sound"].unimodal.any()
+    seen = predicted(model, look(model, inputs, frozenset({Need.PROBABILITIES})), inputs)
+    assert seen.keys() == answers.keys(), "a modality's own answers are computed beside"
+    assert all(np.array_equal(seen[name], values) for name, values in answers.items())
     with pytest.raises(ValueError, match="choose fusion concat or mlp"):
         train(inputs, truth, schema, preset("quick", fusion="sum"))
 

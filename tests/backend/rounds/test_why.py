@@ -40,6 +40,18 @@ def test_chance_and_certainty_say_so() -> None:
     ]
 
 
+def test_what_is_as_likely_is_named_in_the_order_of_the_classes() -> None:
+    outputs = np.array([[0.2, 0.4, 0.4], [0.5, 0.0, 0.5], [0.44, 0.25, 0.31]])
+    assert sentences(DIGIT, outputs, NOBODY, NONE, np.zeros(0)) == [
+        "Unsure between 8 (.40) and 9 (.40).",
+        "Unsure between 3 (.50) and 9 (.50).",
+        "Unsure between 3 (.44) and 9 (.31).",
+    ]
+    only = Target("digit", TargetKind.CLASSIFICATION, ("3",))
+    found = sentences(only, np.ones((1, 1)), NOBODY, NONE, np.zeros(0))
+    assert found == ["The model says 3 (1.00)."]
+
+
 def test_other_questions_have_sentences() -> None:
     several = Target("tags", TargetKind.MULTILABEL, ("x", "y"))
     outputs = np.array([[0.52, 0.9], [0.9, 0.1], [0.1, 0.1]])
