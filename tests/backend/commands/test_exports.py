@@ -12,6 +12,7 @@ from label_studio_sdk.converter import Converter
 from backend.commands.exports import read_tasks_of
 from backend.labelstudio.annotations import read_tasks
 from backend.labelstudio.config import parse
+from experiments.dataset import DataError
 
 CHOICE = '<Choice value="A"/><Choice value="B" alias="bee"/><Choice value="C, d"/>'
 TREE = (
@@ -118,3 +119,33 @@ def test_every_export_says_what_the_annotations_say(control: str, tmp_path: Path
         assert [said.values for said in answers.labelled] == expected, name
         assert not answers.unread
         assert [task["data"]["t"] for task in read] == [task["data"]["t"] for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("cut.csv", b't,c\n"a text that was cut', "is not a Label Studio export"),
+        ("quoted.csv", b't,c\n"a"b,A\n', "is not a Label Studio export"),
+        ("cut.json", b'[{"data": {"t": "x"', "is not a Label Studio export"),
+        ("deep.json", b"[" * 100_000, "is not a Label Studio export"),
+        ("latin.csv", "t,c\ncafé,A\n".encode("latin-1"), "is not a Label Studio export"),
+        ("one.json", b'{"data": {"t": "x"}}', "a list of tasks"),
+        ("numbers.json", b"[1, 2]", "a list of tasks"),
+        ("texts.json", b'[{"data": {"t": "x"}}, {"data": "x"}]', "a task's data are no object"),
+        ("mixed.json", b'[{"data": {"t": "x"}}, {"t": "x"}]', "a task's data are no object"),
+        ("other.csv", b"t,sentiment\nx,A\n", "holds no answer to c"),
+    ],
+)
+def test_what_is_no_export_is_refused_with_its_name(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    config = parse(
+        f'<View><Text name="t" value="$t"/><Choices name="c" toName="t">{CHOICE}</Choices></View>'
+    )
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=reason) as raised:
+        read_tasks_of(path, config)
+    assert name in str(raised.value)
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_tasks_of(tmp_path / "missing.csv", config)

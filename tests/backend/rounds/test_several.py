@@ -10,6 +10,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from sqlalchemy import text
 
 from backend.predictions.served import Serving
@@ -108,6 +109,9 @@ class Slots:
         """How many more rounds may start."""
         return self.most - len(self.started)
 
+    def __contains__(self, project: int) -> bool:
+        return project in self.started
+
     def start(self, project: int, claim: Claim) -> bool:
         """Note which project's round starts."""
         self.started.append(project)
@@ -133,6 +137,33 @@ def test_only_so_many_rounds_run_and_who_waited_longest_comes_first(store: Store
     assert slots.started == [3, 1, 4]
     assert set(loop._due) == {2}
     assert Settings().max_rounds == 1
+
+
+@pytest.mark.parametrize(
+    ("found_ago", "room", "asks"),
+    [
+        (None, True, True),  # nothing is known of it
+        (None, False, True),  # its problems are told, though no round could start
+        (1.0, True, False),  # it is known what it needs
+        (1.0, False, False),
+        (60.0, True, True),  # what was known is old
+        (60.0, False, False),  # it could not start: nobody is asked again in vain
+    ],
+)
+def test_label_studio_is_asked_of_a_project_when_the_answer_is_of_use(
+    store: Store, monkeypatch: pytest.MonkeyPatch, found_ago: float | None, room: bool, asks: bool
+) -> None:
+    config = Settings(data_dir=store.files, worker_in_waiting=False)
+    loop = Reconciler(store, config, Serving(store, config))
+    asked: list[int] = []
+    monkeypatch.setattr(loop, "look", asked.append)
+    loop._workers = slots = Slots(1 if room else 0)  # type: ignore[assignment]
+    if found_ago is not None:
+        loop._due[1] = (time.monotonic() - found_ago, Due(Kind.COLD, "test"))
+    loop._begin_look(1)
+    loop._pool.shutdown(wait=True)
+    assert asked == [1] * asks
+    assert slots.started == []
 
 
 def test_nothing_starts_once_the_server_stops(store: Store) -> None:
