@@ -39,12 +39,16 @@ def table(tasks: range, bad: int) -> pa.Table:
 
 
 def play(
-    store: Store, found: pa.Table, labels: int, measured: dict[str, Any] | None = None
+    store: Store,
+    found: pa.Table,
+    labels: int,
+    measured: dict[str, Any] | None = None,
+    schema: Schema = SCHEMA,
 ) -> dict[str, float]:
     """Play one round of training to its commit, as a worker does."""
     claim = store.claim(1, Kind.TRAIN, "bmmal", "test", {})
     assert claim is not None
-    metrics = stability.measure(store, 1, found, SCHEMA)
+    metrics = stability.measure(store, 1, found, schema)
     ranking.save(found, store.path(store.round(claim.round).folder) / "ranking.parquet")
     store.renew(claim, labels=labels)
     store.commit(claim, metrics=metrics, measured=measured or {})
@@ -80,3 +84,32 @@ def test_a_flat_curve_is_said_to_be_flat(store: Store) -> None:
 def test_too_few_common_tasks_say_nothing(store: Store) -> None:
     play(store, table(range(100), 50), 20)
     assert play(store, table(range(95, 200), 50), 40) == {}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "length"), [(0.0, 10.0, 10.0), (None, None, 4.0), (0.0, None, 4.0)]
+)
+def test_numbers_change_by_a_share_of_their_range(
+    store: Store, low: float | None, high: float | None, length: float
+) -> None:
+    target = Target("price", TargetKind.REGRESSION, low=low, high=high)
+    schema = Schema(SCHEMA.modalities, (target,))
+    before = np.linspace(2, 5, 40, dtype=np.float32)  # the newer ones reach 6
+    column = f"{ranking.OUTPUT}price"
+    play(store, pa.table({"task": range(40), column: before}), 20, schema=schema)
+    found = play(store, pa.table({"task": range(40), column: before + 1}), 40, schema=schema)
+    assert found[stability.CHANGED] == pytest.approx(1 / length, abs=1e-4)
+    variance = float(before.var())
+    assert found[stability.AGREEMENT] == pytest.approx(2 * variance / (2 * variance + 1), abs=1e-3)
+
+
+def test_of_several_labels_each_counts(store: Store) -> None:
+    target = Target("marks", TargetKind.MULTILABEL, ("x", "y"))
+    schema = Schema(SCHEMA.modalities, (target,))
+    column = f"{ranking.OUTPUT}marks"
+    before = np.tile([[0.5, 0.4], [0.1, 0.9]], (20, 1))  # 1 0, 0 1: half is said
+    after = before.copy()
+    after[:4, 1] = 0.6
+    play(store, pa.table({"task": range(40), column: list(before)}), 20, schema=schema)
+    found = play(store, pa.table({"task": range(40), column: list(after)}), 40, schema=schema)
+    assert found[stability.CHANGED] == pytest.approx(2 / 80)

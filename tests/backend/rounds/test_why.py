@@ -60,6 +60,10 @@ def test_other_questions_have_sentences() -> None:
         "The model says x.",
         "The model says none of them.",
     ]
+    says = {"a": np.array([[0.5, 0.1]]), "b": np.array([[0.49, 0.9]])}
+    alone = Alone(np.array([0]), says, np.ones((1, 2), bool))
+    found = sentences(several, np.array([[0.5, 0.5]]), NOBODY, alone, np.zeros(1))
+    assert found == ["A says x, b says y, together x and y."]
     number = Target("size", TargetKind.REGRESSION, low=0, high=10)
     alone = Alone(
         np.array([0]), {"a": np.array([1.0]), "b": np.array([9.0])}, np.ones((1, 2), bool)
