@@ -136,7 +136,7 @@ def test_of_few_the_bucket_is_not_asked(
 def test_what_is_much_goes_in_several_packs(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.shards._PACKED_BYTES", 4000)
+    monkeypatch.setattr("model.shards._PACKED_BYTES", 40000)
     made = Machine(tmp_path / "one", s3.url).prepared()
     assert len(packs(s3, ".keys")) > 4
     assert len(packs(s3, ".keys")) == len(packs(s3, ".arrow"))
