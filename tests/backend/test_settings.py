@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from backend.errors import EquipoiseError
 from backend.server.access import refuse_open_listening
-from backend.settings import Settings
+from backend.settings import ProjectSettings, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +126,51 @@ def test_a_missing_token_says_what_to_set() -> None:
 def test_half_a_password_is_refused() -> None:
     with pytest.raises(ValueError, match="both"):
         Settings(basic_auth_user="u")
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "taken"),
+    [
+        ("port", [0, 65536], [1, 65535]),
+        ("poll_seconds", [0, -1], [0.01]),
+        ("full_compare_seconds", [0], [0.01]),
+        ("keep_versions", [0], [1]),
+        ("keep_rounds", [0], [1]),
+        ("cache_bytes", [-1], [0]),
+        ("min_free_bytes", [-1], [0]),
+        ("max_passing_absent", [-0.01, 1.01], [0, 1]),
+        ("max_media_bytes", [0], [1]),
+        ("media_timeout", [0], [0.01]),
+        ("decode_timeout", [0], [0.01]),
+        ("predict_timeout", [0], [0.01]),
+        ("max_body_bytes", [0], [1]),
+        ("workers", [0], [1]),
+        ("max_rounds", [0], [1]),
+        ("ray_cpus", [0], [1]),
+    ],
+)
+def test_numbers_of_a_server_have_bounds(
+    name: str, refused: list[float], taken: list[float]
+) -> None:
+    for value in refused:
+        with pytest.raises(ValidationError, match=name):
+            Settings(**{name: value})
+    assert [getattr(Settings(**{name: value}), name) for value in taken] == taken
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "taken"),
+    [
+        ("batch", [0, 2**31], [1, 2**31 - 1]),
+        ("retrain_after", [0, 2**31], [1, 2**31 - 1]),
+        ("publish", [0, 2**31], [1, 2**31 - 1, None]),
+        ("audit_share", [-0.01, 1.01], [0, 0.05, 1]),
+        ("want", [{"a": -0.01}, {"a": 1000.01}, {"a": float("inf")}], [{"a": 0}, {"a": 1000}]),
+        ("seed", [-1, 2**63], [0, 2**63 - 1]),
+    ],
+)
+def test_numbers_of_a_project_have_bounds(name: str, refused: list[Any], taken: list[Any]) -> None:
+    for value in refused:
+        with pytest.raises(ValidationError, match=name):
+            ProjectSettings(**{name: value})
+    assert [getattr(ProjectSettings(**{name: value}), name) for value in taken] == taken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import shutil
 import threading
 import time
 import wave
@@ -207,6 +208,9 @@ def test_what_was_made_is_kept_and_survives_a_restart(
     again = Thumbnails(Settings(label_studio_url=studio.url, api_key="key", data_dir=tmp_path))
     assert again.of(1, 1, CONFIG, IMAGE, False) == first
     assert again._decoder._process is None, "it was decoded again"
+    shutil.rmtree(again._folder)
+    assert shows(1, IMAGE) == first
+    assert any(again._folder.rglob("*.*")), "what somebody deleted is kept again"
 
 
 def test_the_folder_is_bounded_and_the_longest_unused_go_first(tmp_path: Path) -> None:
@@ -243,6 +247,20 @@ def test_a_process_that_was_killed_is_replaced() -> None:
     assert decoder._process is not None
     decoder._process.kill()
     assert decoder.make(request, {"/a": png(9, 9)}, 60) == first
+    decoder.stop()
+
+
+def test_a_process_that_answered_in_time_goes_on() -> None:
+    decoder = Decoder()
+    request = {**REQUEST, "data": {"image": "/a"}}
+    first = decoder.make(request, {"/a": png(9, 9)}, 60)
+    process = decoder._process
+    assert process is not None
+    assert decoder.make(request, {"/a": png(9, 9)}, 0.5) == first
+    time.sleep(1)
+    assert process.poll() is None
+    assert decoder.make(request, {"/a": png(9, 9)}, 60) == first
+    assert decoder._process is process
     decoder.stop()
 
 

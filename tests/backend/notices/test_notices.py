@@ -180,6 +180,16 @@ def test_a_queue_is_lost_only_after_two_looks(
     assert "queue_lost" in names(receiver)
 
 
+def test_a_label_config_that_cannot_be_read_is_named(
+    notifier: Notifier, receiver: Receiver, studio: FakeStudio
+) -> None:
+    studio.remote["label_config"] = "<View/>"
+    notifier.turn()
+    notifier.turn()
+    (told,) = [one for one in receiver.got if one["event"] == "queue_lost"]
+    assert "label config" in told["text"]
+
+
 def test_nobody_is_told_of_what_is_disconnected(
     notifier: Notifier, receiver: Receiver, store: Store
 ) -> None:
