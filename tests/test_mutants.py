@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.mutants.__main__ import run_tests
+from tests.mutants.contexts import Executed
 from tests.mutants.mutate import mutants
 
 SOURCE = '''\
@@ -48,6 +53,47 @@ def test_each_kind_of_change_is_made_once_and_messages_are_left_alone(tmp_path: 
     ]
     assert all(ast.dump(ast.parse(m.source)) != ast.dump(ast.parse(SOURCE)) for m in found)
     assert {m.statement_line for m in found if m.line == 12} == {11}
+
+
+THING = """\
+NUMBER = 3
+
+
+def read(text):
+    return int(text) + NUMBER
+
+
+def never():
+    return 1
+"""
+MODULES = {
+    "test_early": "from strategies.thing import read\nFOUND = read('4')\n"
+    "def test_early():\n    assert FOUND == 7\n",
+    "test_late": "from strategies.thing import read\ndef test_late():\n    assert read('1') == 4\n",
+    "test_other": "def test_other():\n    assert True\n",
+}
+
+
+def test_what_a_module_of_tests_executes_when_it_is_imported_counts_for_its_tests(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "__init__.py").touch()
+    (tmp_path / "strategies" / "thing.py").write_text(THING)
+    (tmp_path / "checks").mkdir()
+    for name, source in MODULES.items():
+        (tmp_path / "checks" / f"{name}.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants.contexts", "checks"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "EQUIPOISE_MUTANTS": str(tmp_path)}
+    env = {name: value for name, value in env.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    executed = Executed(tmp_path, tmp_path)
+    by_line = {line: sorted(executed.tests("strategies/thing.py", line)) for line in (1, 5, 9)}
+    both = ["checks/test_early.py::test_early", "checks/test_late.py::test_late"]
+    assert by_line == {1: both, 5: both, 9: []}
 
 
 @pytest.mark.parametrize(

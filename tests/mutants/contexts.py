@@ -1,7 +1,8 @@
 """Which test executes which line: a pytest plugin that notes it, and its reader.
 
 Only what runs in the tests' own process is seen. What a shared fixture executes counts for every
-test that uses the fixture; what runs on import, for every test that executes a line of the file.
+test that uses the fixture; what a module of tests executes when it is imported, for its tests.
+What only ever runs on import counts for every test that executes a line of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 
 FOLDERS = ("strategies", "model", "experiments", "backend")
 LIVE = {"e2e", "faults", "browser"}
-FIXTURE = "fixture "
+FIXTURE, MODULE = "fixture ", "module "
 
 
 class Recorder:
@@ -44,6 +45,17 @@ class Recorder:
             if not LIVE & {mark.name for mark in item.iter_markers()}
             and "label_studio" not in getattr(item, "fixturenames", ())
         ]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[None]:
+        """Note the lines of a module's import."""
+        before = self._context
+        if isinstance(collector, pytest.Module):
+            self._switch(MODULE + collector.nodeid)
+        try:
+            return (yield)
+        finally:
+            self._switch(before)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -105,7 +117,8 @@ class Executed:
         """Return the tests that execute the first of some lines that any test executes."""
         by_line = self._by_line(path)
         found = next((by_line[line] for line in lines if by_line.get(line)), None)
-        if found is None and any("" in self._raw(path).get(line, ()) for line in lines):
+        contexts = {one for line in lines for one in self._raw(path).get(line, ())}
+        if contexts and all(not one or one.startswith(MODULE) for one in contexts):
             found = set().union(*by_line.values())
         return sorted(found or (), key=lambda test: self._tests[test]["seconds"])
 
@@ -120,6 +133,9 @@ class Executed:
     def _named(self, contexts: list[str]) -> set[str]:
         shared = {c.removeprefix(FIXTURE) for c in contexts if c.startswith(FIXTURE)}
         found = self._passed & set(contexts)
+        modules = {c.removeprefix(MODULE) for c in contexts if c.startswith(MODULE)}
+        if modules:
+            found |= {n for n in self._passed if n.partition("::")[0] in modules}
         if shared:
             found |= {n for n in self._passed if shared & set(self._tests[n]["fixtures"])}
         return found
