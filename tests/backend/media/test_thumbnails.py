@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from backend.labelstudio.client import LabelStudio
+from backend.media import thumbnails
 from backend.media.decode_log import DecodeLog
 from backend.media.shown import JPEG, SVG, TEXT, WAV
 from backend.media.small import SECONDS, SIDE, sound, waveform
@@ -222,6 +223,22 @@ def test_the_folder_is_bounded_and_the_longest_unused_go_first(tmp_path: Path) -
         os.utime(path, (number, number))
     assert prune(tmp_path, 350) == 300
     assert sorted(path.name for path in folder.iterdir()) == ["7.jpg", "8.jpg", "9.jpg"]
+
+
+def test_what_is_made_stays_within_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "MOST_BYTES", 1000)
+    made = Thumbnails(Settings(data_dir=tmp_path))
+    for number in range(9):
+        made._keep(f"{number}{number}.jpg", b"x" * 300)
+        path = made._folder / f"{number}{number}" / f"{number}{number}.jpg"
+        if path.exists():
+            os.utime(path, (number, number))
+        assert sum(path.stat().st_size for path in made._folder.rglob("*.jpg")) <= 1000
+    # Three quarters are left each time, so that not every new one costs a look at all.
+    assert [made._kept(f"{n}{n}.jpg") is not None for n in range(9)] == [False] * 6 + [True] * 3
+    made.stop()
 
 
 REQUEST = {"label_config": CONFIG, "place": IMAGE, "play": False}
