@@ -290,9 +290,12 @@ def test_setup_refuses_another_label_studio_s_project_of_the_same_id(
 ) -> None:
     assert client.post("/setup", json=setup_body()).status_code == 200
     assert store.project(3).created == "1795312716"
-    answer = client.post("/setup", json=setup_body(project="3.1799999999"))
+    theirs = {"schema": CONFIG.replace("A", "Z"), "extra_params": {"batch": 7}}
+    answer = client.post("/setup", json=setup_body(project="3.1799999999", **theirs))
     assert answer.status_code == 400
     assert "another data_dir" in answer.json()["detail"]
+    assert store.project(3).label_config == CONFIG
+    assert store.project(3).extra_params == {}
     assert client.post("/setup", json=setup_body(project=3)).status_code == 200
 
 
