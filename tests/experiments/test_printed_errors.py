@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import audit, class_names, frozen, mislabelled, questions
+from model.measuring import ENOUGH
+from model.stopping import Step
 
 # Of three values 1, 2, 6: mean 3, variance 7, standard error sqrt(7 / 3), t of two degrees 2.92.
 VALUES = np.array([1.0, 2.0, 6.0])
@@ -67,3 +69,43 @@ def test_the_cost_of_labels_by_chance_is_told_for_whole_hundreds() -> None:
     told = numbers(row)
     assert told[:4] == pytest.approx([100, 0.3, ERROR / 10, 0.75], abs=0.0001)
     assert "nan" in row, "one replay has no error"
+
+
+def test_intervals_hold_the_truth_ends_included() -> None:
+    moment = audit.Moment(0.1, 100, 0.8, 0.7, 30, (0.8, 0.8, 0.9))
+    found = [
+        moment,  # at its lower end
+        replace(moment, found=(0.7, 0.6, 0.8)),  # at its upper end
+        replace(moment, found=(0.6, 0.5, 0.79)),  # below the truth
+        replace(moment, found=(0.9, 0.81, 1.0)),  # above it
+        replace(moment, found=(0.9, 0.7, 1.0), audited=200),
+        replace(moment, found=()),  # too few to say anything
+    ]
+    rows = [numbers(line) for line in audit._coverage(found).splitlines() if line.startswith("|")]
+    low, high = next(band for band in audit.BANDS if band[0] <= 30 <= band[1])
+    (few,) = [row for row in rows if row[:2] == [low, high]]
+    assert few[2:4] == [4, 50]
+    widths = np.mean([0.1, 0.2, 0.29, 0.19]) / 2
+    assert few[4:] == pytest.approx([widths, -0.05, -0.1], abs=0.0006)
+    (whole,) = [row for row in rows if row[:2] == [5, 60]]
+    assert whole[2:] == pytest.approx(
+        [np.mean([0.1, 0.2, 0.29, 0.19, 0.3]) / 2, -0.02, -0.1], abs=6e-4
+    )
+
+
+def test_a_hint_is_wrong_where_the_mean_curve_rose_by_more_than_the_tolerance() -> None:
+    flat = Step(0, 1.0, 0.0)
+    moment = audit.Moment(0.1, 0, 0.0, 0.0, 0, ())
+
+    def replayed(*truth: float, audited: int) -> list[audit.Moment]:
+        return [
+            replace(moment, labels=20 * n, truth=value, audited=audited, step=flat if n else None)
+            for n, value in enumerate(truth)
+        ]
+
+    # Of the third and fourth models something is left to rise; only the third's does by .02.
+    known = replayed(0.5, 0.6, 0.70, 0.72, 0.72, audited=ENOUGH)
+    unknown = replayed(0.5, 0.6, 0.70, 0.72, 0.72, audited=ENOUGH - 1)
+    without = [replace(m, share=0.0) for m in known]
+    said = audit._alarms([*known, *unknown, *without])
+    assert "2 of 4 wrong by agreement alone; 1 of 2 wrong where the accuracy is known" in said
