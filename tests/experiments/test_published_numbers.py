@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import alarms, measuring, merging, summary
+from experiments import alarms, measuring, merging, report, summary
 from experiments.alarms import Moment
 from experiments.cells import Cell
 from experiments.curves import Curves
@@ -196,6 +196,22 @@ def test_the_table_holds_the_rows_numbers() -> None:
         "seconds_per_choice": [1.5] * 3,
     }.items():
         assert table[name] == values, name
+
+
+@pytest.mark.parametrize("modalities", [1, 2])
+def test_every_column_of_a_report_is_explained_and_no_other(modalities: int) -> None:
+    heads = {"one": (0.1, 0.2, 0.3), "two": (0.4, 0.5, 0.6)} if modalities == 2 else None
+    found = curves([[0.8, 0.4], [0.4, 0.4], [0.0, 0.4]], heads=heads)
+    if modalities == 1:
+        found = replace(
+            found, schema=Schema(found.schema.modalities[:1], (found.schema.multimodal,))
+        )
+    shown = report.numbers(found, summary.rows(found))
+    explained = [name for name, _ in report._numbers_terms(found)]
+    assert len(set(explained)) == len(explained)
+    columns = {"final" if name.startswith("final") else name for name in shown.header}
+    assert columns - {"strategy"} == set(explained)
+    assert ("lead, one alone" in columns) == (modalities == 2), "the weaker one"
 
 
 # The stopping hint's alarms
