@@ -17,10 +17,11 @@ import pytest
 from experiments import alarms, curves, running, summary
 from experiments.cells import Cells
 from experiments.dataset import DataError
+from experiments.measuring import measure
 from experiments.merging import merge
 from experiments.page import Section, Table, render
 from experiments.plan import Contender, Plan, contenders
-from experiments.replay import initial_rows
+from experiments.replay import initial_rows, trained
 from experiments.report import report
 from experiments.statistics import Interval
 from model.presets import preset
@@ -43,6 +44,18 @@ def test_first_round_is_the_same_for_all(replay: Path) -> None:
         first = found.values[metric][:, :, 0]
         assert (first == first[0]).all()
     assert (found.of("multimodal")[0, 0] != found.of("multimodal")[0, 1]).any()
+
+
+def test_each_round_is_measured_with_a_model_of_all_labels_so_far(replay: Path) -> None:
+    found, data = curves.load(replay), curves.data_of(replay)
+    cells = found.cells["random", 1]
+    rows = initial_rows(replay, 1)
+    for cell in cells:
+        measured, classes = measure(trained(data, found.plan, rows, 1), data)
+        assert dict(cell.metrics) == pytest.approx(measured, abs=1e-6)
+        assert dict(cell.classes) == pytest.approx(classes, abs=1e-6)
+        rows = np.concatenate([rows, np.asarray(cell.batch, np.int64)])
+    assert len({cell.metrics["accuracy"] for cell in cells}) > 1
 
 
 def test_batches_are_new_and_fill_the_plan(replay: Path) -> None:
