@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import alarms, measuring, merging, report, summary
-from experiments.alarms import Moment
+from experiments import alarms, evidence_stopping, measuring, merging, report, summary
+from experiments.alarms import Alarms, Moment
 from experiments.cells import Cell
 from experiments.curves import Curves
 from experiments.papers import shown
@@ -248,6 +248,18 @@ def test_the_threshold_is_the_lowest_with_few_wrong_hints_in_the_worst_group() -
     # Where no threshold is good enough, the one with the smallest share of wrong hints.
     worse = [moment(0.8, 1.0)] * 30 + [moment(0.9, 1.0)] * 10 + [moment(0.9, 0.0)] * 20
     assert alarms.tune([worse]) == 0.81
+
+
+def test_the_page_adds_up_the_hints_of_settings_that_had_no_say() -> None:
+    found = {"one": (0.9, Alarms(50, 40, 20, 3, 0.5)), "two": (0.85, Alarms(9, 9, 0, 0, 0.25))}
+    text = evidence_stopping._left_out_text(found)
+    assert "**3 of 20 (15%) hints were wrong.**" in text
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert ["one", "0.90", "50", "40", "20", "3", "15%", "0.50"] in rows
+    assert ["two", "0.85", "9", "9", "0", "0", "–", "0.25"] in rows
+    assert evidence_stopping._left_out_text({}) == ""
+    nobody = evidence_stopping._left_out_text({"two": found["two"]})
+    assert "**0 of 0 hints were wrong.**" in nobody
 
 
 def test_each_group_is_measured_with_the_others_threshold() -> None:
