@@ -126,17 +126,7 @@ class Plan:
         if path.exists():
             old = Plan.read(folder)
             differing = [
-                name
-                for name in (
-                    "name",
-                    "initial",
-                    "initial_strategy",
-                    "batch",
-                    "pool",
-                    "preset",
-                    "data",
-                )
-                if _plain(getattr(old, name)) != _plain(getattr(self, name))
+                name for name in FIXED if _plain(getattr(old, name)) != _plain(getattr(self, name))
             ]
             if differing:
                 raise DataError(

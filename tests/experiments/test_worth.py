@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from experiments import anchors, curves, evidence_worth
 from experiments.plan import LIVE, RANDOM
 from strategies.pool import TargetKind
 from tests.experiments.conftest import make_replay
+from tests.experiments.toy import curves as toy
 
 KINDS = (TargetKind.CLASSIFICATION, TargetKind.REGRESSION)
 
@@ -72,3 +75,86 @@ def test_the_majority_is_of_what_is_labelled(monkeypatch: pytest.MonkeyPatch) ->
     )
     monkeypatch.setattr(evidence_worth.curves, "data_of", lambda where: data)
     assert evidence_worth._majority(None, folder) == 0.75  # type: ignore[arg-type]
+
+
+def cells(text: str) -> list[list[str]]:
+    """Return the rows of the only table of a section."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row[1:-1].split("|")] for row in rows[2:]]
+
+
+def test_calibration_is_of_models_with_a_hundred_labels_or_more() -> None:
+    found = toy([[0.5, 0.5]] * 2, names=("auto", "random"))
+    grid = np.array([[[9, 0.1, 0.3]] * 2, [[9, 0.2, 0.2]] * 2])
+    found = replace(found, labels=np.array([99, 100, 200]), values={**found.values, "ece": grid})
+    assert cells(evidence_worth._calibration([found])) == [
+        ["toy", "0.200, at most 0.200", "0.200, at most 0.300"]
+    ]
+    one = replace(found, contenders=("auto", "grace"))
+    assert cells(evidence_worth._calibration([one]))[0][1:] == ["–", "0.200, at most 0.300"]
+    assert evidence_worth._calibration([replace(found, labels=np.array([9, 10, 99]))]) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_is_compared_with_random_from_the_same_first_batch(
+    tmp_path: Path, kind: TargetKind
+) -> None:
+    number = kind is TargetKind.REGRESSION
+    names, finals = ("auto", "random"), [[1.6, 1.6], [0.8, 0.8]]
+    found = toy([[-v for v in one] for one in finals] if number else finals, kind, names=names)
+    (row,) = cells(evidence_worth._orders([(found, tmp_path)]))
+    end = "-0.800" if number else "0.800"
+    # Heights 0, .8, .8 apart; random's end is reached half-way to the second model.
+    assert row == [
+        *("toy", "+0.5333", "+0.5333 to +0.5333", "20", "5 (25%)", "5 to 5", end, "–"),
+    ]
+
+
+@pytest.mark.parametrize(("most", "told"), [(0.83, True), (0.82, False), (None, False)])
+def test_a_saving_counts_where_more_labels_would_have_helped(
+    tmp_path: Path, most: float | None, told: bool
+) -> None:
+    found = toy([[1.6, 1.6], [0.8, 0.8]], names=("auto", "random"))
+    if most is not None:
+        (tmp_path / "anchors").mkdir()
+        (tmp_path / "anchors" / "whole.json").write_text(json.dumps({"value": most}))
+    text = evidence_worth._orders([(found, tmp_path)])
+    assert ("Median over the 1 settings" in text) == told
+    assert cells(text)[0][-1] == ("–" if most is None else f"{most:.3f}")
+
+
+def test_the_fused_head_is_held_against_the_best_one_where_it_does_worst(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(evidence_worth, "_majority", lambda one, folder: 0.25)
+    heads = {"one": [0.3, 0.9], "two": [0.4, 0.1]}
+    found = toy([[0.5, 0.5]] * 2, heads=heads, names=("auto", "random"))
+    accuracy = np.array([[[0.5, 0.3, 0.4]] * 2, [[0] * 3] * 2])
+    found = replace(found, values={**found.values, "accuracy": accuracy})
+    (row,) = cells(evidence_worth._heads([(found, tmp_path)]))
+    # auto's own best head is `two`, .4; the first of 0, .5, .5 is the worst beside it.
+    assert row[:3] == ["toy", "two", "-0.400 (at 10)"]
+    assert row[4:6] == ["0.250", "+0.050 (at 20)"]
+    errors = toy([[0.5, 0.5]] * 2, TargetKind.REGRESSION, heads, names=("auto", "random"))
+    (row,) = cells(evidence_worth._heads([(errors, tmp_path)]))
+    assert row[:3] == ["toy", "one", "-0.200 (at 20)"], "less error is better"
+    assert row[4:] == ["–"] * 3
+
+
+def test_first_batches_are_compared_by_size(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def starts(folder: Path, seed: int) -> anchors.Starts:
+        return {
+            RANDOM: [{"mae": 1.0 + seed, "macro_accuracy": 0.5}] * len(anchors.SIZES),
+            LIVE: [{"mae": 0.5 + seed, "macro_accuracy": n / 10} for n in range(3)],
+        }
+
+    monkeypatch.setattr(anchors, "starts", starts)
+    (row,) = cells(evidence_worth._starts([(toy([[0.5, 0.5]]), tmp_path)]))
+    assert [cell.partition(" (")[0] for cell in row[1:]] == [
+        *("0.500 → 0.000", "0.500 → 0.100", "0.500 → 0.200"),
+    ]
+    assert "(-0.500 to -0.500) ·" in row[1]
+    (row,) = cells(evidence_worth._starts([(toy([[1, 1]], TargetKind.REGRESSION), tmp_path)]))
+    assert row[1] == "1.500 → 1.000 (+0.500 to +0.500) ·", "less error leads"
