@@ -15,6 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 GROUPS = {
     "live beside": (
         "tests/e2e/test_levels.py",
+        "tests/e2e/test_main_job.py",
+        "tests/e2e/test_speed.py",
         "tests/faults/",
         "tests/demo/test_labelstudio.py",
         "tests/backend/labelstudio/test_templates.py",

@@ -16,7 +16,7 @@ import torch
 from strategies import STRATEGIES, LayerGradients, LinearHead, Pool
 from tests.strategies.pools import every_subset
 
-FEW = {"grace": {"reference_size": 100}, "max_herding": {"references": 500}}
+FEW = {"grace": {"reference_size": 100}, "max_herding": {"references": 64}}
 LOADED = (scipy.sparse, scipy.special, sklearn.cluster)
 """What strategies load at their first call; their code is not what the limit is about."""
 
