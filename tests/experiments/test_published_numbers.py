@@ -188,6 +188,18 @@ def test_alarms_by_hand() -> None:
     assert alarms.count([moment(0.9, 0.0, changed=0.0)], 0.9).yield_ == 0
 
 
+def test_alarms_are_told_in_words() -> None:
+    assert report.alarm_text(Alarms(0, 0, 0, 0, 0.0)) == (
+        "There are too few rounds to give the hint."
+    )
+    never = report.alarm_text(Alarms(9, 3, 0, 0, 0.0))
+    assert "At 9 moments the hint could be given; at 3 of them" in never
+    assert never.endswith("It never said that the curve has flattened.")
+    given = report.alarm_text(Alarms(9, 3, 4, 1, 0.0))
+    assert "at most 1 point" in given
+    assert given.endswith("It said “flattened” 4 times and was wrong 1 times (25%).")
+
+
 def test_the_threshold_is_the_lowest_with_few_wrong_hints_in_the_worst_group() -> None:
     good = [moment(0.85, 0.0)] * 30
     # In this group a hint below .9 is wrong in half of all moments, from .9 on in a tenth.

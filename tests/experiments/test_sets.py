@@ -87,6 +87,15 @@ def test_tweets_with_labels_of_their_own() -> None:
     assert set(np.unique(data.labels["label_image"]).tolist()) == {-1.0, 0.0, 1.0}
 
 
+@pytest.mark.parametrize(("spec", "end"), [("mosi", 3.0), ("mvsa:target=number", 1.0)])
+def test_numbers_have_their_stated_range(spec: str, end: float) -> None:
+    data = read(spec)
+    target = data.schema.multimodal
+    values = np.asarray(data.labels[target.name])
+    assert (target.low, target.high) == (-end, end)
+    assert (values.min(), values.max()) == (-end, end), "the scale is used to its ends"
+
+
 def test_reviews_are_split_by_video() -> None:
     two, three = read("mosi"), read("mosi:modalities=three+target=class")
     assert (len(two.train), len(two.test)) == (1447, 752)

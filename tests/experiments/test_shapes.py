@@ -24,6 +24,7 @@ def test_a_box_lies_around_its_shape_and_rare_shapes_are_rare() -> None:
             left, top, right, bottom = box.corners
             edge = 4  # a line is as wide
             outside[max(0, top - edge) : bottom + edge, max(0, left - edge) : right + edge] = False
+            assert pixels[top : bottom + 1, left : right + 1].max() >= 120, "it is in its box"
         assert pixels[outside].max() < 120, "nothing is drawn outside of the boxes"
     shares = [counts[name] / 200 for name in shapes.OFTEN]
     assert shares == sorted(shares, reverse=True)
