@@ -172,7 +172,7 @@ def test_criteria_are_drawn_of_contenders_that_have_them(drawn: Drawn, tmp_path:
     assert not choices.draw_criteria(curves(FINALS), tmp_path / "none.png")
 
 
-def test_maps_show_the_first_batch_and_all_of_them(
+def test_maps_show_the_first_seeds_first_batch_and_all_of_them(
     drawn: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = np.array([[0.0, 0], [1, 1], [2, 2], [3, 3]])
@@ -181,7 +181,7 @@ def test_maps_show_the_first_batch_and_all_of_them(
     found = curves(FINALS)
     batches = {0: [7], 1: [5], 2: []}
     cells = {
-        key: [replace(cell, batch=batches[cell.round]) for cell in chain]
+        key: [replace(c, batch=[4] if key[1] else batches[c.round]) for c in chain]
         for key, chain in found.cells.items()
     }
     found, rows = replace(found, cells=cells), np.array([4, 5, 6, 7])
