@@ -22,14 +22,17 @@ def test_a_ramp_has_one_orientation_and_blocks_of_length_one() -> None:
 
 
 def test_blocks_are_cells_beside_and_below_each_other() -> None:
-    pictures = np.random.default_rng(0).integers(0, 255, (2, 12, 8))
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 12, 12))
     found = oriented_gradients(pictures, 4)
-    assert found.shape == (2, 2 * 1 * 36)
-    assert np.linalg.norm(found.reshape(2, 2, 36), axis=2) == pytest.approx(1, abs=1e-4)
+    assert found.shape == (2, 2 * 2 * 36)
+    assert np.linalg.norm(found.reshape(2, 4, 36), axis=2) == pytest.approx(1, abs=1e-4)
     # A block is normalised by itself; within one, cells keep their proportions in the next.
-    first, second = found[0].reshape(2, 4, ORIENTATIONS)
-    ratio = first[2:] / second[:2]
-    assert ratio == pytest.approx(np.full_like(ratio, ratio[0, 0]), rel=1e-3)
+    blocks = found[0].reshape(2, 2, 4, ORIENTATIONS)
+    for one, other in (
+        (blocks[0, 0, 2:], blocks[1, 0, :2]),  # below
+        (blocks[0, 0, 1::2], blocks[0, 1, ::2]),  # beside
+    ):
+        assert one * other.max() == pytest.approx(other * one.max(), rel=1e-3, abs=1e-5)
     turned = oriented_gradients(255 - pictures, 4)
     assert turned == pytest.approx(found, abs=1e-4), "light on dark is dark on light"
 
