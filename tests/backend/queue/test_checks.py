@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from backend.labelstudio.annotations import Answers, Labelled
+from backend.queue import checks
 from backend.queue.checks import CHECKS
 from backend.queue.connect import SAMPLING, webhook_headers
 from backend.queue.facts import Facts
@@ -22,6 +23,12 @@ FAULT, NOTE = False, True
 """Whether a condition that is not met is only a note."""
 LABELLED = [Labelled(1, {"label": ("A",)}, "stamp")]
 VERSION, OURS = "equipoise-r0003-auto", "http://equipoise.example:9090"
+
+
+@pytest.fixture(autouse=True)
+def _no_namesakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever these tests run, nothing else has our packages' names."""
+    monkeypatch.setattr(checks, "namesakes", list)
 
 
 def well(folder: Path) -> Facts:
@@ -90,6 +97,15 @@ def current(**fields: Any) -> Any:
         return replace(facts, current=Round(**{**known, **fields}))
 
     return change
+
+
+def test_what_goes_by_our_packages_names_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "namesakes", lambda: ["/there/model.py", "/there/backend"])
+    assert failing(well(tmp_path)) == {"names of our packages": NOTE}
+    (said,) = [one for one in (check(well(tmp_path)) for check in CHECKS) if not one.ok]
+    assert said.found == "taken by /there/model.py, /there/backend"
 
 
 def test_nothing_is_wrong(tmp_path: Path) -> None:
