@@ -7,6 +7,7 @@ import errno
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from backend.errors import NoRoom
 from backend.labelstudio.client import LabelStudio
@@ -32,6 +33,12 @@ def test_a_full_disk_is_recognised() -> None:
     assert disk.is_full(OSError(errno.ENOSPC, "No space left on device"))
     assert not disk.is_full(OSError(errno.ENOENT, "No such file"))
     assert disk.is_full(RuntimeError("[Errno 28] Error writing: No space left on device"))
+    for said, full in (
+        ("database or disk is full", True),
+        ('could not extend file "base/1/2": No space left on device', True),
+        ("database is locked", False),
+    ):
+        assert disk.is_full(OperationalError("INSERT", {}, RuntimeError(said))) is full
 
 
 def test_a_round_stops_where_room_runs_out(

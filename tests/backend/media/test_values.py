@@ -218,3 +218,21 @@ def test_a_document_is_its_pages_and_their_text() -> None:
         assert isinstance(value, Reference)
         with pytest.raises(MediaError, match="not a document"):
             value.load()
+
+
+def test_a_list_of_one_picture_is_the_picture_and_what_is_no_address_is_left_out() -> None:
+    from backend.media.values import _pictures
+
+    asked: list[str] = []
+
+    def seen(address: str) -> Reference:
+        asked.append(address)
+        return Reference(address, bytes)
+
+    (one,) = [_pictures([[" /a.png ", 3, "", None]], seen)]
+    assert isinstance(one, Reference)
+    assert one.key == "/a.png"
+    assert _pictures([[], "  "], seen) is None
+    two = _pictures(["/b.png", ["/c.png"]], seen)
+    assert isinstance(two, Reference)
+    assert asked == ["/a.png", "/b.png", "/c.png"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from backend.rounds.why import Alone, novelty, sentences, without_model
 from model.schema import Target
@@ -70,6 +71,27 @@ def test_other_questions_have_sentences() -> None:
     )
     found = sentences(number, np.array([5.0, 2.25]), NOBODY, alone, np.zeros(1))
     assert found == ["A says 1, b says 9, together 5.", "The model says 2.25."]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said", "told"),
+    [
+        (0, 10, (2.0, 4.5), False),  # a quarter of the range is no disagreement
+        (0, 10, (2.0, 4.51), True),
+        (0, None, (1.0, 9.0), True),
+        (None, None, (1.0, 9.0), False),  # of no range, nobody knows what is far
+    ],
+)
+def test_numbers_disagree_by_more_than_a_quarter_of_the_range(
+    low: float | None, high: float | None, said: tuple[float, float], told: bool
+) -> None:
+    number = Target("size", TargetKind.REGRESSION, (), low, high)
+    says = {name: np.array([one]) for name, one in zip("ab", said, strict=True)}
+    alone = Alone(np.array([0]), says, np.ones((1, 2), bool))
+    (found,) = sentences(number, np.array([3.0]), NOBODY, alone, np.zeros(1))
+    assert found == (
+        f"A says {said[0]:.3g}, b says {said[1]:.3g}, together 3." if told else "The model says 3."
+    )
 
 
 def test_before_there_is_a_model() -> None:
