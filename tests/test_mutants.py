@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.mutants.__main__ import run_tests
-from tests.mutants.contexts import Executed
+from tests.mutants.contexts import CHILD_STARTS, CHILDREN, Executed, gather
 from tests.mutants.mutate import mutants
 
 SOURCE = '''\
@@ -71,12 +71,15 @@ MODULES = {
     "def test_early():\n    assert FOUND == 7\n",
     "test_late": "from strategies.thing import read\ndef test_late():\n    assert read('1') == 4\n",
     "test_other": "def test_other():\n    assert True\n",
+    "test_parent": "import subprocess, sys\n"
+    "def test_parent():\n"
+    "    code = 'from strategies.thing import never; never()'\n"
+    "    subprocess.run([sys.executable, '-P', '-c', code], check=True)\n",
 }
 
 
-def test_what_a_module_of_tests_executes_when_it_is_imported_counts_for_its_tests(
-    tmp_path: Path,
-) -> None:
+def test_what_modules_of_tests_and_children_execute_counts_for_their_tests(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CHILD_STARTS)
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "__init__.py").touch()
     (tmp_path / "strategies" / "thing.py").write_text(THING)
@@ -84,16 +87,21 @@ def test_what_a_module_of_tests_executes_when_it_is_imported_counts_for_its_test
     for name, source in MODULES.items():
         (tmp_path / "checks" / f"{name}.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants.contexts", "checks"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "EQUIPOISE_MUTANTS": str(tmp_path)}
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "EQUIPOISE_MUTANTS": str(tmp_path)}
+    env[CHILDREN] = str(tmp_path)
     env = {name: value for name, value in env.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    gather(tmp_path)
+    assert not list(tmp_path.glob("coverage.*"))
     executed = Executed(tmp_path, tmp_path)
-    by_line = {line: sorted(executed.tests("strategies/thing.py", line)) for line in (1, 5, 9)}
+    by_line = {line: sorted(executed.tests("strategies/thing.py", line)) for line in (5, 9)}
     both = ["checks/test_early.py::test_early", "checks/test_late.py::test_late"]
-    assert by_line == {1: both, 5: both, 9: []}
+    assert by_line == {5: both, 9: ["checks/test_parent.py::test_parent"]}
+    assert sorted(executed.tests("strategies/thing.py", 1)) == [*both, *by_line[9]]
+    assert executed.tests("strategies/thing.py", 2) == [], "nothing stands there"
 
 
 @pytest.mark.parametrize(

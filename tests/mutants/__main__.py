@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.mutants.contexts import FOLDERS, Executed
+from tests.mutants.contexts import CHILD_STARTS, CHILDREN, FOLDERS, Executed, gather
 from tests.mutants.mutate import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,12 +50,16 @@ def collect(tree: Path, out: Path, tests: list[str]) -> None:
     mark, now = out / "digest", digest(tree, tests)
     if mark.exists() and mark.read_text() == now:
         return
-    (out / "coverage").unlink(missing_ok=True)
+    for old in out.glob("coverage*"):
+        old.unlink()
+    (tree / "sitecustomize.py").write_text(CHILD_STARTS)
     away = [f"--ignore=tests/{name}" for name in ("e2e", "faults", "mutants")]
     command = ["-m", "pytest", "-q", "-p", "tests.mutants.contexts", "-p", "no:cacheprovider"]
-    code = subprocess.run([sys.executable, *command, *away, *tests], cwd=tree, check=False)
+    noting = {**os.environ, CHILDREN: str(out)}
+    code = subprocess.run([sys.executable, *command, *away, *tests], cwd=tree, env=noting)
     if code.returncode > 1:
         raise SystemExit("the tests cannot be collected")
+    gather(out)
     mark.write_text(now)
 
 

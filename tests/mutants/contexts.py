@@ -1,8 +1,9 @@
 """Which test executes which line: a pytest plugin that notes it, and its reader.
 
-Only what runs in the tests' own process is seen. What a shared fixture executes counts for every
-test that uses the fixture; what a module of tests executes when it is imported, for its tests.
-What only ever runs on import counts for every test that executes a line of the file.
+What a process executes that a test starts counts for that test, if the process inherits the test's
+environment and ends by itself. What a shared fixture executes counts for every test that uses the
+fixture; what a module of tests executes when it is imported, for its tests. What only ever runs on
+import counts for every test that executes a line of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import pytest
 
 FOLDERS = ("strategies", "model", "experiments", "backend")
 LIVE = {"e2e", "faults", "browser"}
-FIXTURE, MODULE = "fixture ", "module "
+FIXTURE, MODULE, CHILD = "fixture ", "module ", "child "
+CHILDREN = "EQUIPOISE_MUTANTS_CHILDREN"
+"""Names the folder for the lines of processes that tests start, in their environment."""
 
 
 class Recorder:
@@ -97,6 +100,40 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     early_config.pluginmanager.register(Recorder(Path(os.environ["EQUIPOISE_MUTANTS"])))
 
 
+CHILD_STARTS = f"""
+import atexit, os
+
+def note():
+    import coverage
+
+    test = {CHILD!r} + os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+    tree, out = os.path.dirname(__file__), os.environ[{CHILDREN!r}]
+    found = coverage.Coverage(
+        data_file=os.path.join(out, "coverage"), data_suffix="child", config_file=False,
+        include=[f"{{tree}}/{{folder}}/*" for folder in {FOLDERS!r}], context=test,
+    )
+    found.start()
+    atexit.register(found.save)
+    atexit.register(found.stop)
+
+if {CHILDREN!r} in os.environ and "PYTEST_CURRENT_TEST" in os.environ:
+    note()
+"""
+"""A sitecustomize.py for the tree, which every Python reads that has the tree on PYTHONPATH."""
+
+
+def gather(out: Path) -> None:
+    """Add what children of tests noted to what their tests did."""
+    data = coverage.CoverageData(str(out / "coverage"))
+    data.read()
+    for path in out.glob("coverage.child*"):
+        part = coverage.CoverageData(str(path))
+        part.read()
+        data.update(part)
+        path.unlink()
+    data.write()
+
+
 class Executed:
     """Which tests execute a line, the fastest first."""
 
@@ -118,7 +155,8 @@ class Executed:
         by_line = self._by_line(path)
         found = next((by_line[line] for line in lines if by_line.get(line)), None)
         contexts = {one for line in lines for one in self._raw(path).get(line, ())}
-        if contexts and all(not one or one.startswith(MODULE) for one in contexts):
+        kinds = {next((k for k in (MODULE, CHILD) if one.startswith(k)), one) for one in contexts}
+        if kinds - {CHILD} and kinds <= {"", MODULE, CHILD}:
             found = set().union(*by_line.values())
         return sorted(found or (), key=lambda test: self._tests[test]["seconds"])
 
@@ -132,7 +170,7 @@ class Executed:
 
     def _named(self, contexts: list[str]) -> set[str]:
         shared = {c.removeprefix(FIXTURE) for c in contexts if c.startswith(FIXTURE)}
-        found = self._passed & set(contexts)
+        found = self._passed & {c.removeprefix(CHILD) for c in contexts}
         modules = {c.removeprefix(MODULE) for c in contexts if c.startswith(MODULE)}
         if modules:
             found |= {n for n in self._passed if n.partition("::")[0] in modules}
