@@ -10,11 +10,12 @@ import pytest
 
 from experiments import evidence, evidence_page
 from experiments.alarms import LEAST_HINTS, Moment, count, held_out, tune
-from experiments.dataset import DataError
-from experiments.plan import Contender, contenders
+from experiments.anchors import FORMER
+from experiments.dataset import DataError, Dataset
+from experiments.plan import LIVE, RANDOM, Contender, Plan, contenders
 from model.stopping import CALIBRATION, CALIBRATION_FILE, Calibration
 from strategies.pool import TargetKind
-from tests.experiments.conftest import make_replay
+from tests.experiments.conftest import make_dataset, make_replay
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -78,6 +79,30 @@ def test_the_page_is_written_from_carried_results(tmp_path: Path) -> None:
     pictures = {path.name for path in (docs / "evidence").iterdir()}
     assert "old.png" not in pictures
     assert all(f"(evidence/{name})" in text for name in pictures)
+
+
+def test_a_setting_and_its_former_default_are_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def named(spec: str, root: Path) -> Dataset:
+        asked.append(spec)
+        return make_dataset(TargetKind.REGRESSION)
+
+    monkeypatch.setattr(evidence, "named", named)
+    setting = evidence.Setting("toy", "now", "then", 10, 5, 4, 60, "auto,random,badge", 3)
+    folder = evidence.prepare(tmp_path, tmp_path / "out", setting)
+    assert folder == tmp_path / "out" / "toy"
+    assert asked == ["now", "then"]
+    plan, former = Plan.read(folder), Plan.read(folder / FORMER)
+    assert plan.contenders == ("auto", "random"), "badge is not for numbers"
+    assert (plan.labels, plan.pool, plan.seeds) == ([10, 15, 20, 25], 60, 3)
+    assert (plan.preset.name, plan.initial_strategy) == ("auto", LIVE)
+    assert former.contenders == (RANDOM,)
+    assert former.labels == [20, 25], "its last models only, with as many labels"
+    assert (former.preset.name, former.initial_strategy, former.seeds) == ("quick", RANDOM, 3)
+    assert evidence.prepare(tmp_path, tmp_path / "out", setting) == folder, "found as it is"
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:

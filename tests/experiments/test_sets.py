@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import frozen, known
 from experiments.dataset import DataError, Dataset
 from experiments.sets import named
 from model.arrays import Array
@@ -103,6 +104,32 @@ def test_reviews_are_split_by_video() -> None:
     assert three.schema.names == ("text", "audio", "visual")
     videos = np.load(ROOT / "mosi" / "mosi.npz")["test_video"]
     assert not set(videos[three.train]) & set(videos[three.test])
+
+
+def test_digits_with_known_labels_are_centred_vectors_made_harder_by_noise() -> None:
+    read("avdigits")  # or skip
+    plain, noisy = known.digits(ROOT, 0.0), known.digits(ROOT)
+    assert plain.x.shape == noisy.x.shape == (3000, 48)
+    assert np.array_equal(plain.truth, noisy.truth)
+    for data, mean_square in ((plain, 1.0), (noisy, 1 + known.NOISE**2)):
+        for part in (data.x[:, :24], data.x[:, 24:]):
+            assert np.abs(part.mean(axis=0)).max() < 0.01
+            assert np.square(part).sum(axis=1).mean() == pytest.approx(mean_square, rel=0.01)
+    few = np.array([3, 1])
+    assert noisy.take(few).truth.tolist() == noisy.truth[few].tolist()
+    assert noisy.target.classes == tuple("0123456789")
+
+
+def test_frozen_vectors_have_mean_square_length_one_in_each_modality() -> None:
+    spec = "mosi:modalities=three+target=class"
+    data, found = read(spec), frozen.vectors(spec, ROOT)
+    assert list(found.features) == list(data.schema.names)
+    for values in found.features.values():
+        assert np.square(values).sum(axis=1).mean() == pytest.approx(1, rel=1e-3)
+    assert np.array_equal(found.truth, data.labels[data.schema.multimodal.name])
+    rows = np.array([5, 2])
+    joined = np.concatenate([values[rows] for values in found.features.values()], axis=1)
+    assert np.array_equal(found.joined(rows), joined)
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

@@ -176,6 +176,27 @@ def test_what_cannot_be_shown_has_a_reason(
     assert shown.content == b""
 
 
+def test_a_file_that_cannot_be_shown_is_not_tried_again_soon(
+    studio: FakeStudio, shows: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Any] = []
+    made = Decoder.make
+
+    def make(decoder: Decoder, *asked: Any) -> bytes:
+        tried.append(asked)
+        return made(decoder, *asked)
+
+    monkeypatch.setattr(Decoder, "make", make)
+    studio.data[2] = {"image": data_uri(b"GIF89a broken")}
+    first = shows(2, IMAGE)
+    assert first.reason
+    assert [shows(2, IMAGE) for _ in range(3)] == [first] * 3
+    assert len(tried) == 1
+    monkeypatch.setattr(thumbnails, "_FRESH", 0.0)
+    assert shows(2, IMAGE) == first
+    assert len(tried) == 2, "what was refused may be readable by now"
+
+
 def test_a_task_that_is_gone_or_a_label_studio_that_is_down_is_said(
     studio: FakeStudio, shows: Shows
 ) -> None:
