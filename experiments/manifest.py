@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 
@@ -54,7 +56,7 @@ def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
     Raises:
         DataError: a file, column or value is missing or unusable.
     """
-    rows = _rows(path)
+    rows = _rows(path, columns.inputs)
     _check_columns(path, rows, columns)
     home = (root or path.parent).resolve()
     samples = tuple(
@@ -108,10 +110,10 @@ def read(
     return Dataset(path.stem, title, found.samples, found.labels, found.schema, train, test)
 
 
-def _rows(path: Path) -> list[Row]:
+def _rows(path: Path, inputs: Container[str]) -> list[Row]:
     try:
         if path.suffix == ".parquet":
-            return _arrow(path)
+            return _arrow(path, inputs)
         with path.open(newline="", encoding="utf-8-sig") as file:
             if path.suffix == ".csv":
                 return _table(path, csv.DictReader(file, strict=True))
@@ -124,20 +126,27 @@ def _rows(path: Path) -> list[Row]:
     raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
 
 
-def _arrow(path: Path) -> list[Row]:
-    """Read columns of lists of numbers as vectors: a million Python lists would fill the memory."""
+def _arrow(path: Path, inputs: Container[str]) -> list[Row]:
+    """Read inputs of lists of numbers as vectors: a million Python lists would fill the memory."""
     table = pyarrow.parquet.read_table(path)
-    columns = [_column(table.column(name)) for name in table.column_names]
     names = table.column_names
+    columns = [_column(table.column(name), name in inputs) for name in names]
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
-def _column(column: pyarrow.ChunkedArray) -> Sequence[Any]:
+def _column(column: pyarrow.ChunkedArray, vectors: bool) -> Sequence[Any]:
     kind = column.type
+    if pyarrow.types.is_floating(kind):
+        return [None if cell is None or math.isnan(cell) else cell for cell in column.to_pylist()]
     lists = pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind)
-    if not lists or not pyarrow.types.is_floating(kind.value_type):
+    if not (vectors and lists and pyarrow.types.is_floating(kind.value_type)):
         return column.to_pylist()
-    return [None if cell is None else cell.values.to_numpy() for cell in column]
+    return [_numbers(cell) for cell in column]
+
+
+def _numbers(cell: Any) -> npt.NDArray | None:
+    """Return a list's numbers, NaN where one is missing; None without a list."""
+    return cell.values.to_numpy(zero_copy_only=False) if cell.is_valid else None
 
 
 def _table(path: Path, reader: csv.DictReader[str]) -> list[Row]:
@@ -156,12 +165,17 @@ def _table(path: Path, reader: csv.DictReader[str]) -> list[Row]:
 
 def _object(path: Path, number: int, line: str) -> Row:
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_constant=_constant)
     except ValueError as error:
         raise DataError(f"{path}, line {number}: not JSON ({error})") from error
     if not isinstance(value, dict):
         raise DataError(f"{path}, line {number}: not an object")
     return value
+
+
+def _constant(name: str) -> float | None:
+    """Return what JSON has no word for; Python and pandas write NaN where nothing is."""
+    return None if name == "NaN" else float(name)
 
 
 def _check_columns(path: Path, rows: Sequence[Row], columns: Columns) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments import pictures
 from experiments.curves import Curves
 from experiments.figures import choices, learning, matrices, published, style
 from experiments.statistics import half_width
@@ -195,6 +196,23 @@ def test_maps_show_the_first_seeds_first_batch_and_all_of_them(
     shown = {part.get_label(): part.get_offsets().tolist() for part in panel.collections[1:]}
     assert shown == {"negative": [[3, 3]], "neutral": [[1, 1]], "positive": []}
     assert panel.collections[0].get_offsets().tolist() == [[0, 0], [2, 2]]
+
+
+def test_large_maps_keep_every_chosen_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = curves(FINALS)
+    cells = {
+        (name, seed): [replace(c, batch=[10 * place + c.round, 5]) for c in chain]
+        for place, ((name, seed), chain) in enumerate(found.cells.items())
+    }
+    found, rows = replace(found, cells=cells), np.arange(100)
+    first = sorted({5, *(cells[name, 0][0].batch[0] for name in NAMES)})
+    for most, count in ((30, 30), (2, len(first)), (1000, 100)):
+        monkeypatch.setattr(choices, "MAP_POINTS", most)
+        kept = pictures._thinned(rows, found, 0).tolist()
+        assert len(kept) == len(set(kept)) == count
+        assert set(first) <= set(kept)
+        assert kept == sorted(kept)
+    assert kept == rows.tolist()
 
 
 def test_coordinates_are_finite_for_few_and_for_many() -> None:

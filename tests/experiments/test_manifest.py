@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from experiments.columns import Columns
 from experiments.dataset import DataError
-from experiments.manifest import file_reference, read
+from experiments.manifest import file_reference, read, tasks
 from experiments.splitting import Split
 from model.sample import MediaError, Reference
 from strategies.pool import TargetKind
@@ -80,6 +83,53 @@ def test_json_lines_hold_several_labels_numbers_and_sequences(tmp_path: Path) ->
     numbers = read(path, Columns.read("steps=sequence,score=number"), None, 0.25)
     assert numbers.labels["score"][[0, 2]].tolist() == [0.5, 0.25]
     assert np.isnan(numbers.labels["score"][1])
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)])
+def test_parquet_holds_vectors_and_lists_of_labels(tmp_path: Path, kind: pa.DataType) -> None:
+    table = {
+        "vector": pa.array([[0.0, 1.0], [2.0, 3.0], None, [4.0, None]], kind),
+        "tags": [["a", "b"], [], ["b"], ["a"]],
+        "split": ["train", "test", "train", "train"],
+    }
+    path = tmp_path / "tasks.parquet"
+    pyarrow.parquet.write_table(pa.table(table), path)
+    data = read(path, Columns.read("vector=sequence,tags=choices"), None, 0.5)
+    values = [one["vector"] for one in data.samples]
+    loaded = [None if v is None else np.load(io.BytesIO(v.load())).tolist() for v in values]  # type: ignore[union-attr,arg-type]
+    assert loaded[:3] == [[0.0, 1.0], [2.0, 3.0], None]
+    assert str(loaded[3]) == "[4.0, nan]", "whoever decodes it says what a gap counts as"
+    assert data.labels["tags"].tolist() == [[1, 1], [0, 0], [0, 1], [1, 0]]
+    assert (data.train.tolist(), data.test.tolist()) == ([0, 2, 3], [1])
+    numbers = {"vector": table["vector"], "tags": [[1.5, 2.5], [], [2.5], None]}
+    pyarrow.parquet.write_table(pa.table(numbers), path)
+    data = read(path, Columns.read("vector=sequence,tags=choices"), None, 0.5)
+    assert data.schema.multimodal.classes == ("1.5", "2.5"), "labels are no vectors"
+    with pytest.raises(DataError, match="a vector is a sequence, not of kind text"):
+        read(path, Columns.read("vector=text,tags=choices"), None, 0.5)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+@pytest.mark.parametrize(
+    ("kind", "said"), [("choice", ("1.0", "2.0")), ("choices", ("1.0", "2.0")), ("number", ())]
+)
+def test_no_number_is_no_answer(
+    tmp_path: Path, suffix: str, kind: str, said: tuple[str, ...]
+) -> None:
+    """pandas has NaN where nothing is, and so have files that others write from it."""
+    table = {"words": ["a", "b", "c"], "said": [1.0, 2.0, float("nan")]}
+    path = tmp_path / f"tasks{suffix}"
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(pa.table(table), path)
+    else:
+        rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+    data = read(path, Columns.read(f"words=text,said={kind}"), None, 0.5)
+    assert data.schema.multimodal.classes == said, "nan is no class"
+    assert sorted([*data.train, *data.test]) == [0, 1]
+    assert np.isnan(data.labels["said"][2]).all() or data.labels["said"][2] == -1
+    texts = tasks(path, Columns.read("words=text,said=text"))
+    assert texts.samples[2]["said"] is None
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,11 @@ def test_the_order_is_compared_with_random_from_the_same_first_batch(
     found = toy([[-v for v in one] for one in finals] if number else finals, kind, names=names)
     (row,) = cells(evidence_worth._orders([(found, tmp_path)]))
     end = "-0.800" if number else "0.800"
+    late = found.of("multimodal").copy()
+    late[1, :, -1] *= 2
+    late = replace(found, values={**found.values, found.metric: late})
+    (other,) = cells(evidence_worth._orders([(late, tmp_path)]))
+    assert float(other[-2]) == pytest.approx(2 * float(end)), "the last round's"
     # Heights 0, .8, .8 apart; random's end is reached half-way to the second model.
     assert row == [
         *("toy", "+0.5333", "+0.5333 to +0.5333", "20", "5 (25%)", "5 to 5", end, "–"),
