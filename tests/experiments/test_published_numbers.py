@@ -120,7 +120,7 @@ def test_p_values_are_adjusted_for_the_rivals_only() -> None:
 
 
 def test_seconds_per_choice_leave_out_the_last_round_which_chose_nothing() -> None:
-    assert row(curves([[0.4, 0.4]] * 3), "grace").seconds == 1.5
+    assert row(curves([[0.4, 0.4]] * 3), "grace").seconds == (1 + 2 + 2 + 4) / 4
 
 
 def test_the_table_holds_the_rows_numbers() -> None:
@@ -144,7 +144,7 @@ def test_the_table_holds_the_rows_numbers() -> None:
         "labels_saved_low": [one.saving.low for one in rows],
         "labels_saved_high": [one.saving.high for one in rows],
         "gain_weaker": [None] * 3,
-        "seconds_per_choice": [1.5] * 3,
+        "seconds_per_choice": [2.25] * 3,
     }.items():
         assert table[name] == values, name
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -15,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import alarms, curves, running, summary
-from experiments.cells import Cells
+from experiments.cells import Cell, Cells
 from experiments.dataset import DataError
 from experiments.measuring import measure
 from experiments.merging import merge
 from experiments.page import Section, Table, render
 from experiments.plan import Contender, Plan, contenders
-from experiments.replay import initial_rows, trained
+from experiments.replay import initial_rows, run_chain, trained
 from experiments.report import report
 from experiments.statistics import Interval
 from model.presets import preset
@@ -117,6 +119,29 @@ from experiments.running import run
 if __name__ == "__main__":
     run(Path(sys.argv[1]), workers=2)
 """
+
+
+def test_what_is_measured_is_not_measured_again(
+    replay: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(replay, tmp_path / "again"))
+    asked: list[int] = []
+    whole = Cells(replay).chain("bmmal", 0, 4)
+
+    def again(*args: Any) -> Cell:
+        asked.append(args[-1])
+        return replace(whole[min(args[-1], 3)], round=args[-1])
+
+    monkeypatch.setattr("experiments.replay._cell", again)
+    run_chain(folder, "bmmal", 0)
+    assert asked == []
+    (folder / "cells" / "bmmal" / "seed-0-round-2.json").unlink()
+    run_chain(folder, "bmmal", 0)
+    assert asked == [2, 3], "what follows a gap rests on it"
+    asked.clear()
+    replace(Plan.read(folder), rounds=5).write(folder)
+    run_chain(folder, "bmmal", 0)
+    assert asked == [3, 4], "the last round chose nothing; one more round has it choose"
 
 
 def test_another_replay_in_the_same_folder_is_refused(replay: Path) -> None:

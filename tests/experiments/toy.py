@@ -22,8 +22,11 @@ MAIN = {
 
 
 def cell(contender: str, seed: int, number: int) -> Cell:
-    """Return a measurement that took seed + 1 seconds to choose; the last round chose nothing."""
-    seconds = {"choose": 100.0 if number == 2 else seed + 1.0}
+    """Return a measurement that took seed + 1 seconds to choose, and as many more each round.
+
+    The last round chose nothing.
+    """
+    seconds = {"choose": 100.0 if number == 2 else (seed + 1.0) * (number + 1)}
     return Cell(contender, seed, number, 0, {}, {}, [], {}, {}, "", seconds)
 
 
