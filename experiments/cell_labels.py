@@ -35,6 +35,8 @@ def target_of(
     Raises:
         DataError: fewer than two classes, or a value that is no answer.
     """
+    if any(isinstance(cell, bytes) for cell in column):
+        raise DataError(f"column {name!r} holds a file, which is no answer")
     if kind is TargetKind.REGRESSION:
         low, high = ends or (None, None)
         _check_range(name, column, ends)

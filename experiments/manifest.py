@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from model.sample import MediaError, RawValue, Reference, Sample
 from model.schema import Modality, ModalityKind, Schema
 
 Row = Mapping[str, Any]
+_MEDIA = {"bytes", "path"}
+"""What a picture or a sound is in Parquet files of Hugging Face's data sets."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
 
     Args:
         path: a .csv file with a header, a .jsonl file, or a .parquet file whose columns of lists
-            are vectors.
+            of numbers are vectors, and whose columns of bytes are media.
         columns: what its columns are.
         root: folder that media paths are relative to; by default the manifest's.
 
@@ -60,7 +63,7 @@ def tasks(path: Path, columns: Columns, root: Path | None = None) -> Tasks:
     _check_columns(path, rows, columns)
     home = (root or path.parent).resolve()
     samples = tuple(
-        {name: _raw(row.get(name), kind, home) for name, kind in columns.inputs.items()}
+        {name: _raw(name, row.get(name), kind, home) for name, kind in columns.inputs.items()}
         for row in rows
     )
     schema = Schema(
@@ -187,13 +190,19 @@ def _check_columns(path: Path, rows: Sequence[Row], columns: Columns) -> None:
         raise DataError(f"{path} has no column {missing[0]!r}; it has: {', '.join(sorted(there))}")
 
 
-def _raw(value: Any, kind: ModalityKind, home: Path) -> RawValue:
+def _raw(name: str, value: Any, kind: ModalityKind, home: Path) -> RawValue:
     if isinstance(value, np.ndarray):
         if kind is not ModalityKind.SEQUENCE:
-            raise DataError(f"a vector is a sequence, not of kind {kind.value}")
+            raise DataError(f"column {name!r} holds vectors: write {name}=sequence")
         return vector(value)
-    if value is None or value == "":
+    if kind is not ModalityKind.TEXT and isinstance(value, dict) and value.keys() == _MEDIA:
+        value = value["bytes"] or value["path"]
+    if value is None or value in ("", b""):
         return None
+    if isinstance(value, bytes):
+        if kind is ModalityKind.TEXT:
+            raise DataError(f"column {name!r} holds a file, which is no text")
+        return Reference(hashlib.sha256(value).hexdigest(), partial(bytes, value))
     if kind is ModalityKind.TEXT:
         return str(value)
     if kind is ModalityKind.SEQUENCE and isinstance(value, list):

@@ -105,8 +105,34 @@ def test_parquet_holds_vectors_and_lists_of_labels(tmp_path: Path, kind: pa.Data
     pyarrow.parquet.write_table(pa.table(numbers), path)
     data = read(path, Columns.read("vector=sequence,tags=choices"), None, 0.5)
     assert data.schema.multimodal.classes == ("1.5", "2.5"), "labels are no vectors"
-    with pytest.raises(DataError, match="a vector is a sequence, not of kind text"):
+    with pytest.raises(DataError, match="column 'vector' holds vectors: write vector=sequence"):
         read(path, Columns.read("vector=text,tags=choices"), None, 0.5)
+
+
+def test_parquet_holds_media_as_they_are(tmp_path: Path) -> None:
+    """As bytes, or as Hugging Face's data sets have pictures and sounds."""
+    (tmp_path / "b.png").write_bytes(b"another")
+    table = {
+        "plain": [b"one", b"two", None, b""],
+        "image": [
+            {"bytes": b"one", "path": "a.png"},
+            {"bytes": None, "path": "b.png"},
+            None,
+            {"bytes": None, "path": None},
+        ],
+        "mood": ["good", "bad", "good", "bad"],
+    }
+    path = tmp_path / "tasks.parquet"
+    pyarrow.parquet.write_table(pa.table(table), path)
+    found = tasks(path, Columns.read("plain=audio,image=image,mood=choice")).samples
+    content = [[v and v.load() for v in one.values()] for one in found]  # type: ignore[union-attr]
+    assert content == [[b"one", b"one"], [b"two", b"another"], [None, None], [None, None]]
+    assert found[0]["plain"].key == found[0]["image"].key != found[1]["plain"].key  # type: ignore[union-attr]
+    with pytest.raises(DataError, match="column 'plain' holds a file, which is no text"):
+        tasks(path, Columns.read("plain=text,mood=choice"))
+    for kind in ("choice", "choices", "number"):
+        with pytest.raises(DataError, match="holds a file, which is no answer"):
+            tasks(path, Columns.read(f"image=image,plain={kind}"))
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
