@@ -10,26 +10,13 @@ import pytest
 
 from experiments import claims, evidence_claims
 from experiments.claims import Finding
-from experiments.curves import Curves
 from experiments.statistics import Interval
 from experiments.summary import rows
 from strategies.pool import TargetKind
-from tests.experiments.toy import curves
+from tests.experiments.toy import curves, with_values
 
 PAIR = ("badge", "bmmal")
 LOSS = TargetKind.REGRESSION
-
-
-def grids(**per_contender: Sequence[Sequence[float]]) -> dict[str, np.ndarray]:
-    """Return (S, 2, 3) grids of values per contender and round, the same for both seeds."""
-    made = {name: np.array(values, float)[:, None] for name, values in per_contender.items()}
-    return {name: np.repeat(values, 2, axis=1) for name, values in made.items()}
-
-
-def with_values(found: Curves, **per_contender: Sequence[Sequence[float]]) -> Curves:
-    """Add measurements; `__` in a name stands for a colon."""
-    more = {name.replace("__", ":"): grid for name, grid in grids(**per_contender).items()}
-    return replace(found, values={**found.values, **more})
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from experiments.curves import Curves
 from experiments.figures import choices, learning, matrices, published, style
 from experiments.statistics import half_width
 from strategies.pool import TargetKind
-from tests.experiments.test_claims import with_values
-from tests.experiments.toy import NAMES, curves
+from tests.experiments.toy import NAMES, curves, with_values
 
 FINALS = [[0.8, 0.4], [0.4, 0.4], [0.0, 0.2]]
 Drawn = Callable[..., list[Any]]

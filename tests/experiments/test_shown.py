@@ -17,8 +17,7 @@ from experiments.papers.shown import Shown
 from model.metrics import MAIN_METRIC
 from strategies.pool import TargetKind
 from tests.experiments.conftest import make_replay
-from tests.experiments.test_claims import with_values
-from tests.experiments.toy import curves
+from tests.experiments.toy import curves, with_values
 
 NAMES = ("badge", "bmmal")
 HEADS = {"one": [0.9, 0.8], "two": [0.5, 0.6]}

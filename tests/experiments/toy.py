@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,3 +63,15 @@ def curves(
         found,
         {(n, s): [cell(n, s, r) for r in range(3)] for n in names for s in seeds},
     )
+
+
+def grids(**per_contender: Sequence[Sequence[float]]) -> dict[str, np.ndarray]:
+    """Return (S, 2, 3) grids of values per contender and round, the same for both seeds."""
+    made = {name: np.array(values, float)[:, None] for name, values in per_contender.items()}
+    return {name: np.repeat(values, 2, axis=1) for name, values in made.items()}
+
+
+def with_values(found: Curves, **per_contender: Sequence[Sequence[float]]) -> Curves:
+    """Add measurements; `__` in a name stands for a colon."""
+    more = {name.replace("__", ":"): grid for name, grid in grids(**per_contender).items()}
+    return replace(found, values={**found.values, **more})
