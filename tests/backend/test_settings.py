@@ -64,6 +64,17 @@ def test_an_open_server_listens_on_loopback_only() -> None:
             refuse_open_listening(Settings(host=host))
 
 
+def test_what_is_checked_is_kept_as_it_was_said() -> None:
+    said: dict[str, Any] = {
+        "newer_than": {"day": "2 weeks", "at": "2026-01-10"},
+        "strategy": "bald",
+        "audit_share": 0.25,
+        "strategy_options": {"dbal": {"beta": 3}},
+    }
+    found = ProjectSettings(**said)
+    assert {name: getattr(found, name) for name in said} == said
+
+
 def test_secrets_do_not_show() -> None:
     secrets = {"api_key": "top-secret", "basic_auth_pass": "hidden", "webhook_secret": "quiet"}
     secrets |= {"store_url": "postgresql+psycopg://u:pass@h/d", "proxy": "http://u:word@p:1"}
