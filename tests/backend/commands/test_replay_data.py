@@ -92,6 +92,20 @@ def test_an_export_is_read_with_its_media(tmp_path: Path) -> None:
     assert loaded == [b"a", b"b c", b"b c", b"a", b"a", None, bytes(2250), b"a"]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_media_lie_in_the_root_that_is_named_or_beside_the_export(
+    tmp_path: Path, named: bool
+) -> None:
+    given = source(tmp_path, tasks())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.png").write_bytes(b"another")
+    data = read_source(replace(given, root=elsewhere if named else None))
+    first = data.samples[0]["image"]
+    assert isinstance(first, Reference)
+    assert first.load() == (b"another" if named else b"a")
+
+
 @pytest.mark.parametrize(
     ("exported", "why"),
     [
