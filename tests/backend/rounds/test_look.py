@@ -241,3 +241,20 @@ def test_labels_are_compared_once_for_the_events_and_the_count_of_the_same(store
     asked = Labels(50)
     assert look.facts(asked, store.project(1), remote).new_labels == 20  # type: ignore[arg-type]
     assert asked.read == 1
+
+
+@pytest.mark.parametrize(("ago", "read"), [(590, 0), (610, 1), (-610, 1)])
+def test_labels_are_compared_now_and_then_though_nothing_says_that_they_changed(
+    store: Store, ago: float, read: int
+) -> None:
+    """An event may be lost, an answer corrected without another count, a clock set back."""
+    commit(store, Kind.TRAIN, 30)
+    compared = time.time() - ago
+    store.save_project(1, new_labels=0, compared_annotations=30, compared=compared, changes=0)
+    look = Look(store, Settings(data_dir=store.files), Circuits())
+    remote = {"total_annotations_number": 30, "task_number": 200, "label_config": CONFIG}
+    asked = Labels(30)
+    look.facts(asked, store.project(1), remote)  # type: ignore[arg-type]
+    assert asked.read == read
+    later = store.project(1)
+    assert (abs(later.compared - time.time()) < 30) is bool(read)
