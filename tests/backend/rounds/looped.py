@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from backend.labelstudio.config import parse
 from backend.predictions.served import Serving
 from backend.rounds import executor, loop
+from backend.rounds.due import Due
 from backend.rounds.loop import Reconciler
 from backend.server.app import create_app
 from backend.settings import ProjectSettings, Settings
@@ -39,9 +40,30 @@ def until(what: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+class _Counted:
+    """How many looks have begun and ended in this test, whoever had them."""
+
+    begun = ended = 0
+
+
+_counted = _Counted()
+
+
 @pytest.fixture(autouse=True)
 def _short_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let bursts be short, and count looks."""
     monkeypatch.setattr(loop, "_DEBOUNCE", 0.1)
+    _counted.begun = _counted.ended = 0
+    look = Reconciler.look
+
+    def counted(reconciler: Reconciler, project: int) -> Due | None:
+        _counted.begun += 1
+        try:
+            return look(reconciler, project)
+        finally:
+            _counted.ended += 1
+
+    monkeypatch.setattr(Reconciler, "look", counted)
 
 
 @pytest.fixture
@@ -148,9 +170,9 @@ def looks(studio: FakeStudio) -> int:
 
 def settled(studio: FakeStudio) -> int:
     """Wait until the first look is over; return how often was asked by then."""
-    until(lambda: looks(studio))
+    until(lambda: 0 < _counted.begun == _counted.ended)
     before = -1
-    while before != len(studio.requests):
+    while before != len(studio.requests) or _counted.begun > _counted.ended:
         before = len(studio.requests)
         time.sleep(0.5)
     return before
