@@ -40,28 +40,29 @@ def until(what: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-class _Counted:
-    """How many looks have begun and ended in this test, whoever had them."""
+class _Looks:
+    """How many looks have begun and ended in a test, whoever had them."""
 
     begun = ended = 0
 
 
-_counted = _Counted()
+_now = [_Looks()]
+"""Those of the test that runs; a look that outlives its test counts for that one."""
 
 
 @pytest.fixture(autouse=True)
 def _short_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let bursts be short, and count looks."""
     monkeypatch.setattr(loop, "_DEBOUNCE", 0.1)
-    _counted.begun = _counted.ended = 0
-    look = Reconciler.look
+    look, mine = Reconciler.look, _Looks()
+    _now[0] = mine
 
     def counted(reconciler: Reconciler, project: int) -> Due | None:
-        _counted.begun += 1
+        mine.begun += 1
         try:
             return look(reconciler, project)
         finally:
-            _counted.ended += 1
+            mine.ended += 1
 
     monkeypatch.setattr(Reconciler, "look", counted)
 
@@ -170,9 +171,10 @@ def looks(studio: FakeStudio) -> int:
 
 def settled(studio: FakeStudio) -> int:
     """Wait until the first look is over; return how often was asked by then."""
-    until(lambda: 0 < _counted.begun == _counted.ended)
+    mine = _now[0]
+    until(lambda: 0 < mine.begun == mine.ended)
     before = -1
-    while before != len(studio.requests) or _counted.begun > _counted.ended:
+    while before != len(studio.requests) or mine.begun > mine.ended:
         before = len(studio.requests)
         time.sleep(0.5)
     return before
